@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The words that gateway, rings and protocol engines share: what can be asked
+ * of a volume, and what a volume says about itself. Data only.
+ */
+#ifndef BH_COMMON_IO_H
+#define BH_COMMON_IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum io_op { IO_READ = 1, IO_WRITE = 2, IO_FLUSH = 3, IO_TRIM = 4,
+             IO_ZERO = 5 };
+
+#define IO_FUA 0x1u     /* WRITE, TRIM, ZERO: stable before it is answered */
+#define IO_NO_HOLE 0x2u /* ZERO: keep the space allocated */
+
+#define IO_TOKEN_BYTES 16 /* stability token: compared for equality only */
+
+/* capability bits of volume_info */
+#define VOLUME_CAN_WRITE 0x01u
+#define VOLUME_CAN_FLUSH 0x02u
+#define VOLUME_CAN_FUA 0x04u
+#define VOLUME_CAN_TRIM 0x08u
+#define VOLUME_CAN_ZERO 0x10u
+#define VOLUME_CAPS_ALL 0x1fu
+
+/* All sizes in bytes. Checked by the daemon and again by the gateway, as it
+ * comes from a worker: see volume_info_check.
+ */
+struct volume_info {
+  uint64_t size;
+  uint32_t block_min;       /* power of two, 1 … 64 KiB */
+  uint32_t block_preferred; /* power of two, block_min … 32 MiB */
+  uint32_t request_max;     /* what one request may carry; >= block_min */
+  uint32_t caps;            /* VOLUME_CAN_… */
+  char readonly_why[160];   /* when !CAN_WRITE: for the user; else "" */
+};
+
+/* True if every field is in its limits. */
+bool volume_info_check (const struct volume_info *i);
+
+#endif

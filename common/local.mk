@@ -1,0 +1,8 @@
+noinst_LTLIBRARIES += libcommon.la
+libcommon_la_SOURCES = \
+	%D%/cleanup.h \
+	%D%/err.c %D%/err.h \
+	%D%/io.c %D%/io.h \
+	%D%/log.c %D%/log.h \
+	%D%/param.c %D%/param.h \
+	%D%/wire.h

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Control messages between gateway, daemon and worker: SOCK_SEQPACKET, one
+ * message a packet: u16 type, then the body (big-endian, see common/wire.h),
+ * at most CONTROL_BODY_BYTES; fds by SCM_RIGHTS.
+ *
+ *   type           from → to            body; fds
+ *   HELLO          gateway → daemon     u32 protocol version, string program
+ *                  daemon → gateway     the same, as the answer
+ *   OPEN           gateway → daemon     volume_spec; its files
+ *   CHANNEL        daemon → gateway     u32 slots, u32 chunk bytes; CHANNEL_FDS
+ *   WORKER         daemon → gateway     u64 epoch, volume_info; worker control
+ *                                       socket, dup of the network socket
+ *   GONE           daemon → gateway     u64 epoch, fault (why it died)
+ *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
+ *                                       is given up
+ *   ATTACH         gateway → daemon     (empty; SCM_CREDENTIALS: the serving
+ *                                       process, after nbdkit's fork)
+ *   DISTRUST       gateway → daemon     u64 epoch, fault: kill this worker, it
+ *                                       broke the rules of the rings
+ *   CONFIG         daemon → worker      u64 epoch, volume_spec (worker's part),
+ *                                       string host-key algorithms
+ *   SEALED         worker → daemon      u32 layers (SBX_LAYER_… bits)
+ *   HOSTKEY        worker → daemon      string key blob (RFC 4253 §6.6)
+ *   HOSTKEY_OK     daemon → worker      (empty)
+ *   AUTH           worker → daemon      string methods that the server offers
+ *                                       (name-list, RFC 4252 §5.1)
+ *   AUTH_KEY       daemon → worker      string algorithm, string public key blob
+ *   AUTH_PASSWORD  daemon → worker      string password
+ *   AUTH_NONE      daemon → worker      fault: nothing left to try
+ *   SIGN           worker → daemon      string data (RFC 4252 §7)
+ *   SIGNATURE      daemon → worker      string signature blob
+ *   READY          worker → daemon      volume_info
+ *   FAIL           worker → daemon      fault; the worker then exits
+ *   GO             gateway → worker     u64 epoch: the rings are reset, start
+ *
+ * A refusal by the daemon of HOSTKEY or SIGN is no message: it kills the
+ * worker and reports the fault to the gateway itself.
+ *
+ * Thread rule: a socket is used by one thread at a time.
+ */
+#ifndef BH_IPC_CONTROL_H
+#define BH_IPC_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/wire.h"
+
+#define CONTROL_VERSION 1u
+#define CONTROL_BODY_BYTES 32768u
+#define CONTROL_FDS 12u
+
+enum control_type {
+  CONTROL_HELLO = 1,
+  CONTROL_OPEN,
+  CONTROL_CHANNEL,
+  CONTROL_WORKER,
+  CONTROL_GONE,
+  CONTROL_FAULT,
+  CONTROL_ATTACH,
+  CONTROL_DISTRUST,
+  CONTROL_CONFIG = 32,
+  CONTROL_SEALED,
+  CONTROL_HOSTKEY,
+  CONTROL_HOSTKEY_OK,
+  CONTROL_AUTH,
+  CONTROL_AUTH_KEY,
+  CONTROL_AUTH_PASSWORD,
+  CONTROL_AUTH_NONE,
+  CONTROL_SIGN,
+  CONTROL_SIGNATURE,
+  CONTROL_READY,
+  CONTROL_FAIL,
+  CONTROL_GO = 64,
+};
+
+/* A message as received, or being built. About 32 KiB: not on small stacks.
+ * fd[] that were received are owned by the message until taken with
+ * control_take_fd; control_close closes what is left.
+ */
+struct control {
+  uint16_t type;
+  uint32_t length_bytes; /* of body */
+  unsigned fds;
+  int fd[CONTROL_FDS];
+  pid_t sender_pid; /* by SCM_CREDENTIALS, 0 if none came */
+  uid_t sender_uid;
+  uint8_t body[CONTROL_BODY_BYTES];
+};
+
+/* Building: control_begin, wirebuf_… into control_body, control_send. The fds
+ * to send are borrowed. */
+void control_begin (struct control *m, enum control_type type);
+static inline struct wirebuf
+control_body (struct control *m)
+{
+  return wirebuf_init (m->body, sizeof m->body);
+}
+enum err control_add_fd (struct control *m, int fd);
+
+/* Sends one message. A full socket is waited for at most timeout_ns. b gives
+ * the body's length (and its sticky error). ERR_CLOSED, ERR_TIMEOUT, ERR_LIMIT.
+ */
+enum err control_send (int sock, struct control *m, const struct wirebuf *b,
+                       uint64_t timeout_ns);
+/* The same with SCM_CREDENTIALS of the calling process. */
+enum err control_send_credentials (int sock, struct control *m,
+                                   const struct wirebuf *b,
+                                   uint64_t timeout_ns);
+
+/* Receives one message; waits at most timeout_ns (0: does not wait:
+ * ERR_AGAIN). ERR_CLOSED at the end of the stream; ERR_PEER for a truncated or
+ * too short one (its fds are closed). Received fds are close-on-exec.
+ */
+enum err control_recv (int sock, struct control *ret_message,
+                       uint64_t timeout_ns);
+int control_take_fd (struct control *m, unsigned index); /* -1 if none */
+void control_close (struct control *m);
+
+/* For messages: the type's name, "?" for none. */
+const char *control_type_name (uint16_t type);
+
+#endif

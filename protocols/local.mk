@@ -1,0 +1,15 @@
+# Parameter tables only: what gateway and daemon link.
+noinst_LTLIBRARIES += libparams.la
+libparams_la_SOURCES = \
+	%D%/params.c %D%/params.h \
+	%D%/sftp/params.c %D%/sftp/params.h
+libparams_la_LIBADD = libcommon.la
+
+# The engines: what the worker links.
+noinst_LTLIBRARIES += libprotocols.la
+libprotocols_la_SOURCES = \
+	%D%/proto.h \
+	%D%/registry.c
+libprotocols_la_LIBADD = libcommon.la
+
+include protocols/sftp/local.mk

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a protocol engine is: sans-I/O. It makes no system call, has no global,
+ * reads no clock. The worker's loop feeds it bytes, requests and the time; it
+ * hands back bytes to send, completions and its next deadline. The same object
+ * runs in the worker, in a fuzzer and in a simulator.
+ *
+ * Life: open → (bytes go to and fro) → PROTO_READY → submit/reap … → close.
+ * PROTO_FAILED is final for an engine: a new session is a new engine (in a new
+ * worker). After PROTO_FAILED only fault and close may be called.
+ *
+ * Thread rule: one engine, one thread. Time is CLOCK_MONOTONIC in ns, handed
+ * in, and never goes back.
+ *
+ * Adding a protocol: a folder below protocols/, one line in registry.c and one
+ * in params.c.
+ */
+#ifndef BH_PROTOCOLS_PROTO_H
+#define BH_PROTOCOLS_PROTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "common/err.h"
+#include "common/io.h"
+#include "common/param.h"
+
+/* An engine never has more requests from its user in flight. */
+#define PROTO_REQUESTS 128u
+/* Most pieces that tx_iov returns. */
+#define PROTO_TX_IOV 64u
+
+#define PROTO_NO_DEADLINE UINT64_MAX
+
+/* What carries the engine's bytes. */
+enum proto_transport {
+  PROTO_OVER_TCP,           /* the bytes of the TCP stream */
+  PROTO_OVER_SSH_SUBSYSTEM, /* the bytes of an SSH channel's subsystem */
+};
+
+enum proto_state {
+  PROTO_STARTING, /* negotiating; submit is not allowed yet */
+  PROTO_READY,
+  PROTO_FAILED,
+};
+
+/* How open reads the parameters that carry PARAM_TO_WORKER. */
+struct proto_config {
+  const char *(*get) (void *ctx, const char *key); /* NULL: not set */
+  void *ctx;
+  /* Random bytes for this session alone: seeds identifiers and tokens, so that
+   * no two sessions have the same token.
+   */
+  uint8_t seed[16];
+};
+
+/* offset and length in bytes. data has length bytes: where the payload of a
+ * READ goes, or the payload of a WRITE (it does not change before the
+ * completion, but the engine only reads it); NULL otherwise. A length of 0 is
+ * legal for FLUSH only. offset + length <= info.size was checked by the caller.
+ */
+struct proto_request {
+  uint64_t id;
+  enum io_op op;
+  uint32_t flags; /* IO_FUA, IO_NO_HOLE */
+  uint64_t offset;
+  uint32_t length;
+  uint8_t *data;
+};
+
+/* error: ERR_OK or what failed. A READ with ERR_OK has delivered every byte.
+ * token: see DESIGN, invariant 4: a FLUSH with the same token as a WRITE
+ * proves that write stable.
+ */
+struct proto_completion {
+  uint64_t id;
+  enum err error;
+  uint8_t token[IO_TOKEN_BYTES];
+};
+
+struct proto; /* each engine has its own */
+
+struct proto_ops {
+  const char *name; /* URL scheme, folder, worker argument */
+  enum proto_transport transport;
+  const char *ssh_subsystem; /* PROTO_OVER_SSH_SUBSYSTEM: its name */
+
+  /* Starts an engine; *ret is the caller's until close. Errors in the
+   * configuration go into f. ERR_INVAL, ERR_NOMEM.
+   */
+  enum err (*open) (const struct proto_config *config, uint64_t now_ns,
+                    struct proto **ret, struct fault *f);
+  void (*close) (struct proto *p);
+
+  enum proto_state (*state) (const struct proto *p);
+  /* Why PROTO_FAILED; valid until close. */
+  const struct fault *(*fault) (const struct proto *p);
+  /* In PROTO_READY: constant for the life of the engine. */
+  void (*info) (const struct proto *p, struct volume_info *ret);
+
+  /* Takes a request; never blocks. ERR_AGAIN if PROTO_REQUESTS are in flight,
+   * ERR_INVAL for an operation that info does not offer.
+   */
+  enum err (*submit) (struct proto *p, const struct proto_request *r,
+                      uint64_t now_ns);
+  /* Next completion; false if there is none. */
+  bool (*reap) (struct proto *p, struct proto_completion *ret);
+
+  /* Where the next received bytes go: a header buffer of the engine, or
+   * straight a request's data. iov_len > 0 always. The place is valid until
+   * the next call of any function of this engine but tx_iov and tx_done.
+   */
+  struct iovec (*rx_iov) (struct proto *p);
+  /* length_bytes (<= iov_len of the last rx_iov) have been put there. ERR_PEER
+   * and PROTO_FAILED if the peer broke the protocol. Any fragmentation of the
+   * same bytes gives the same result.
+   */
+  enum err (*rx_done) (struct proto *p, size_t length_bytes, uint64_t now_ns);
+
+  /* What to send next, at most max (<= PROTO_TX_IOV) pieces: headers, and
+   * payload straight out of requests' data. Returns how many; 0: nothing.
+   * They stay valid until tx_done; the same bytes are returned again until
+   * then.
+   */
+  size_t (*tx_iov) (struct proto *p, struct iovec *ret, size_t max);
+  /* The first length_bytes of them are sent. */
+  void (*tx_done) (struct proto *p, size_t length_bytes);
+
+  /* When tick wants to be called; PROTO_NO_DEADLINE: not. */
+  uint64_t (*deadline_ns) (const struct proto *p);
+  enum err (*tick) (struct proto *p, uint64_t now_ns);
+};
+
+/* The engine for a URL scheme, or NULL. */
+const struct proto_ops *proto_find (const char *name);
+
+#endif

@@ -1,0 +1,3 @@
+libprotocols_la_SOURCES += \
+	%D%/engine.c \
+	%D%/sftp.h
