@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "ipc/connect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "ipc/control.h"
+#include "ipc/runtime.h"
+
+#define NS_PER_S 1000000000ull
+#define READY_FD 3
+/* A daemon that was just ending closes the connection before HELLO. */
+#define CONNECT_TRIES 4
+#define ENVIRONMENT 64
+
+extern char **environ;
+
+static uint64_t
+now_ns (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t
+left_ns (uint64_t deadline_ns)
+{
+  uint64_t now = now_ns ();
+
+  return deadline_ns > now ? deadline_ns - now : 0;
+}
+
+/* What a daemon needs of the caller's environment; it outlives the caller's
+ * session, so it does not take along the rest. ret_env ends with NULL.
+ */
+static void
+daemon_environment (char *ret_env[ENVIRONMENT])
+{
+  static const char *const wanted[] = {"BULKHEAD_",     "PATH=",
+                                       "HOME=",         "USER=",
+                                       "TZ=",           "XDG_RUNTIME_DIR=",
+                                       "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
+                                       "LSAN_OPTIONS=", "TSAN_OPTIONS="};
+  size_t n = 0;
+
+  for (char **e = environ; *e && n < ENVIRONMENT - 1; e++)
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+      if (strncmp (*e, wanted[i], strlen (wanted[i])) == 0) {
+        ret_env[n++] = *e;
+        break;
+      }
+  ret_env[n] = NULL;
+}
+
+/* In the grandchild; between fork and exec of a process that may have had
+ * threads: async-signal-safe calls only.
+ */
+static _Noreturn void
+exec_daemon (const char *path, char *const env[], int ready_fd)
+{
+  static char name[] = "bulkheadd", private[] = "--private",
+              ready[] = "--ready-fd=3";
+  char *argv[] = {name, private, ready, NULL};
+  static const char why[] = "cannot execute it\n";
+  sigset_t none;
+  int null = open ("/dev/null", O_RDWR);
+  ssize_t ignored;
+
+  for (int sig = 1; sig < NSIG; sig++)
+    signal (sig, SIG_DFL);
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+  umask (077);
+  if (chdir ("/") < 0 || null < 0)
+    _exit (127);
+  /* ready_fd may be below 3 when the caller closed its stdio. */
+  ready_fd = fcntl (ready_fd, F_DUPFD, READY_FD + 1);
+  null = fcntl (null, F_DUPFD, READY_FD + 1);
+  if (ready_fd < 0 || null < 0 || dup2 (null, 0) < 0 || dup2 (null, 1) < 0
+      || dup2 (null, 2) < 0 || dup2 (ready_fd, READY_FD) < 0)
+    _exit (127);
+  close_range (READY_FD + 1, ~0u, 0);
+  execve (path, argv, env);
+  ignored = write (READY_FD, why, sizeof why - 1);
+  (void)ignored;
+  _exit (127);
+}
+
+/* Two forks, so that the daemon is nobody's child and no session's leader. */
+static enum err
+spawn_detached (const char *path, int ready_fd)
+{
+  char *env[ENVIRONMENT];
+  pid_t pid;
+  int status;
+
+  daemon_environment (env);
+  pid = fork ();
+  if (pid < 0)
+    return err_from_errno (errno);
+  if (pid == 0) {
+    if (setsid () < 0)
+      _exit (127);
+    pid = fork ();
+    if (pid == 0)
+      exec_daemon (path, env, ready_fd);
+    _exit (pid < 0 ? 127 : 0);
+  }
+  while (waitpid (pid, &status, 0) < 0)
+    if (errno != EINTR)
+      return ERR_OK; /* the caller ignores SIGCHLD: the pipe will tell */
+  return WIFEXITED (status) && WEXITSTATUS (status) == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+/* Reads the daemon's one line: "ok", or what was wrong. */
+static enum err
+read_ready (int fd, const char *path, uint64_t deadline_ns, struct fault *f)
+{
+  char line[400];
+  size_t used = 0;
+
+  for (;;) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int timeout_ms = (int)(left_ns (deadline_ns) / 1000000);
+    ssize_t n;
+
+    if (poll (&p, 1, timeout_ms) <= 0 && left_ns (deadline_ns) == 0)
+      return fault_set (f, ERR_TIMEOUT, "%s did not get ready in time", path);
+    if (!p.revents)
+      continue;
+    n = read (fd, line + used, sizeof line - 1 - used);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      break;
+    used += (size_t)n;
+    if (memchr (line, '\n', used) || used == sizeof line - 1)
+      break;
+  }
+  line[used] = 0;
+  line[strcspn (line, "\n")] = 0;
+  if (strcmp (line, "ok") == 0)
+    return ERR_OK;
+  return fault_set (f, ERR_IO, "cannot start %s: %s", path,
+                    line[0] ? line : "it ended at once");
+}
+
+static enum err
+start_daemon (uint64_t deadline_ns, struct fault *f)
+{
+  char path[4096];
+  CLEANUP_CLOSE int r = -1;
+  CLEANUP_CLOSE int w = -1;
+  int pipe_fd[2];
+  enum err e;
+
+  if (runtime_program (BULKHEAD_SBINDIR, "bulkheadd", path, sizeof path))
+    return fault_set (f, ERR_LIMIT, "the path of bulkheadd is too long");
+  if (access (path, X_OK) < 0) {
+    e = err_from_errno (errno);
+    fault_set (f, e, "cannot start the daemon %s: %s", path, strerror (errno));
+    fault_hint (f, "install it, or set BULKHEAD_LIBEXEC_DIR to its folder");
+    return e;
+  }
+  if (pipe2 (pipe_fd, O_CLOEXEC) < 0)
+    return fault_set (f, err_from_errno (errno), "pipe: %s", strerror (errno));
+  r = pipe_fd[0];
+  w = pipe_fd[1];
+  if ((e = spawn_detached (path, w)))
+    return fault_set (f, e, "cannot start %s: %s", path, err_text (e));
+  close (steal_fd (&w));
+  return read_ready (r, path, deadline_ns, f);
+}
+
+/* ERR_NOENT: nobody serves there. */
+static enum err
+try_connect (const struct sockaddr_un *sa, uint64_t deadline_ns, int *ret_sock,
+             struct fault *f)
+{
+  uint64_t left = left_ns (deadline_ns) + 1000;
+  struct timeval tv = {.tv_sec = (time_t)(left / NS_PER_S),
+                       .tv_usec = (suseconds_t)(left % NS_PER_S / 1000)};
+  CLEANUP_CLOSE int sock = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  struct ucred cred;
+  socklen_t n = sizeof cred;
+
+  if (sock < 0)
+    return fault_set (f, err_from_errno (errno), "socket: %s",
+                      strerror (errno));
+  /* connect waits while the daemon's backlog is full. */
+  setsockopt (sock, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+  if (connect (sock, (const struct sockaddr *)sa, sizeof *sa) < 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED)
+      return ERR_NOENT;
+    return fault_set (f, err_from_errno (errno), "cannot connect to %s: %s",
+                      sa->sun_path, strerror (errno));
+  }
+  if (getsockopt (sock, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
+    return fault_set (f, ERR_IO, "SO_PEERCRED: %s", strerror (errno));
+  if (cred.uid != geteuid () && cred.uid != 0) {
+    fault_set (f, ERR_ACCESS, "the daemon at %s belongs to uid %u",
+               sa->sun_path, (unsigned)cred.uid);
+    fault_hint (f, "set BULKHEAD_RUNTIME_DIR to a folder of your own");
+    return ERR_ACCESS;
+  }
+  *ret_sock = steal_fd (&sock);
+  return ERR_OK;
+}
+
+/* Finds or starts, under the lock only when none answers: so that two gateways
+ * that start together start one daemon, and none meets a daemon that ends.
+ */
+static enum err
+find_daemon (const char *dir, const struct sockaddr_un *sa,
+             uint64_t deadline_ns, int *ret_sock, struct fault *f)
+{
+  CLEANUP_CLOSE int lock = -1;
+  enum err e = try_connect (sa, deadline_ns, ret_sock, f);
+
+  if (e != ERR_NOENT)
+    return e;
+  e = runtime_lock (dir, RUNTIME_LOCK, left_ns (deadline_ns), &lock);
+  if (e == ERR_AGAIN)
+    return fault_set (f, ERR_TIMEOUT,
+                      "somebody holds %s/" RUNTIME_LOCK " for too long", dir);
+  if (e)
+    return fault_set (f, e, "cannot lock %s/" RUNTIME_LOCK ": %s", dir,
+                      err_text (e));
+  e = try_connect (sa, deadline_ns, ret_sock, f);
+  if (e != ERR_NOENT)
+    return e;
+  if ((e = start_daemon (deadline_ns, f)))
+    return e;
+  e = try_connect (sa, deadline_ns, ret_sock, f);
+  if (e == ERR_NOENT)
+    return fault_set (f, ERR_IO,
+                      "the daemon ended at once; see %s/" RUNTIME_LOG, dir);
+  return e;
+}
+
+/* ERR_CLOSED: it was just ending; try again. */
+static enum err
+greet (int sock, const char *program, uint64_t deadline_ns, struct fault *f)
+{
+  CLEANUP_FREE struct control *m = malloc (sizeof *m);
+  struct wirebuf b;
+  struct wire w;
+  uint32_t version;
+  char name[64];
+  enum err e;
+
+  if (!m)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  control_begin (m, CONTROL_HELLO);
+  b = control_body (m);
+  wirebuf_u32 (&b, CONTROL_VERSION);
+  wirebuf_cstring (&b, program);
+  e = control_send (sock, m, &b, left_ns (deadline_ns));
+  if (!e)
+    e = control_recv (sock, m, left_ns (deadline_ns) + 1);
+  if (e == ERR_CLOSED)
+    return ERR_CLOSED;
+  if (e)
+    return fault_set (f, e, "the daemon does not answer: %s", err_text (e));
+  w = wire_init (m->body, m->length_bytes);
+  version = wire_u32 (&w);
+  wire_cstring (&w, name, sizeof name);
+  control_close (m);
+  if (m->type != CONTROL_HELLO || w.err)
+    return fault_set (f, ERR_PEER, "the daemon answered %s to HELLO",
+                      control_type_name (m->type));
+  if (version != CONTROL_VERSION) {
+    fault_set (f, ERR_VERSION,
+               "the running daemon (%s) speaks version %u, this program %u",
+               name, version, CONTROL_VERSION);
+    fault_hint (f, "end the old bulkheadd, then try again");
+    return ERR_VERSION;
+  }
+  return ERR_OK;
+}
+
+enum err
+daemon_connect (const char *program, uint64_t timeout_ns, int *ret_sock,
+                struct fault *f)
+{
+  uint64_t deadline_ns = now_ns () + timeout_ns;
+  char dir[RUNTIME_DIR_BYTES];
+  struct sockaddr_un sa;
+  enum err e;
+
+  if ((e = runtime_dir (dir, f)) || (e = runtime_socket_address (dir, &sa, f)))
+    return e;
+  for (int i = 0; i < CONNECT_TRIES; i++) {
+    CLEANUP_CLOSE int sock = -1;
+
+    if ((e = find_daemon (dir, &sa, deadline_ns, &sock, f)))
+      return e;
+    e = greet (sock, program, deadline_ns, f);
+    if (e == ERR_OK)
+      *ret_sock = steal_fd (&sock);
+    if (e != ERR_CLOSED)
+      return e;
+  }
+  fault_set (f, ERR_CLOSED, "the daemon closes every connection");
+  fault_hint (f, "see %s/" RUNTIME_LOG, dir);
+  return ERR_CLOSED;
+}
