@@ -28,7 +28,12 @@
  *   AUTH_PASSWORD  daemon → worker      string password
  *   AUTH_NONE      daemon → worker      fault: nothing left to try
  *   SIGN           worker → daemon      string data (RFC 4252 §7)
- *   SIGNATURE      daemon → worker      string signature blob
+ *   SIGNATURE      daemon → worker      string signature: what follows the
+ *                                       algorithm's name inside an SSH
+ *                                       signature (RFC 4253 §6.6): 64 bytes for
+ *                                       ssh-ed25519 (RFC 8709 §6); mpint r,
+ *                                       mpint s for ecdsa-sha2-… (RFC 5656
+ *                                       §3.1.2); s for RSA (RFC 8332 §3)
  *   READY          worker → daemon      volume_info
  *   FAIL           worker → daemon      fault; the worker then exits
  *   GO             gateway → worker     u64 epoch: the rings are reset, start
