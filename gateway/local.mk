@@ -1,1 +1,24 @@
-# gateway
+# Request logic without system calls, clock and threads: what the simulator
+# links as well.
+noinst_LTLIBRARIES += libgateway_logic.la
+libgateway_logic_la_SOURCES = \
+	%D%/inflight.c %D%/inflight.h
+libgateway_logic_la_LIBADD = libipc.la
+
+noinst_LTLIBRARIES += libgateway.la
+libgateway_la_SOURCES = \
+	%D%/control.c \
+	%D%/link.c %D%/link.h %D%/link_private.h \
+	%D%/options.c %D%/options.h \
+	%D%/transfer.c \
+	%D%/url.c %D%/url.h
+libgateway_la_CPPFLAGS = $(AM_CPPFLAGS) $(URIPARSER_CFLAGS)
+libgateway_la_LIBADD = libgateway_logic.la libipc.la libparams.la \
+	$(URIPARSER_LIBS) -lpthread
+
+plugin_LTLIBRARIES += nbdkit-bulkhead-plugin.la
+nbdkit_bulkhead_plugin_la_SOURCES = %D%/plugin.c
+nbdkit_bulkhead_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) $(NBDKIT_CFLAGS)
+nbdkit_bulkhead_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -export-symbols-regex '^plugin_init$$'
+nbdkit_bulkhead_plugin_la_LIBADD = libgateway.la

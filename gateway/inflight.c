@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "gateway/inflight.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* No errno of ours or of Linux is larger; what a worker sends beyond is EIO. */
+#define ERRNO_MAX 133u
+
+static bool
+op_writes (uint16_t op)
+{
+  return op == IO_WRITE || op == IO_TRIM || op == IO_ZERO;
+}
+
+static bool
+slot_writing (const struct inflight_slot *s)
+{
+  return s->state != SLOT_FREE && s->state != SLOT_DONE
+         && op_writes (s->request.op);
+}
+
+/* The one place where a state changes. */
+static void
+set_state (struct inflight *f, struct inflight_slot *s,
+           enum inflight_state to)
+{
+  static const bool legal[5][5] = {
+    [SLOT_FREE] = {[SLOT_FILLING] = true},
+    [SLOT_FILLING]
+    = {[SLOT_QUEUED] = true, [SLOT_DONE] = true, [SLOT_FREE] = true},
+    [SLOT_QUEUED]
+    = {[SLOT_SENT] = true, [SLOT_DONE] = true, [SLOT_FREE] = true},
+    [SLOT_SENT]
+    = {[SLOT_DONE] = true, [SLOT_QUEUED] = true, [SLOT_FREE] = true},
+    [SLOT_DONE] = {[SLOT_FREE] = true},
+  };
+  bool wrote = slot_writing (s);
+
+  assert (legal[s->state][to]);
+  s->state = to;
+  f->writing_slots += (uint32_t)slot_writing (s) - (uint32_t)wrote;
+  if (to == SLOT_FREE) {
+    s->owner = NULL;
+    s->abandoned = false;
+    f->free_stack[f->free_slots++] = (uint32_t)(s - f->slot);
+  }
+}
+
+void
+inflight_init (struct inflight *f)
+{
+  memset (f, 0, sizeof *f);
+  for (uint32_t i = INFLIGHT_SLOTS; i-- > 0;)
+    f->free_stack[f->free_slots++] = i;
+}
+
+static void
+forget_old_doubts (struct inflight *f, uint64_t now_ns)
+{
+  uint32_t kept = 0;
+
+  for (uint32_t i = 0; i < f->doubts; i++)
+    if (f->doubt[i].until_ns > now_ns)
+      f->doubt[kept++] = f->doubt[i];
+  f->doubts = kept;
+}
+
+/* Whether [offset, end) must wait; by a doubt: until when. */
+static bool
+must_wait (struct inflight *f, uint64_t offset, uint64_t end, uint64_t now_ns,
+           uint64_t *ret_retry_ns)
+{
+  *ret_retry_ns = UINT64_MAX;
+  if (f->writing_slots)
+    for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+      const struct inflight_slot *s = &f->slot[i];
+
+      if (slot_writing (s) && s->request.offset < end
+          && offset < s->request.offset + s->request.length)
+        return true; /* I2 */
+    }
+  forget_old_doubts (f, now_ns);
+  for (uint32_t i = 0; i < f->doubts; i++)
+    if (f->doubt[i].offset < end && offset < f->doubt[i].end) {
+      *ret_retry_ns = f->doubt[i].until_ns;
+      return true; /* I3 */
+    }
+  return false;
+}
+
+enum err
+inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
+              uint64_t offset, uint32_t length_bytes, uint64_t now_ns,
+              void *owner, uint32_t *ret_slot, uint64_t *ret_retry_ns)
+{
+  struct inflight_slot *s;
+  uint32_t i;
+
+  assert (length_bytes <= CHANNEL_CHUNK_BYTES);
+  *ret_retry_ns = UINT64_MAX;
+  if (f->failed)
+    return f->failed;
+  if (f->free_slots == 0)
+    return ERR_AGAIN;
+  if (op_writes ((uint16_t)op)
+      && must_wait (f, offset, offset + length_bytes, now_ns, ret_retry_ns))
+    return ERR_AGAIN;
+
+  i = f->free_stack[--f->free_slots];
+  s = &f->slot[i];
+  if (++s->generation == 0)
+    s->generation = 1;
+  s->sequence = f->next_sequence++;
+  s->owner = owner;
+  s->error = ERR_OK;
+  s->server_errno = 0;
+  s->request = (struct ring_request){
+    .id = (uint64_t)s->generation << 32 | i,
+    .offset = offset,
+    .arena_offset = (uint64_t)i * CHANNEL_CHUNK_BYTES,
+    .length = length_bytes,
+    .op = (uint16_t)op,
+    .flags = (uint16_t)flags,
+  };
+  set_state (f, s, SLOT_FILLING);
+  *ret_slot = i;
+  return ERR_OK;
+}
+
+void
+inflight_ready (struct inflight *f, uint32_t slot)
+{
+  struct inflight_slot *s = &f->slot[slot];
+
+  if (f->failed)
+    s->error = f->failed;
+  set_state (f, s, f->failed ? SLOT_DONE : SLOT_QUEUED);
+}
+
+enum err
+inflight_push (struct inflight *f, struct ring *ring, uint32_t slot)
+{
+  struct inflight_slot *s = &f->slot[slot];
+  union ring_entry e = {.request = s->request};
+
+  assert (s->state == SLOT_QUEUED);
+  /* Never more than RING_ENTRIES are SENT, so a full ring is a lying head. */
+  if (ring_push (ring, &e))
+    return ERR_PEER;
+  set_state (f, s, SLOT_SENT);
+  return ERR_OK;
+}
+
+uint32_t
+inflight_oldest_queued (const struct inflight *f)
+{
+  uint32_t best = INFLIGHT_SLOTS;
+
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++)
+    if (f->slot[i].state == SLOT_QUEUED
+        && (best == INFLIGHT_SLOTS
+            || f->slot[i].sequence < f->slot[best].sequence))
+      best = i;
+  return best;
+}
+
+enum err
+inflight_complete (struct inflight *f, const struct ring_completion *c,
+                   void **ret_owner)
+{
+  uint32_t i = (uint32_t)c->id;
+  struct inflight_slot *s;
+
+  if (i >= INFLIGHT_SLOTS)
+    return ERR_PEER;
+  s = &f->slot[i];
+  if (s->state != SLOT_SENT || s->request.id != c->id)
+    return ERR_PEER; /* I1 */
+  if (c->error == 0 && s->request.op == IO_READ
+      && c->length != s->request.length)
+    return ERR_PEER;
+  s->server_errno
+    = c->error <= ERRNO_MAX ? (int)c->error : err_errno (ERR_IO);
+  memcpy (s->token, c->token, sizeof s->token);
+  *ret_owner = s->owner;
+  set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_DONE);
+  return ERR_OK;
+}
+
+void
+inflight_put (struct inflight *f, uint32_t slot)
+{
+  struct inflight_slot *s = &f->slot[slot];
+
+  assert (s->state == SLOT_FILLING || s->state == SLOT_DONE);
+  set_state (f, s, SLOT_FREE);
+}
+
+void
+inflight_abandon (struct inflight *f, uint32_t slot)
+{
+  struct inflight_slot *s = &f->slot[slot];
+
+  s->owner = NULL;
+  if (s->state == SLOT_SENT)
+    s->abandoned = true; /* I4: the worker may still use its chunk */
+  else
+    set_state (f, s, SLOT_FREE);
+}
+
+static void
+add_doubt (struct inflight *f, const struct ring_request *r,
+           uint64_t until_ns)
+{
+  uint32_t i;
+
+  if (f->doubts < INFLIGHT_SLOTS) {
+    i = f->doubts++;
+    f->doubt[i].offset = r->offset;
+    f->doubt[i].end = r->offset + r->length;
+  } else {
+    /* Full: widen one instead of losing one. Waits too much, never too
+     * little.
+     */
+    i = INFLIGHT_SLOTS - 1;
+    if (r->offset < f->doubt[i].offset)
+      f->doubt[i].offset = r->offset;
+    if (r->offset + r->length > f->doubt[i].end)
+      f->doubt[i].end = r->offset + r->length;
+  }
+  f->doubt[i].until_ns = until_ns;
+}
+
+void
+inflight_down (struct inflight *f, uint64_t now_ns)
+{
+  forget_old_doubts (f, now_ns);
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+    struct inflight_slot *s = &f->slot[i];
+
+    if (s->state != SLOT_SENT)
+      continue;
+    if (op_writes (s->request.op))
+      add_doubt (f, &s->request, now_ns + INFLIGHT_FENCE_WAIT_NS);
+    set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_QUEUED);
+  }
+}
+
+void
+inflight_fail (struct inflight *f, enum err why)
+{
+  f->failed = why;
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+    struct inflight_slot *s = &f->slot[i];
+
+    assert (s->state != SLOT_SENT);
+    if (s->state != SLOT_QUEUED)
+      continue;
+    s->error = why;
+    set_state (f, s, SLOT_DONE);
+  }
+}

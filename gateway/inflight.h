@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The requests of one gateway process that a worker has not answered yet.
+ *
+ * Pure: no system call, no clock, no thread primitive inside; time is handed
+ * in, the caller holds its lock. The simulator links this very object.
+ *
+ * A slot is one piece of an NBD request and one chunk of each arena (slot i
+ * owns chunk i), so nothing else needs to be allocated.
+ *
+ *   state      means                                   leaves by
+ *   FREE       nobody's                                get
+ *   FILLING    the owner copies write payload in       ready, put
+ *   QUEUED     wants a worker                          push, abandon, fail
+ *   SENT       in the ring or at the worker            complete, down
+ *   DONE       answered; the owner copies data out     put
+ *
+ * Invariants
+ *   I1  Every slot is answered at most once: a completion counts only for a
+ *       SENT slot of the same generation (DESIGN, one answer).
+ *   I2  No two writing slots (WRITE, TRIM, ZERO) that are not FREE or DONE
+ *       overlap.
+ *   I3  After a worker's death no writing slot overlaps a write of unknown
+ *       outcome until FENCE_WAIT_NS have passed, but for that write's own
+ *       replay.
+ *   I4  An abandoned slot (its owner has left) has no buffer but its chunk; it
+ *       becomes FREE when it is answered, or when its worker is gone.
+ */
+#ifndef BH_GATEWAY_INFLIGHT_H
+#define BH_GATEWAY_INFLIGHT_H
+
+#include "common/err.h"
+#include "common/io.h"
+#include "ipc/channel.h"
+
+#define INFLIGHT_SLOTS CHANNEL_SLOTS
+/* How long a server whose connection was reset may still execute a write that
+ * it had received, where the protocol has no fence (SFTP).
+ */
+#define INFLIGHT_FENCE_WAIT_NS 1000000000ull
+
+enum inflight_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_SENT,
+                      SLOT_DONE };
+
+struct inflight_slot {
+  enum inflight_state state;
+  bool abandoned;
+  uint32_t generation; /* never 0 */
+  uint64_t sequence;   /* order of submission */
+  struct ring_request request;
+  enum err error;   /* DONE: ERR_OK, or why it failed without a worker */
+  int server_errno; /* DONE: 0, or the errno in the completion */
+  uint8_t token[IO_TOKEN_BYTES];
+  void *owner; /* the caller's; NULL when abandoned */
+};
+
+struct inflight {
+  struct inflight_slot slot[INFLIGHT_SLOTS];
+  uint32_t free_stack[INFLIGHT_SLOTS]; /* last in, first out: warm chunks */
+  uint32_t free_slots;
+  uint32_t writing_slots; /* not FREE, not DONE, writing */
+  uint64_t next_sequence;
+  enum err failed; /* not ERR_OK: the volume is given up */
+  struct {
+    uint64_t offset;
+    uint64_t end;
+    uint64_t until_ns;
+  } doubt[INFLIGHT_SLOTS];
+  uint32_t doubts;
+};
+
+void inflight_init (struct inflight *f);
+
+/* Takes a slot for one piece: length_bytes <= CHANNEL_CHUNK_BYTES (0 for
+ * FLUSH), offset in bytes of the volume. *ret_slot is then FILLING.
+ *   ERR_AGAIN  no slot is free, or a writing piece must wait for an
+ *              overlapping one; *ret_retry_ns is when to try again even if
+ *              nothing happens (UINT64_MAX: something will).
+ *   else       the volume is given up
+ */
+enum err inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
+                       uint64_t offset, uint32_t length_bytes,
+                       uint64_t now_ns, void *owner, uint32_t *ret_slot,
+                       uint64_t *ret_retry_ns);
+/* The payload is in place: FILLING → QUEUED (DONE if the volume was given
+ * up). */
+void inflight_ready (struct inflight *f, uint32_t slot);
+/* QUEUED → SENT through the ring. ERR_PEER: the worker's indices are
+ * impossible; the slot stays QUEUED.
+ */
+enum err inflight_push (struct inflight *f, struct ring *ring, uint32_t slot);
+/* The QUEUED slot with the lowest sequence number, or INFLIGHT_SLOTS. */
+uint32_t inflight_oldest_queued (const struct inflight *f);
+
+/* Takes one completion that was copied out of the ring. *ret_owner is the
+ * owner of the slot that is now DONE, or NULL if that had been abandoned.
+ * ERR_PEER for anything that answers no SENT slot exactly.
+ */
+enum err inflight_complete (struct inflight *f,
+                            const struct ring_completion *c,
+                            void **ret_owner);
+/* The owner is through with it: FILLING or DONE → FREE. */
+void inflight_put (struct inflight *f, uint32_t slot);
+/* The owner leaves without waiting. */
+void inflight_abandon (struct inflight *f, uint32_t slot);
+
+/* The worker is gone: SENT → QUEUED; what it may have written is in doubt
+ * until now_ns + INFLIGHT_FENCE_WAIT_NS.
+ */
+void inflight_down (struct inflight *f, uint64_t now_ns);
+/* Gives the volume up: all that is QUEUED becomes DONE with this error, and so
+ * does what comes later. SENT slots must have been taken back by
+ * inflight_down.
+ */
+void inflight_fail (struct inflight *f, enum err why);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "gateway/link_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "ipc/connect.h"
+
+#define CONNECT_TIMEOUT_NS 15000000000ull
+#define SEND_TIMEOUT_NS 5000000000ull
+/* The daemon has deadlines for resolving, dialling and login; this one is
+ * against a daemon that hangs.
+ */
+#define OPEN_TIMEOUT_NS 90000000000ull
+
+uint64_t
+link_now_ns (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static void
+close_fd (int *fd)
+{
+  if (*fd >= 0)
+    close (*fd);
+  *fd = -1;
+}
+
+static struct link *
+link_new (const struct log *log, bool (*interrupted) (void))
+{
+  struct link *l = calloc (1, sizeof *l);
+
+  if (!l)
+    return NULL;
+  pthread_mutex_init (&l->lock, NULL);
+  inflight_init (&l->inflight);
+  l->waiters.next = l->waiters.prev = &l->waiters;
+  l->worker_sock = l->worker_net = l->daemon_sock = -1;
+  l->wake_worker = l->wake_gateway = -1;
+  l->stop_fd = -1;
+  l->log = log;
+  l->interrupted = interrupted;
+  return l;
+}
+
+void
+link_close (struct link *l)
+{
+  if (!l)
+    return;
+  if (l->started) {
+    uint64_t one = 1;
+
+    if (write (l->stop_fd, &one, sizeof one) == (ssize_t)sizeof one)
+      pthread_join (l->control_thread, NULL);
+  }
+  /* The daemon fences and ends our worker when it sees this end. */
+  close_fd (&l->daemon_sock);
+  close_fd (&l->worker_sock);
+  close_fd (&l->worker_net);
+  close_fd (&l->wake_worker);
+  close_fd (&l->wake_gateway);
+  close_fd (&l->stop_fd);
+  for (unsigned i = 0; i < l->nfds; i++)
+    close_fd (&l->fds[i]);
+  channel_unmap (&l->channel);
+  pthread_mutex_destroy (&l->lock);
+  free (l);
+}
+
+static void
+cleanup_link (struct link **l)
+{
+  link_close (*l);
+}
+
+static enum err
+send_open (struct link *l, const struct volume_spec *spec,
+           struct control *m, struct fault *f)
+{
+  struct wirebuf b;
+  enum err e;
+
+  control_begin (m, CONTROL_OPEN);
+  b = control_body (m);
+  volume_spec_put (&b, spec);
+  for (unsigned i = 0; i < l->nfds; i++)
+    if (control_add_fd (m, l->fds[i]))
+      return fault_set (f, ERR_LIMIT, "too many files for one volume");
+  e = control_send (l->daemon_sock, m, &b, SEND_TIMEOUT_NS);
+  m->fds = 0; /* borrowed */
+  if (e)
+    fault_set (f, e, "cannot ask bulkheadd for %s: %s", l->name,
+               err_text (e));
+  return e;
+}
+
+static enum err
+take_channel (struct link *l, struct control *m, struct fault *f)
+{
+  struct wire w = wire_init (m->body, m->length_bytes);
+  uint32_t slots = wire_u32 (&w);
+  uint32_t chunk_bytes = wire_u32 (&w);
+  enum err e;
+
+  if (wire_end (&w) || m->fds != CHANNEL_FDS || slots != CHANNEL_SLOTS
+      || chunk_bytes != CHANNEL_CHUNK_BYTES || l->channel.base[0])
+    return fault_set (f, ERR_VERSION,
+                      "bulkheadd has another channel layout than this plugin");
+  if ((e = channel_map (&l->channel, CHANNEL_SIDE_GATEWAY, m->fd)))
+    return fault_set (f, e, "cannot map the channel: %s", err_text (e));
+  l->wake_worker = control_take_fd (m, CHANNEL_WAKE_WORKER);
+  l->wake_gateway = control_take_fd (m, CHANNEL_WAKE_GATEWAY);
+  return ERR_OK;
+}
+
+/* One answer while the volume is opened; *ret_ready when it can be used. */
+static enum err
+take_answer (struct link *l, struct control *m, bool *ret_ready,
+             struct fault *f)
+{
+  struct wire w = wire_init (m->body, m->length_bytes);
+
+  switch (m->type) {
+  case CONTROL_CHANNEL:
+    return take_channel (l, m, f);
+  case CONTROL_GONE: /* died before it was ready; another one is started */
+    return ERR_OK;
+  case CONTROL_FAULT:
+    if (fault_take (&w, f))
+      break;
+    return f->code;
+  case CONTROL_WORKER:
+    if (!l->channel.base[0])
+      break;
+    if (link_up (l, m))
+      break;
+    *ret_ready = true;
+    return ERR_OK;
+  default:
+    break;
+  }
+  return fault_set (f, ERR_PEER, "bulkheadd sent a wrong %s message",
+                    control_type_name (m->type));
+}
+
+static enum err
+open_volume (struct link *l, const struct volume_spec *spec, struct fault *f)
+{
+  CLEANUP_FREE struct control *m = calloc (1, sizeof *m);
+  uint64_t deadline_ns = link_now_ns () + OPEN_TIMEOUT_NS;
+  bool ready = false;
+  enum err e;
+
+  if (!m)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  if ((e = send_open (l, spec, m, f)))
+    return e;
+  while (!ready) {
+    uint64_t now = link_now_ns ();
+
+    e = control_recv (l->daemon_sock, m,
+                      deadline_ns > now ? deadline_ns - now : 1);
+    if (e == ERR_TIMEOUT)
+      return fault_set (f, e, "no answer from bulkheadd about %s", l->name);
+    if (e) {
+      fault_set (f, e, "the connection to bulkheadd broke while opening %s",
+                 l->name);
+      fault_hint (f, "see its log, and try again");
+      return e;
+    }
+    e = take_answer (l, m, &ready, f);
+    control_close (m);
+    if (e)
+      return e;
+  }
+  return ERR_OK;
+}
+
+enum err
+link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
+           const struct log *log, bool (*interrupted) (void),
+           struct link **ret, struct fault *f)
+{
+  __attribute__ ((cleanup (cleanup_link))) struct link *l
+    = link_new (log, interrupted);
+  enum err e;
+
+  if (!l)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  for (unsigned i = 0; i < nfds; i++)
+    l->fds[l->nfds++] = steal_fd (&fds[i]);
+  volume_spec_name (spec, l->name, sizeof l->name);
+  l->stop_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (l->stop_fd < 0)
+    return fault_set (f, err_from_errno (errno), "eventfd: %s",
+                      strerror (errno));
+  if ((e = daemon_connect (CONNECT_TIMEOUT_NS, &l->daemon_sock, f)))
+    return e;
+  if ((e = open_volume (l, spec, f)))
+    return e;
+  *ret = steal (&l);
+  return ERR_OK;
+}
+
+enum err
+link_start (struct link *l, struct fault *f)
+{
+  CLEANUP_FREE struct control *m = calloc (1, sizeof *m);
+  struct wirebuf b;
+  enum err e;
+
+  if (!m)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  control_begin (m, CONTROL_ATTACH);
+  b = control_body (m);
+  e = control_send_credentials (l->daemon_sock, m, &b, SEND_TIMEOUT_NS);
+  if (e)
+    return fault_set (f, e, "cannot tell bulkheadd which process serves: %s",
+                      err_text (e));
+  if (pthread_create (&l->control_thread, NULL, link_control_main, l))
+    return fault_set (f, ERR_NOMEM, "cannot start a thread");
+  l->started = true;
+  return ERR_OK;
+}
+
+const struct volume_info *
+link_info (const struct link *l)
+{
+  return &l->info;
+}

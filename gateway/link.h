@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The link of one gateway process to a volume: the daemon's connection, the
+ * channel, the worker at its other end, and the threads that wait for it.
+ *
+ * Thread rule: link_open before any thread exists (nbdkit has not forked yet);
+ * link_start once afterwards, in the serving process; then link_read,
+ * link_write and link_plain from any number of threads; link_close when all of
+ * these have returned.
+ *
+ * Among the threads that wait, one at a time leads: it sleeps on the worker's
+ * eventfd, takes completions out of the ring and wakes whose they are. So a
+ * single request costs a single wake-up, and no thread of its own sits in
+ * between. A control thread does the rare things: workers that die and come.
+ *
+ * Inside, request logic is inflight.c's (pure); this file and wait.c have the
+ * locks, the clock and the system calls.
+ */
+#ifndef BH_GATEWAY_LINK_H
+#define BH_GATEWAY_LINK_H
+
+#include "common/err.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "ipc/volume.h"
+
+struct link;
+
+/* fds: files that spec names by index; the link takes them over, and closes
+ * them in link_close. interrupted () is asked at least every 100 ms by each
+ * waiting thread, without a lock held: true ends the wait with ERR_SHUTDOWN.
+ * Waits until the volume can be used. On an error *f says why, in words for
+ * the user.
+ */
+enum err link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
+                    const struct log *log, bool (*interrupted) (void),
+                    struct link **ret, struct fault *f);
+/* Starts the control thread; tells the daemon which process serves. */
+enum err link_start (struct link *l, struct fault *f);
+void link_close (struct link *l);
+
+const struct volume_info *link_info (const struct link *l);
+
+/* offset and length_bytes in bytes, any length. The return value is 0 or a
+ * positive errno. After an error the contents of buf (read) or of the range
+ * (write) are undefined.
+ */
+int link_read (struct link *l, void *buf, uint32_t length_bytes,
+               uint64_t offset);
+int link_write (struct link *l, const void *buf, uint32_t length_bytes,
+                uint64_t offset, uint32_t flags);
+/* FLUSH (offset 0, length 0), TRIM, ZERO. */
+int link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
+                uint64_t offset, uint32_t flags);
+
+#endif

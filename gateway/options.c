@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "gateway/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "gateway/url.h"
+#include "protocols/params.h"
+
+static const struct param gateway_params[] = {
+  {"url", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, NULL, "URL",
+   "what to serve; \"url=\" may be left out"},
+  {"readonly", PARAM_BOOL, PARAM_TO_GATEWAY, 0, 0, "no", "BOOL",
+   "refuse writes, whatever the server allows"},
+  {0},
+};
+
+enum err
+options_add (struct options *o, const char *key, const char *value,
+             struct fault *f)
+{
+  for (unsigned i = 0; i < o->pairs; i++)
+    if (strcmp (o->pair[i].key, key) == 0)
+      return fault_set (f, ERR_INVAL, "%s= is given twice", key);
+  if (o->pairs == OPTIONS_PAIRS)
+    return fault_set (f, ERR_LIMIT, "more than %d parameters", OPTIONS_PAIRS);
+  o->pair[o->pairs].key = strdup (key);
+  o->pair[o->pairs].value = strdup (value);
+  if (!o->pair[o->pairs].key || !o->pair[o->pairs].value)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  o->pairs++;
+  return ERR_OK;
+}
+
+void
+options_free (struct options *o)
+{
+  for (unsigned i = 0; i < o->pairs; i++) {
+    free (o->pair[i].key);
+    free (o->pair[i].value);
+  }
+  for (unsigned i = 0; i < o->fds; i++)
+    if (o->fd[i] >= 0)
+      close (o->fd[i]);
+  o->pairs = o->fds = 0;
+}
+
+static const char *
+option (const struct options *o, const char *key)
+{
+  for (unsigned i = 0; i < o->pairs; i++)
+    if (strcmp (o->pair[i].key, key) == 0)
+      return o->pair[i].value;
+  return NULL;
+}
+
+static enum err
+unknown_key (const char *key, const struct param *table, struct fault *f)
+{
+  const char *nearest = param_nearest (table, key);
+
+  if (!nearest)
+    nearest = param_nearest (gateway_params, key);
+  fault_set (f, ERR_INVAL, "unknown parameter \"%s\"", key);
+  if (nearest)
+    fault_hint (f, "did you mean %s=?", nearest);
+  else
+    fault_hint (f, "nbdkit bulkhead --help lists them");
+  return ERR_INVAL;
+}
+
+static enum err
+parse_bool (const char *key, const char *value, bool *ret, struct fault *f)
+{
+  static const char *const yes[] = {"1", "true", "t", "yes", "y", "on"};
+  static const char *const no[] = {"0", "false", "f", "no", "n", "off"};
+
+  for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+    if (strcasecmp (value, yes[i]) == 0)
+      return *ret = true, ERR_OK;
+    if (strcasecmp (value, no[i]) == 0)
+      return *ret = false, ERR_OK;
+  }
+  return fault_set (f, ERR_INVAL, "%s=%s is neither yes nor no", key, value);
+}
+
+static enum err
+check_uint (const struct param *p, const char *value, struct fault *f)
+{
+  unsigned long v;
+  char *end;
+
+  errno = 0;
+  v = strtoul (value, &end, 10);
+  if (errno || *end || !isdigit ((unsigned char)value[0]) || v < p->min
+      || v > p->max)
+    return fault_set (f, ERR_INVAL,
+                      "%s=%s is not a number from %lu to %lu", p->key, value,
+                      p->min, p->max);
+  return ERR_OK;
+}
+
+/* Hands fd over to the options. */
+static enum err
+add_fd (struct options *o, const char *key, const char *name, int fd,
+        struct fault *f)
+{
+  enum err e = ERR_LIMIT;
+
+  if (o->fds < CONTROL_FDS)
+    e = volume_spec_set (&o->spec, key, name, (int)o->fds);
+  if (e) {
+    close (fd);
+    return fault_set (f, e, "too many parameters, or too long ones, at %s=",
+                      key);
+  }
+  o->fd[o->fds++] = fd;
+  return ERR_OK;
+}
+
+static bool
+is_private_key (const char *key)
+{
+  return strcmp (key, "identity") == 0;
+}
+
+/* Opens a regular file for reading. As ssh does, refuses a private key of ours
+ * that others can read.
+ */
+static enum err
+open_file (const char *key, const char *path, int *ret_fd, struct fault *f)
+{
+  CLEANUP_CLOSE int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY
+                                       | O_NONBLOCK);
+  struct stat st;
+
+  if (fd < 0)
+    return fault_set (f, err_from_errno (errno), "%s=%s: %s", key, path,
+                      strerror (errno));
+  if (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode))
+    return fault_set (f, ERR_INVAL, "%s=%s is not a regular file", key, path);
+  if (is_private_key (key) && st.st_uid == geteuid ()
+      && (st.st_mode & 077)) {
+    fault_set (f, ERR_ACCESS, "the private key %s can be read by others",
+               path);
+    fault_hint (f, "chmod 600 %s", path);
+    return ERR_ACCESS;
+  }
+  *ret_fd = steal_fd (&fd);
+  return ERR_OK;
+}
+
+static enum err
+add_secret (struct options *o, const struct param *p, const char *value,
+            int (*read_secret) (const char *, char **), struct fault *f)
+{
+  CLEANUP_CLOSE int fd = -1;
+  char *secret = NULL;
+  size_t n;
+  bool ok;
+
+  if (value[0] != '-' && value[0] != '+') {
+    fault_set (f, ERR_INVAL,
+               "%s= on a command line can be read by everybody", p->key);
+    fault_hint (f, "give %s=- (prompt), %s=+FILE or %s=-FD", p->key, p->key,
+                p->key);
+    return ERR_INVAL;
+  }
+  if (read_secret (value, &secret) < 0)
+    return fault_set (f, ERR_INVAL, "%s=%s cannot be read", p->key, value);
+  n = strlen (secret);
+  fd = memfd_create ("bh-secret", MFD_CLOEXEC);
+  ok = fd >= 0 && write (fd, secret, n) == (ssize_t)n
+       && lseek (fd, 0, SEEK_SET) == 0;
+  explicit_bzero (secret, n);
+  free (secret);
+  if (!ok)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  return add_fd (o, p->key, "(secret)", steal_fd (&fd), f);
+}
+
+static enum err
+add_param (struct options *o, const struct param *p, const char *value,
+           int (*read_secret) (const char *, char **), struct fault *f)
+{
+  bool on = false;
+  int fd;
+  enum err e = ERR_OK;
+
+  switch (p->type) {
+  case PARAM_SECRET:
+    return add_secret (o, p, value, read_secret, f);
+  case PARAM_FILE:
+    if ((e = open_file (p->key, value, &fd, f)))
+      return e;
+    return add_fd (o, p->key, value, fd, f);
+  case PARAM_UINT:
+    e = check_uint (p, value, f);
+    break;
+  case PARAM_BOOL:
+    e = parse_bool (p->key, value, &on, f);
+    value = on ? "yes" : "no";
+    break;
+  case PARAM_STRING:
+    if (!value[0])
+      e = fault_set (f, ERR_INVAL, "%s= is empty", p->key);
+    break;
+  }
+  if (e)
+    return e;
+  if (volume_spec_set (&o->spec, p->key, value, -1))
+    return fault_set (f, ERR_LIMIT, "%s= is too long", p->key);
+  return ERR_OK;
+}
+
+static const char *
+home (void)
+{
+  const char *h = secure_getenv ("HOME");
+  const struct passwd *pw;
+
+  if (h && h[0] == '/')
+    return h;
+  pw = getpwuid (geteuid ());
+  return pw ? pw->pw_dir : NULL;
+}
+
+/* Files that are used if they exist, in this order, where the user names
+ * none. The first has the parameter's own key, the others key-2, key-3.
+ */
+static const struct {
+  const char *key;
+  const char *path; /* "~/…" or absolute */
+} default_files[] = {
+  {"identity", "~/.ssh/id_ed25519"},
+  {"identity", "~/.ssh/id_ecdsa"},
+  {"identity", "~/.ssh/id_rsa"},
+  {"known-hosts", "~/.ssh/known_hosts"},
+  {"known-hosts", "/etc/ssh/ssh_known_hosts"},
+};
+
+static enum err
+add_default_files (struct options *o, const struct param *p,
+                   const struct log *log, struct fault *f)
+{
+  unsigned found = 0;
+
+  for (size_t i = 0; i < sizeof default_files / sizeof default_files[0];
+       i++) {
+    const char *path = default_files[i].path;
+    const char *h = home ();
+    char full[4096], key[40];
+    int fd;
+    enum err e;
+
+    if (strcmp (default_files[i].key, p->key) != 0)
+      continue;
+    if (path[0] == '~') {
+      if (!h)
+        continue;
+      snprintf (full, sizeof full, "%s%s", h, path + 1);
+    } else
+      snprintf (full, sizeof full, "%s", path);
+    if ((e = open_file (p->key, full, &fd, f))) {
+      if (e != ERR_NOENT)
+        log_fault (log, "not used", f);
+      continue;
+    }
+    snprintf (key, sizeof key, found ? "%s-%u" : "%s", p->key, found + 1);
+    found++;
+    if ((e = add_fd (o, key, full, fd, f)))
+      return e;
+  }
+  return ERR_OK;
+}
+
+static enum err
+add_default (struct options *o, const struct param *p, const struct log *log,
+             struct fault *f)
+{
+  const struct passwd *pw;
+  const char *value = p->fallback;
+
+  if (p->type == PARAM_FILE)
+    return add_default_files (o, p, log, f);
+  if (!value && strcmp (p->key, "user") == 0) {
+    pw = getpwuid (geteuid ());
+    value = pw ? pw->pw_name : NULL;
+    if (!value)
+      return fault_set (f, ERR_INVAL,
+                        "this user has no name here; give user=NAME");
+  }
+  if (value && volume_spec_set (&o->spec, p->key, value, -1))
+    return fault_set (f, ERR_LIMIT, "%s= is too long", p->key);
+  return ERR_OK;
+}
+
+enum err
+options_resolve (struct options *o, const struct log *log,
+                 int (*read_secret) (const char *value, char **ret),
+                 struct fault *f)
+{
+  const char *url = option (o, "url");
+  const char *readonly = option (o, "readonly");
+  const struct param *table;
+  enum err e;
+
+  if (!url) {
+    fault_set (f, ERR_INVAL, "no URL is given");
+    fault_hint (f, "nbdkit bulkhead sftp://[user@]host[:port]/path/to/file");
+    return ERR_INVAL;
+  }
+  if ((e = url_parse (url, &o->spec, f)))
+    return e;
+  if (readonly && (e = parse_bool ("readonly", readonly, &o->readonly, f)))
+    return e;
+
+  table = proto_params_find (o->spec.proto)->params;
+  for (unsigned i = 0; i < o->pairs; i++) {
+    const char *key = o->pair[i].key;
+    const struct param *p = param_find (table, key);
+
+    if (param_find (gateway_params, key))
+      continue;
+    if (!p)
+      return unknown_key (key, table, f);
+    if ((p->flags & PARAM_URL_ONLY) || volume_spec_get (&o->spec, key))
+      return fault_set (f, ERR_INVAL, "%s= is in the URL already, or belongs "
+                                      "there",
+                        key);
+    if ((e = add_param (o, p, o->pair[i].value, read_secret, f)))
+      return e;
+  }
+  for (const struct param *p = table; p->key; p++) {
+    const char *from_url = volume_spec_get (&o->spec, p->key);
+
+    if (from_url && p->type == PARAM_UINT
+        && (e = check_uint (p, from_url, f)))
+      return e;
+    if (!from_url && (e = add_default (o, p, log, f)))
+      return e;
+  }
+  return ERR_OK;
+}
+
+static size_t
+help_table (char *dst, size_t dst_bytes, const struct param *table)
+{
+  size_t used = 0;
+
+  for (const struct param *p = table; p->key && used < dst_bytes; p++) {
+    char left[64];
+    int n;
+
+    if (p->flags & PARAM_URL_ONLY)
+      continue;
+    snprintf (left, sizeof left, "%s=%s", p->key, p->value_name);
+    n = snprintf (dst + used, dst_bytes - used, "  %-24s %s%s%s%s\n", left,
+                  p->help, p->fallback ? " (default: " : "",
+                  p->fallback ? p->fallback : "", p->fallback ? ")" : "");
+    used += n > 0 ? (size_t)n : 0;
+  }
+  return used < dst_bytes ? used : dst_bytes - 1;
+}
+
+void
+options_help (char *dst, size_t dst_bytes)
+{
+  size_t used = help_table (dst, dst_bytes, gateway_params);
+
+  for (const struct proto_params *p = proto_params_table; p->name; p++) {
+    int n = snprintf (dst + used, dst_bytes - used,
+                      "%s://[user@]host[:port]/path: %s\n", p->name,
+                      p->title);
+
+    used += n > 0 ? (size_t)n : 0;
+    if (used >= dst_bytes)
+      return;
+    used += help_table (dst + used, dst_bytes - used, p->params);
+  }
+  /* nbdkit ends it with a newline of its own. */
+  if (used && dst[used - 1] == '\n')
+    dst[used - 1] = 0;
+}

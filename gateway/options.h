@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From key=value pairs to what link_open takes: the URL parsed, every value
+ * checked against the protocol's table, defaults filled in, files opened by
+ * us, the requester (so that the daemon opens no path for anybody).
+ */
+#ifndef BH_GATEWAY_OPTIONS_H
+#define BH_GATEWAY_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "ipc/control.h"
+#include "ipc/volume.h"
+
+#define OPTIONS_PAIRS 32
+
+struct options {
+  unsigned pairs;
+  struct {
+    char *key, *value;
+  } pair[OPTIONS_PAIRS];
+  /* after options_resolve */
+  struct volume_spec spec;
+  int fd[CONTROL_FDS];
+  unsigned fds;
+  bool readonly;
+};
+
+/* Remembers one pair; copies it. A key twice is an error. */
+enum err options_add (struct options *o, const char *key, const char *value,
+                      struct fault *f);
+/* read_secret: as nbdkit_read_password; *ret is malloced. */
+enum err options_resolve (struct options *o, const struct log *log,
+                          int (*read_secret) (const char *value, char **ret),
+                          struct fault *f);
+/* Wipes and frees everything, closes the fds that are left. */
+void options_free (struct options *o);
+
+/* The help text: every parameter of every protocol. */
+void options_help (char *dst, size_t dst_bytes);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The nbdkit plugin: nbdkit's callbacks onto a link. Nothing but glue. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "common/cleanup.h"
+#include "gateway/link.h"
+#include "gateway/options.h"
+#include "protocols/params.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* The plugin's only state: nbdkit serves one volume a process. */
+static struct options options;
+static struct link *link_;
+static char help[4096];
+
+static void
+emit (void *ctx, enum log_level level, const char *line)
+{
+  (void)ctx;
+  if (level <= LOG_LEVEL_WARN)
+    nbdkit_error ("%s", line);
+  else
+    nbdkit_debug ("%s", line);
+}
+
+static const struct log log_nbdkit = {LOG_LEVEL_DEBUG, emit, NULL};
+
+static int
+refuse (const struct fault *f)
+{
+  if (f->hint[0])
+    nbdkit_error ("%s; %s", f->text, f->hint);
+  else
+    nbdkit_error ("%s", f->text);
+  return -1;
+}
+
+/* True while nbdkit shuts down or the client has gone. */
+static bool
+interrupted (void)
+{
+  return nbdkit_nanosleep (0, 1) < 0;
+}
+
+/* Before nbdkit reads the plugin's table, so that --help knows it all. */
+static void __attribute__ ((constructor))
+bulkhead_make_help (void)
+{
+  options_help (help, sizeof help);
+}
+
+static void
+bulkhead_unload (void)
+{
+  link_close (link_);
+  options_free (&options);
+}
+
+static void
+bulkhead_dump_plugin (void)
+{
+  printf ("bulkhead_version=%s\n", PACKAGE_VERSION);
+  for (const struct proto_params *p = proto_params_table; p->name; p++)
+    printf ("bulkhead_protocol_%s=yes\n", p->name);
+}
+
+static int
+bulkhead_config (const char *key, const char *value)
+{
+  struct fault f;
+
+  return options_add (&options, key, value, &f) ? refuse (&f) : 0;
+}
+
+static int
+read_secret (const char *value, char **ret)
+{
+  return nbdkit_read_password (value, ret);
+}
+
+static int
+bulkhead_config_complete (void)
+{
+  struct fault f;
+
+  return options_resolve (&options, &log_nbdkit, read_secret, &f)
+           ? refuse (&f)
+           : 0;
+}
+
+/* Still one thread, in the foreground: the user sees what goes wrong. */
+static int
+bulkhead_get_ready (void)
+{
+  const struct volume_info *info;
+  struct fault f = {0};
+
+  if (link_open (&options.spec, options.fd, options.fds, &log_nbdkit,
+                 interrupted, &link_, &f))
+    return refuse (&f);
+  info = link_info (link_);
+  if (!options.readonly && !(info->caps & VOLUME_CAN_WRITE))
+    nbdkit_error ("serving read-only: %s",
+                  info->readonly_why[0] ? info->readonly_why
+                                        : "the server does not allow writes");
+  return 0;
+}
+
+static int
+bulkhead_after_fork (void)
+{
+  struct fault f = {0};
+
+  return link_start (link_, &f) ? refuse (&f) : 0;
+}
+
+static void *
+bulkhead_open (int readonly)
+{
+  (void)readonly; /* nbdkit itself refuses writes then */
+  return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+static bool
+can (uint32_t cap)
+{
+  return (link_info (link_)->caps & cap) == cap;
+}
+
+static int64_t
+bulkhead_get_size (void *handle)
+{
+  (void)handle;
+  return (int64_t)link_info (link_)->size;
+}
+
+static int
+bulkhead_block_size (void *handle, uint32_t *minimum, uint32_t *preferred,
+                     uint32_t *maximum)
+{
+  const struct volume_info *info = link_info (link_);
+
+  (void)handle;
+  *minimum = info->block_min;
+  *preferred = info->block_preferred < 512 ? 512 : info->block_preferred;
+  *maximum = 32u << 20; /* what nbdkit and most clients take at most */
+  return 0;
+}
+
+static int
+bulkhead_can_write (void *handle)
+{
+  (void)handle;
+  return !options.readonly && can (VOLUME_CAN_WRITE);
+}
+
+static int
+bulkhead_can_flush (void *handle)
+{
+  (void)handle;
+  return can (VOLUME_CAN_FLUSH);
+}
+
+static int
+bulkhead_can_fua (void *handle)
+{
+  (void)handle;
+  if (can (VOLUME_CAN_FUA))
+    return NBDKIT_FUA_NATIVE;
+  return can (VOLUME_CAN_FLUSH) ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NONE;
+}
+
+static int
+bulkhead_can_trim (void *handle)
+{
+  (void)handle;
+  return can (VOLUME_CAN_TRIM);
+}
+
+static int
+bulkhead_can_zero (void *handle)
+{
+  (void)handle;
+  return can (VOLUME_CAN_ZERO) ? 1 : 0;
+}
+
+/* A flush on one connection covers what was answered on any other: all use
+ * one session.
+ */
+static int
+bulkhead_can_multi_conn (void *handle)
+{
+  (void)handle;
+  return 1;
+}
+
+static int
+bulkhead_is_rotational (void *handle)
+{
+  (void)handle;
+  return 0;
+}
+
+static int
+answer (int error, const char *what, uint64_t offset, uint32_t count)
+{
+  if (!error)
+    return 0;
+  nbdkit_error ("%s of %u bytes at %llu: %s", what, count,
+                (unsigned long long)offset, strerror (error));
+  nbdkit_set_error (error);
+  return -1;
+}
+
+static uint32_t
+io_flags (uint32_t flags)
+{
+  return (flags & NBDKIT_FLAG_FUA ? IO_FUA : 0)
+         | (flags & NBDKIT_FLAG_MAY_TRIM ? 0 : IO_NO_HOLE);
+}
+
+static int
+bulkhead_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
+                uint32_t flags)
+{
+  (void)handle;
+  (void)flags;
+  return answer (link_read (link_, buf, count, offset), "read", offset,
+                 count);
+}
+
+static int
+bulkhead_pwrite (void *handle, const void *buf, uint32_t count,
+                 uint64_t offset, uint32_t flags)
+{
+  (void)handle;
+  return answer (link_write (link_, buf, count, offset,
+                             flags & NBDKIT_FLAG_FUA ? IO_FUA : 0),
+                 "write", offset, count);
+}
+
+static int
+bulkhead_flush (void *handle, uint32_t flags)
+{
+  (void)handle;
+  (void)flags;
+  return answer (link_plain (link_, IO_FLUSH, 0, 0, 0), "flush", 0, 0);
+}
+
+static int
+bulkhead_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  (void)handle;
+  return answer (link_plain (link_, IO_TRIM, count, offset,
+                             io_flags (flags) & IO_FUA),
+                 "trim", offset, count);
+}
+
+static int
+bulkhead_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  (void)handle;
+  return answer (link_plain (link_, IO_ZERO, count, offset,
+                             io_flags (flags)),
+                 "zero", offset, count);
+}
+
+static struct nbdkit_plugin plugin = {
+  .name = "bulkhead",
+  .longname = "bulkhead: remote storage through a sandboxed worker",
+  .version = PACKAGE_VERSION,
+  .description = "Serves a file on an SFTP server. The protocol client runs "
+                 "as a sandboxed\nprocess of its own.",
+  .unload = bulkhead_unload,
+  .dump_plugin = bulkhead_dump_plugin,
+  .config = bulkhead_config,
+  .config_complete = bulkhead_config_complete,
+  .config_help = help,
+  .magic_config_key = "url",
+  .get_ready = bulkhead_get_ready,
+  .after_fork = bulkhead_after_fork,
+  .open = bulkhead_open,
+  .get_size = bulkhead_get_size,
+  .block_size = bulkhead_block_size,
+  .can_write = bulkhead_can_write,
+  .can_flush = bulkhead_can_flush,
+  .can_fua = bulkhead_can_fua,
+  .can_trim = bulkhead_can_trim,
+  .can_zero = bulkhead_can_zero,
+  .can_multi_conn = bulkhead_can_multi_conn,
+  .is_rotational = bulkhead_is_rotational,
+  .pread = bulkhead_pread,
+  .pwrite = bulkhead_pwrite,
+  .flush = bulkhead_flush,
+  .trim = bulkhead_trim,
+  .zero = bulkhead_zero,
+};
+
+NBDKIT_REGISTER_PLUGIN (plugin)

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "gateway/url.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uriparser/Uri.h>
+
+#include "common/cleanup.h"
+#include "protocols/params.h"
+
+#define URL_BYTES 8192u
+
+static void
+cleanup_uri (UriUriA *u)
+{
+  uriFreeUriMembersA (u);
+}
+
+static size_t
+range_bytes (const UriTextRangeA *r)
+{
+  return r->first ? (size_t)(r->afterLast - r->first) : 0;
+}
+
+/* Percent-decodes; a decoded NUL would cut the name short: refused. */
+static enum err
+decode (const char *first, size_t n, char *dst, size_t dst_bytes)
+{
+  const char *end;
+
+  if (n >= dst_bytes)
+    return ERR_LIMIT;
+  memcpy (dst, first, n);
+  dst[n] = 0;
+  for (const char *s = dst; (s = strchr (s, '%')); s++) {
+    if (!isxdigit ((unsigned char)s[1]) || !isxdigit ((unsigned char)s[2]))
+      return ERR_INVAL;
+    if (s[1] == '0' && s[2] == '0')
+      return ERR_INVAL;
+  }
+  end = uriUnescapeInPlaceExA (dst, URI_FALSE, URI_BR_DONT_TOUCH);
+  return strlen (dst) == (size_t)(end - dst) ? ERR_OK : ERR_INVAL;
+}
+
+static enum err
+set_decoded (struct volume_spec *spec, const char *key, const char *first,
+             size_t n, struct fault *f)
+{
+  char text[URL_BYTES];
+  enum err e = decode (first, n, text, sizeof text);
+
+  if (!e)
+    e = volume_spec_set (spec, key, text, -1);
+  if (e)
+    return fault_set (f, e, "the %s in the URL is too long or badly encoded",
+                      key);
+  return ERR_OK;
+}
+
+static void
+known_protocols (char *dst, size_t dst_bytes)
+{
+  size_t used = 0;
+
+  dst[0] = 0;
+  for (const struct proto_params *p = proto_params_table; p->name; p++) {
+    int n = snprintf (dst + used, dst_bytes - used, "%s%s://",
+                      used ? ", " : "", p->name);
+
+    if (n < 0 || (size_t)n >= dst_bytes - used)
+      return;
+    used += (size_t)n;
+  }
+}
+
+static enum err
+set_proto (struct volume_spec *spec, const UriUriA *u, const char *url,
+           struct fault *f)
+{
+  size_t n = range_bytes (&u->scheme);
+  char known[128];
+
+  known_protocols (known, sizeof known);
+  if (n > 0 && n < sizeof spec->proto) {
+    for (size_t i = 0; i < n; i++)
+      spec->proto[i] = (char)tolower ((unsigned char)u->scheme.first[i]);
+    spec->proto[n] = 0;
+    if (proto_params_find (spec->proto))
+      return ERR_OK;
+  }
+  fault_set (f, ERR_INVAL, "\"%s\" is not a URL of a protocol that is known",
+             url);
+  fault_hint (f, "begin it with one of: %s", known);
+  return ERR_INVAL;
+}
+
+static enum err
+set_user (struct volume_spec *spec, const UriUriA *u, struct fault *f)
+{
+  size_t n = range_bytes (&u->userInfo);
+
+  if (!n)
+    return ERR_OK;
+  if (memchr (u->userInfo.first, ':', n)) {
+    fault_set (f, ERR_INVAL, "a password in a URL can be read by everybody");
+    fault_hint (f, "leave it out and give password=- (prompt) or "
+                   "password=+FILE");
+    return ERR_INVAL;
+  }
+  return set_decoded (spec, "user", u->userInfo.first, n, f);
+}
+
+static enum err
+set_path (struct volume_spec *spec, const UriUriA *u, const char *url,
+          struct fault *f)
+{
+  const char *first, *end;
+
+  if (range_bytes (&u->query) || u->query.first
+      || range_bytes (&u->fragment) || u->fragment.first) {
+    fault_set (f, ERR_INVAL, "the URL has a query or a fragment");
+    fault_hint (f, "write ? as %%3F and # as %%23 in a path; parameters "
+                   "follow the URL as key=value");
+    return ERR_INVAL;
+  }
+  /* From the first slash of the path to the end of the URL. */
+  end = url + strlen (url);
+  first = u->pathHead ? u->pathHead->text.first - 1 : end;
+  if (!u->pathHead || range_bytes (&u->pathTail->text) == 0) {
+    fault_set (f, ERR_INVAL, "the URL names no file");
+    fault_hint (f, "it looks like %s://[user@]host[:port]/path/to/file",
+                spec->proto);
+    return ERR_INVAL;
+  }
+  return set_decoded (spec, "path", first, (size_t)(end - first), f);
+}
+
+enum err
+url_parse (const char *url, struct volume_spec *spec, struct fault *f)
+{
+  __attribute__ ((cleanup (cleanup_uri))) UriUriA u = {0};
+  const char *error_at = NULL;
+  enum err e;
+
+  if (strlen (url) >= URL_BYTES)
+    return fault_set (f, ERR_LIMIT, "the URL is longer than %u bytes",
+                      URL_BYTES - 1);
+  if (uriParseSingleUriA (&u, url, &error_at) != URI_SUCCESS) {
+    fault_set (f, ERR_INVAL, "\"%s\" is not a URL%s%.40s", url,
+               error_at && *error_at ? ": wrong from here: " : "",
+               error_at ? error_at : "");
+    fault_hint (f, "it looks like sftp://[user@]host[:port]/path/to/file; "
+                   "write a space as %%20");
+    return ERR_INVAL;
+  }
+  if ((e = set_proto (spec, &u, url, f)))
+    return e;
+  if (!range_bytes (&u.hostText)) {
+    fault_set (f, ERR_INVAL, "\"%s\" names no host", url);
+    fault_hint (f, "it looks like %s://[user@]host[:port]/path/to/file",
+                spec->proto);
+    return ERR_INVAL;
+  }
+  if ((e = set_decoded (spec, "host", u.hostText.first,
+                        range_bytes (&u.hostText), f)))
+    return e;
+  if (range_bytes (&u.portText)
+      && (e = set_decoded (spec, "port", u.portText.first,
+                           range_bytes (&u.portText), f)))
+    return e;
+  if ((e = set_user (spec, &u, f)))
+    return e;
+  return set_path (spec, &u, url, f);
+}
