@@ -207,7 +207,8 @@ link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
   if (l->stop_fd < 0)
     return fault_set (f, err_from_errno (errno), "eventfd: %s",
                       strerror (errno));
-  if ((e = daemon_connect (CONNECT_TIMEOUT_NS, &l->daemon_sock, f)))
+  if ((e = daemon_connect ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
+                           CONNECT_TIMEOUT_NS, &l->daemon_sock, f)))
     return e;
   if ((e = open_volume (l, spec, f)))
     return e;

@@ -3,7 +3,6 @@
 noinst_LTLIBRARIES += libgateway_logic.la
 libgateway_logic_la_SOURCES = \
 	%D%/inflight.c %D%/inflight.h
-libgateway_logic_la_LIBADD = libipc.la
 
 noinst_LTLIBRARIES += libgateway.la
 libgateway_la_SOURCES = \
@@ -13,7 +12,7 @@ libgateway_la_SOURCES = \
 	%D%/transfer.c \
 	%D%/url.c %D%/url.h
 libgateway_la_CPPFLAGS = $(AM_CPPFLAGS) $(URIPARSER_CFLAGS)
-libgateway_la_LIBADD = libgateway_logic.la libipc.la libparams.la \
+GATEWAY_LIBS = libgateway.la libgateway_logic.la libparams.la libipc.la \
 	$(URIPARSER_LIBS) -lpthread
 
 plugin_LTLIBRARIES += nbdkit-bulkhead-plugin.la
@@ -21,4 +20,4 @@ nbdkit_bulkhead_plugin_la_SOURCES = %D%/plugin.c
 nbdkit_bulkhead_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) $(NBDKIT_CFLAGS)
 nbdkit_bulkhead_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
 	-shared -export-symbols-regex '^plugin_init$$'
-nbdkit_bulkhead_plugin_la_LIBADD = libgateway.la
+nbdkit_bulkhead_plugin_la_LIBADD = $(GATEWAY_LIBS)

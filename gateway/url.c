@@ -127,10 +127,13 @@ set_path (struct volume_spec *spec, const UriUriA *u, const char *url,
                    "follow the URL as key=value");
     return ERR_INVAL;
   }
-  /* From the first slash of the path to the end of the URL. */
+  /* From the first slash after the authority: uriparser's segments do not
+   * point into the text where they are empty.
+   */
+  first = u->portText.first ? u->portText.afterLast : u->hostText.afterLast;
+  first = strchr (first, '/');
   end = url + strlen (url);
-  first = u->pathHead ? u->pathHead->text.first - 1 : end;
-  if (!u->pathHead || range_bytes (&u->pathTail->text) == 0) {
+  if (!first || end[-1] == '/') {
     fault_set (f, ERR_INVAL, "the URL names no file");
     fault_hint (f, "it looks like %s://[user@]host[:port]/path/to/file",
                 spec->proto);

@@ -1,9 +1,8 @@
-# Parameter tables only: what gateway and daemon link.
+# Parameter tables only: what gateway and daemon link (beside libcommon).
 noinst_LTLIBRARIES += libparams.la
 libparams_la_SOURCES = \
 	%D%/params.c %D%/params.h \
 	%D%/sftp/params.c %D%/sftp/params.h
-libparams_la_LIBADD = libcommon.la
 
 # The engines: what the worker links.
 noinst_LTLIBRARIES += libprotocols.la
