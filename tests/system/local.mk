@@ -1,1 +1,13 @@
-# system
+# Whole programs against real servers: see HACKING.md.
+AM_TESTS_ENVIRONMENT = \
+	BULKHEAD_BUILDDIR='$(abs_top_builddir)'; export BULKHEAD_BUILDDIR;
+
+check_PROGRAMS += tests/system/nbd-model
+tests_system_nbd_model_SOURCES = %D%/nbd-model.c
+tests_system_nbd_model_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
+tests_system_nbd_model_LDADD = $(LIBNBD_LIBS)
+
+SYSTEM_TESTS =
+
+TESTS += $(SYSTEM_TESTS)
+EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.sh
