@@ -1,1 +1,19 @@
-# docs
+# Manual pages: NAME.pod here is NAME.1 or NAME.8 there.
+PODS_1 =
+PODS_8 =
+PODS_1 += %D%/nbdkit-bulkhead-plugin.pod
+
+man_MANS += $(PODS_1:.pod=.1) $(PODS_8:.pod=.8)
+CLEANFILES += $(PODS_1:.pod=.1) $(PODS_8:.pod=.8)
+EXTRA_DIST += $(PODS_1) $(PODS_8)
+
+SUFFIXES = .pod .1 .8
+POD2MAN_FLAGS = --utf8 --errors=die --center='bulkhead' \
+	--release='bulkhead $(VERSION)'
+
+.pod.1:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(POD2MAN) $(POD2MAN_FLAGS) --section=1 \
+	  --name='$(*F)' $< $@.tmp && mv $@.tmp $@
+.pod.8:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(POD2MAN) $(POD2MAN_FLAGS) --section=8 \
+	  --name='$(*F)' $< $@.tmp && mv $@.tmp $@

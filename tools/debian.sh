@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Sourced by quickstart and selftest (POSIX sh): the Debian packages that they
+# need, and how those get onto the machine.
+
+packages_build="autoconf automake gcc libc6-dev libtool make pkg-config perl
+libcunit1-dev libev-dev libnbd-dev libseccomp-dev libssh2-1-dev libssl-dev
+liburiparser-dev nbdkit nbdkit-plugin-dev"
+packages_demo="libnbd-bin openssh-client openssh-server"
+packages_test="iproute2 openssl procps passwd util-linux xz-utils"
+
+packages_missing () {
+  for p; do
+    case $(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null) in
+      installed) ;;
+      *) printf ' %s' "$p" ;;
+    esac
+  done
+}
+
+# packages_install PACKAGE…: those that are missing. Needs root or sudo only if
+# there are any. An ssh server that comes with it is not started, and does not
+# start at the next boot: only its program is wanted.
+packages_install () {
+  command -v dpkg-query >/dev/null 2>&1 || {
+    echo "This is no Debian: configure will name what is missing."
+    return 0
+  }
+  missing=$(packages_missing "$@")
+  [ -n "$missing" ] || return 0
+  as_root=
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null 2>&1 || {
+      echo "These packages are missing; as root, run:" >&2
+      echo "  apt-get install$missing" >&2
+      return 1
+    }
+    as_root=sudo
+  fi
+  echo "Installing$missing"
+  policy=/usr/sbin/policy-rc.d
+  [ -e $policy ] && policy=
+  [ -z "$policy" ] || printf '#!/bin/sh\nexit 101\n' \
+    | $as_root sh -c "cat >$policy && chmod 0755 $policy"
+  status=0
+  { $as_root apt-get -q update \
+      && $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        --no-install-recommends install $missing; } >&2 || status=$?
+  [ -z "$policy" ] || $as_root rm -f $policy
+  case $missing in
+    *openssh-server*)
+      if [ -d /run/systemd/system ]; then
+        $as_root systemctl disable ssh.service >/dev/null 2>&1 || :
+      fi ;;
+  esac
+  return $status
+}
