@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The numbers at which a worker finds its fds: fixed, so that the policy can
- * filter system calls by fd.
+/* The numbers at which a helper process finds its fds: fixed, so that the
+ * policy can filter system calls by fd.
  */
 #ifndef BH_SANDBOX_FDS_H
 #define BH_SANDBOX_FDS_H
@@ -14,6 +14,11 @@ enum worker_fd {
   WORKER_FD_WAKE_GATEWAY = 7, /* eventfd, written by the worker */
   WORKER_FD_OBJECTS = 8, /* …12: enum channel_object order; closed once mapped */
   WORKER_FD_END = 13,
+};
+
+enum resolver_fd {
+  RESOLVER_FD_RESULT = 3, /* pipe or socket: the answer by write or send */
+  RESOLVER_FD_END = 4,
 };
 
 #endif

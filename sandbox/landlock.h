@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Landlock by raw system calls, as far as the running kernel has it. */
+#ifndef BH_SANDBOX_LANDLOCK_H
+#define BH_SANDBOX_LANDLOCK_H
+
+#include "sandbox/sandbox.h"
+
+/* Restricts the calling thread (no_new_privs is set). SBX_WORKER: nothing at
+ * all, every right that the kernel knows, also ones younger than this program.
+ * SBX_RESOLVER: reads what NSS needs, connects to the DNS port only. Returns
+ * the SBX_LAYER_LANDLOCK… bits that hold.
+ */
+uint32_t landlock_apply (enum sbx_profile profile);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "tests/fake/sbx-probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sandbox/sandbox.h"
+
+static char buf[4096] __attribute__ ((aligned (4096)));
+
+static uint64_t
+argument (const char *text)
+{
+  if (strcmp (text, "buf") == 0)
+    return (uint64_t)(uintptr_t)buf;
+  if (strcmp (text, "anon") == 0)
+    return (uint64_t)(uintptr_t)mmap (NULL, sizeof buf, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (text[0] == '-')
+    return (uint64_t)strtoll (text, NULL, 0);
+  return strtoull (text, NULL, 0);
+}
+
+static void
+look_around (struct probe_report *r)
+{
+  for (int fd = 0; fd < 32; fd++)
+    if (fcntl (fd, F_GETFD) >= 0)
+      r->open_before_seal |= 1u << fd;
+  r->uid = getuid ();
+  r->pid = getpid ();
+}
+
+static uint64_t
+now_ns (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int
+main (int argc, char **argv)
+{
+  struct probe_report *r;
+  struct fault f = {0};
+  uint64_t a[6] = {0};
+  enum sbx_profile profile;
+  int fd;
+
+  if (argc < 3 || argc > 9)
+    return 2;
+  profile = strcmp (argv[1], "worker") == 0 ? SBX_WORKER : SBX_RESOLVER;
+  fd = profile == SBX_WORKER ? WORKER_FD_OBJECTS : PROBE_RESOLVER_REPORT_FD;
+  r = mmap (NULL, PROBE_REPORT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+            0);
+  if (r == MAP_FAILED)
+    return 3;
+  look_around (r);
+  atomic_store (&r->stage, PROBE_STARTED);
+  for (int i = 3; i < argc; i++)
+    a[i - 3] = argument (argv[i]);
+  r->seal_err = sbx_seal (profile, &r->refused, &r->layers, &f);
+  memcpy (r->fault, f.text, sizeof r->fault);
+  if (r->seal_err)
+    return 4;
+  r->sealed_at_ns = now_ns ();
+  atomic_store (&r->stage, PROBE_SEALED);
+  if (strcmp (argv[2], "none") != 0) {
+    r->result = syscall (strtol (argv[2], NULL, 0), a[0], a[1], a[2], a[3],
+                         a[4], a[5]);
+    r->sys_errno = r->result < 0 ? errno : 0;
+  }
+  atomic_store (&r->stage, PROBE_RETURNED);
+  syscall (SYS_exit_group, 0);
+  return 0;
+}
