@@ -1,9 +1,422 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The engine as proto.h wants it: received bytes are cut into packets here and
+ * handed to startup or transfer.
+ *
+ * Receiving, by what is still to come:
+ *
+ *   head     the first bytes, enough to know the packet's type and length, and
+ *            for DATA where its payload goes; never more than the shortest
+ *            packet has, so that none of the next packet is among them
+ *   rest     of a packet that is not DATA, in our buffer
+ *   payload  of a DATA, straight into the request's memory
+ */
 #include "config.h"
 #include "protocols/sftp/sftp.h"
 
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "protocols/sftp/codec.h"
+#include "protocols/sftp/outbox.h"
+#include "protocols/sftp/startup.h"
+#include "protocols/sftp/transfer.h"
+
+/* No packet but DATA is longer; VERSION with its extensions is the longest. */
+#define INBOX_BYTES (16u * 1024)
+/* VERSION without extensions; there is no shorter packet that may come first
+ * (§4). Behind it every packet has an id and at least a uint32 (§7).
+ */
+#define VERSION_LEAST_BYTES 9u
+#define REPLY_LEAST_BYTES SFTP_DATA_HEADER_BYTES
+
+/* What NBD clients are told to prefer: 4 KiB is the page size of those that
+ * ask, and no client must be made to read more than it wants.
+ */
+#define BLOCK_PREFERRED_BYTES 4096u
+
+struct inbox {
+  size_t have_bytes; /* of the packet, in buffer */
+  size_t need_bytes; /* up to here; then it is looked at again */
+
+  uint8_t *payload; /* NULL: none is expected */
+  uint32_t payload_bytes, payload_left_bytes;
+  uint16_t payload_part;
+
+  size_t offered_bytes; /* by the last rx_iov */
+  uint8_t buffer[INBOX_BYTES];
+};
+
+struct proto {
+  enum proto_state state;
+  struct fault fault;
+  struct startup startup;
+  struct transfer transfer;
+  struct volume_info info;
+  uint8_t seed[IO_TOKEN_BYTES];
+  struct outbox outbox;
+  struct inbox inbox;
+};
+
+/* As nbdkit_parse_bool, whose manual promises these words to users. */
+static enum err
+parse_bool (const char *key, const char *value, bool *ret, struct fault *f)
+{
+  static const char *const yes[] = {"1", "true", "t", "yes", "y", "on"};
+  static const char *const no[] = {"0", "false", "f", "no", "n", "off"};
+
+  for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+    if (strcasecmp (value, yes[i]) == 0) {
+      *ret = true;
+      return ERR_OK;
+    }
+    if (strcasecmp (value, no[i]) == 0) {
+      *ret = false;
+      return ERR_OK;
+    }
+  }
+  return fault_set (f, ERR_INVAL, "%s=%s: write yes or no", key, value);
+}
+
+static enum err
+engine_open (const struct proto_config *config, uint64_t now_ns,
+             struct proto **ret, struct fault *f)
+{
+  const char *unsafe = config->get (config->ctx, "allow-unsafe-flush");
+  bool allow_unsafe_flush = false;
+  struct proto *p;
+  uint32_t first_id;
+  enum err e;
+
+  (void)now_ns; /* time runs from the first byte on: see startup_sent */
+  if (unsafe) {
+    e = parse_bool ("allow-unsafe-flush", unsafe, &allow_unsafe_flush, f);
+    if (e)
+      return e;
+  }
+  p = calloc (1, sizeof *p);
+  if (!p)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  _Static_assert (sizeof p->seed == sizeof config->seed, "token = seed");
+  memcpy (p->seed, config->seed, sizeof p->seed);
+  memcpy (&first_id, p->seed + 4, sizeof first_id);
+  p->state = PROTO_STARTING;
+  p->inbox.need_bytes = VERSION_LEAST_BYTES;
+  e = startup_init (&p->startup, config->get (config->ctx, "path"),
+                    allow_unsafe_flush, first_id, &p->outbox, f);
+  if (e) {
+    free (p);
+    return e;
+  }
+  *ret = p;
+  return ERR_OK;
+}
+
+static void
+engine_close (struct proto *p)
+{
+  free (p);
+}
+
+static enum proto_state
+engine_state (const struct proto *p)
+{
+  return p->state;
+}
+
+static const struct fault *
+engine_fault (const struct proto *p)
+{
+  return &p->fault;
+}
+
+static void
+engine_info (const struct proto *p, struct volume_info *ret)
+{
+  assert (p->state == PROTO_READY);
+  *ret = p->info;
+}
+
+static enum err
+engine_submit (struct proto *p, const struct proto_request *r, uint64_t now_ns)
+{
+  (void)now_ns;
+  assert (p->state == PROTO_READY);
+  return transfer_submit (&p->transfer, r);
+}
+
+static bool
+engine_reap (struct proto *p, struct proto_completion *ret)
+{
+  return p->state == PROTO_READY && transfer_reap (&p->transfer, ret);
+}
+
+static void
+become_ready (struct proto *p)
+{
+  const struct startup *s = &p->startup;
+  struct transfer_setup setup = {
+      .handle = &s->handle,
+      .size_bytes = s->size_bytes,
+      .read_max_bytes = s->read_max_bytes,
+      .write_max_bytes = s->write_max_bytes,
+      .fsync = s->version.fsync == SFTP_OFFERED,
+  };
+
+  p->info = (struct volume_info){
+      .size = s->size_bytes,
+      .block_min = 1,
+      .block_preferred = BLOCK_PREFERRED_BYTES,
+      .request_max = SFTP_IO_MAX_BYTES,
+  };
+  if (s->writable)
+    p->info.caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH | VOLUME_CAN_FUA;
+  else
+    memcpy (p->info.readonly_why, s->readonly_why, sizeof p->info.readonly_why);
+  setup.caps = p->info.caps;
+  memcpy (setup.seed, p->seed, sizeof setup.seed);
+  transfer_init (&p->transfer, &setup);
+  p->state = PROTO_READY;
+}
+
+/* Receiving. */
+
+static void
+next_packet (struct inbox *in)
+{
+  in->have_bytes = 0;
+  in->need_bytes = REPLY_LEAST_BYTES;
+  in->payload = NULL;
+}
+
+static struct iovec
+engine_rx_iov (struct proto *p)
+{
+  struct inbox *in = &p->inbox;
+  struct iovec v = {in->payload, in->payload_left_bytes};
+
+  assert (p->state != PROTO_FAILED);
+  if (!in->payload)
+    v = (struct iovec){in->buffer + in->have_bytes,
+                       in->need_bytes - in->have_bytes};
+  in->offered_bytes = v.iov_len;
+  return v;
+}
+
+/* What most often goes wrong with SFTP: a shell that greets. */
+static enum err
+bad_length (const struct proto *p, uint32_t length_bytes, struct fault *f)
+{
+  bool text = p->startup.step == STARTUP_INIT;
+
+  for (unsigned i = 0; i < 4; i++)
+    text = text && p->inbox.buffer[i] >= 0x09 && p->inbox.buffer[i] < 0x7f;
+  if (text) {
+    fault_set (f, ERR_PEER,
+               "the server sends text (\"%.4s…\") where SFTP should begin "
+               "(field length, " SFTP_DRAFT " §3)",
+               (const char *)p->inbox.buffer);
+    fault_hint (f, "does a start-up file of the login shell on the server "
+                   "print something? It must not when there is no terminal");
+    return ERR_PEER;
+  }
+  return fault_set (
+      f, ERR_PEER,
+      "the server sends a packet of %u bytes (field length, " SFTP_DRAFT " §3)",
+      length_bytes);
+}
+
+static enum err
+unexpected_type (const struct proto *p, uint8_t type, struct fault *f)
+{
+  const char *name = sftp_type_name (type);
+
+  return fault_set (
+      f, ERR_PEER,
+      "the server answers %s with %s, type %u (field type, " SFTP_DRAFT
+      " §3, §7)",
+      startup_request_name (&p->startup), name ? name : "an unknown packet",
+      type);
+}
+
+/* Behind the head of a DATA: where its payload goes. */
+static enum err
+on_data_header (struct proto *p, uint32_t length_bytes, struct fault *f)
+{
+  struct inbox *in = &p->inbox;
+  struct wire w = wire_init (in->buffer + SFTP_HEADER_BYTES,
+                             SFTP_DATA_HEADER_BYTES - SFTP_HEADER_BYTES);
+  uint32_t id = wire_u32 (&w);
+  uint32_t data_bytes = wire_u32 (&w);
+  enum err e;
+
+  if ((uint64_t)data_bytes + SFTP_DATA_HEADER_BYTES - 4 != length_bytes)
+    return fault_set (f, ERR_PEER,
+                      "the server sends %u bytes of data in a packet of %u "
+                      "(SSH_FXP_DATA, field data, " SFTP_DRAFT " §7)",
+                      data_bytes, length_bytes);
+  e = transfer_data (&p->transfer, &p->outbox, id, data_bytes, &in->payload,
+                     &in->payload_part, f);
+  if (e)
+    return e;
+  in->payload_bytes = in->payload_left_bytes = data_bytes;
+  return ERR_OK;
+}
+
+/* A whole packet that is not DATA. */
+static enum err
+on_packet (struct proto *p, uint64_t now_ns, struct fault *f)
+{
+  struct inbox *in = &p->inbox;
+  uint8_t type = in->buffer[4];
+  struct wire w = wire_init (in->buffer + SFTP_HEADER_BYTES,
+                             in->have_bytes - SFTP_HEADER_BYTES);
+  struct sftp_status status;
+  uint32_t id;
+  enum err e;
+
+  if (p->state == PROTO_STARTING) {
+    if (p->outbox.sent_bytes != p->outbox.queued_bytes)
+      return fault_set (f, ERR_PEER,
+                        "the server answers %s before it was sent "
+                        "(" SFTP_DRAFT " §6)",
+                        startup_request_name (&p->startup));
+    e = startup_packet (&p->startup, type, &w, now_ns, &p->outbox, f);
+    if (!e && p->startup.step == STARTUP_DONE)
+      become_ready (p);
+    return e;
+  }
+  id = wire_u32 (&w);
+  if (type != SSH_FXP_STATUS)
+    return transfer_wrong_type (&p->transfer, &p->outbox, id, type, f);
+  e = sftp_decode_status (&w, &status, f);
+  if (e)
+    return e;
+  return transfer_status (&p->transfer, &p->outbox, id, status.code, f);
+}
+
+/* Looks at a packet as soon as there is something to see, always at the same
+ * bytes, so that it does not matter in which pieces they come.
+ */
+static enum err
+look (struct proto *p, uint64_t now_ns, struct fault *f)
+{
+  struct inbox *in = &p->inbox;
+  struct wire w = wire_init (in->buffer, in->have_bytes);
+  size_t least_bytes =
+      p->startup.step == STARTUP_INIT ? VERSION_LEAST_BYTES : REPLY_LEAST_BYTES;
+  uint32_t length_bytes;
+  uint8_t type;
+  enum err e;
+
+  if (in->have_bytes < 4)
+    return ERR_OK;
+  length_bytes = wire_u32 (&w);
+  if (length_bytes < least_bytes - 4
+      || length_bytes > SFTP_DATA_HEADER_BYTES + SFTP_IO_MAX_BYTES)
+    return bad_length (p, length_bytes, f);
+  if (in->have_bytes < SFTP_HEADER_BYTES)
+    return ERR_OK;
+  type = wire_u8 (&w);
+  if (p->state == PROTO_STARTING && !startup_expects (&p->startup, type))
+    return unexpected_type (p, type, f);
+  if (type == SSH_FXP_DATA)
+    return in->have_bytes < SFTP_DATA_HEADER_BYTES
+               ? ERR_OK
+               : on_data_header (p, length_bytes, f);
+  if (4 + (size_t)length_bytes > sizeof in->buffer)
+    return bad_length (p, length_bytes, f);
+  in->need_bytes = 4 + (size_t)length_bytes;
+  if (in->have_bytes < in->need_bytes)
+    return ERR_OK;
+  e = on_packet (p, now_ns, f);
+  next_packet (in);
+  return e;
+}
+
+static enum err
+engine_rx_done (struct proto *p, size_t length_bytes, uint64_t now_ns)
+{
+  struct inbox *in = &p->inbox;
+  enum err e;
+
+  assert (p->state != PROTO_FAILED && length_bytes <= in->offered_bytes);
+  if (length_bytes == 0)
+    return ERR_OK;
+  if (in->payload) {
+    in->payload += length_bytes;
+    in->payload_left_bytes -= (uint32_t)length_bytes;
+    if (in->payload_left_bytes > 0)
+      return ERR_OK;
+    transfer_data_received (&p->transfer, in->payload_part, in->payload_bytes);
+    next_packet (in);
+    return ERR_OK;
+  }
+  in->have_bytes += length_bytes;
+  e = look (p, now_ns, &p->fault);
+  if (e)
+    p->state = PROTO_FAILED;
+  return e;
+}
+
+/* Sending. */
+
+static size_t
+engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
+{
+  assert (p->state != PROTO_FAILED);
+  if (p->state == PROTO_READY)
+    transfer_fill (&p->transfer, &p->outbox);
+  return outbox_iov (&p->outbox, ret, max);
+}
+
+static void
+engine_tx_done (struct proto *p, size_t length_bytes)
+{
+  outbox_sent (&p->outbox, length_bytes);
+  if (p->state == PROTO_STARTING && length_bytes > 0)
+    startup_sent (&p->startup);
+}
+
+/* Time. */
+
+/* Deadlines of requests come with the outage policies. */
+static uint64_t
+engine_deadline_ns (const struct proto *p)
+{
+  return p->state == PROTO_STARTING ? p->startup.deadline_ns
+                                    : PROTO_NO_DEADLINE;
+}
+
+static enum err
+engine_tick (struct proto *p, uint64_t now_ns)
+{
+  enum err e;
+
+  if (p->state != PROTO_STARTING)
+    return ERR_OK;
+  e = startup_tick (&p->startup, now_ns, &p->fault);
+  if (e)
+    p->state = PROTO_FAILED;
+  return e;
+}
+
 const struct proto_ops sftp_ops = {
-  .name = "sftp",
-  .transport = PROTO_OVER_SSH_SUBSYSTEM,
-  .ssh_subsystem = "sftp",
+    .name = "sftp",
+    .transport = PROTO_OVER_SSH_SUBSYSTEM,
+    .ssh_subsystem = "sftp",
+    .open = engine_open,
+    .close = engine_close,
+    .state = engine_state,
+    .fault = engine_fault,
+    .info = engine_info,
+    .submit = engine_submit,
+    .reap = engine_reap,
+    .rx_iov = engine_rx_iov,
+    .rx_done = engine_rx_done,
+    .tx_iov = engine_tx_iov,
+    .tx_done = engine_tx_done,
+    .deadline_ns = engine_deadline_ns,
+    .tick = engine_tick,
 };

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the first byte to an open file:
+ *
+ *   INIT → VERSION → [limits@openssh.com] → STAT → OPEN → FSTAT → done
+ *
+ * One request at a time. The file is never created or truncated. STAT comes
+ * first because some servers open a directory happily. If the server does not
+ * let us write, or cannot keep a FLUSH, the file is opened for reading.
+ */
+#ifndef BH_PROTOCOLS_SFTP_STARTUP_H
+#define BH_PROTOCOLS_SFTP_STARTUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/io.h"
+#include "protocols/sftp/codec.h"
+#include "protocols/sftp/outbox.h"
+
+/* How long one request may stay without an answer. */
+#define STARTUP_TIMEOUT_NS (15ull * 1000 * 1000 * 1000)
+
+enum startup_step {
+  STARTUP_INIT,
+  STARTUP_LIMITS,
+  STARTUP_STAT,
+  STARTUP_OPEN, /* for reading and writing */
+  STARTUP_OPEN_READ_ONLY,
+  STARTUP_FSTAT,
+  STARTUP_DONE,
+};
+
+struct startup {
+  enum startup_step step;
+  uint32_t id;          /* of the request that is out; not in INIT */
+  uint64_t deadline_ns; /* 0: a tick is needed that tells the time */
+  bool allow_unsafe_flush;
+  char path[SFTP_PATH_MAX_BYTES + 1];
+
+  /* found out */
+  struct sftp_version version;
+  struct sftp_handle handle;
+  uint64_t size_bytes;
+  uint32_t read_max_bytes, write_max_bytes;
+  bool writable;
+  char readonly_why[160];
+};
+
+/* path: as it stands in the URL, see bulkhead-sftp(1). ERR_INVAL with f. */
+enum err
+startup_init (struct startup *s, const char *path, bool allow_unsafe_flush,
+              uint32_t first_id, struct outbox *o, struct fault *f);
+
+/* The first byte was sent: time runs from the next tick on. */
+void
+startup_sent (struct startup *s);
+/* ERR_TIMEOUT with f when nothing has come. */
+enum err
+startup_tick (struct startup *s, uint64_t now_ns, struct fault *f);
+
+/* True if a packet of this type may come now. */
+bool
+startup_expects (const struct startup *s, uint8_t type);
+/* What we have asked, for messages: "SSH_FXP_STAT". */
+const char *
+startup_request_name (const struct startup *s);
+
+/* One whole packet of a type that is expected; w stands behind the type. Asks
+ * the next question, or gets to STARTUP_DONE. Any error is final.
+ */
+enum err
+startup_packet (struct startup *s, uint8_t type, struct wire *w,
+                uint64_t now_ns, struct outbox *o, struct fault *f);
+
+#endif
