@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/keys.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <openssl/ecdsa.h>
+#include <openssl/pem.h>
+
+#include "common/wire.h"
+#include "tests/unit/unit.h"
+
+#include "tests/unit/cache/keys_vectors.h"
+
+static const char message[] = "what is to be signed";
+
+static size_t
+ecdsa_to_der (const uint8_t *sig, size_t sig_bytes, uint8_t *dst)
+{
+  struct wire w = wire_init (sig, sig_bytes);
+  size_t r_bytes, s_bytes;
+  const uint8_t *r = wire_string (&w, 128, &r_bytes);
+  const uint8_t *s = wire_string (&w, 128, &s_bytes);
+  ECDSA_SIG *e = ECDSA_SIG_new ();
+  int n = 0;
+
+  CU_ASSERT_EQUAL (wire_end (&w), ERR_OK);
+  if (r && s) {
+    CU_ASSERT (!(r[0] & 0x80) && !(s[0] & 0x80));
+    ECDSA_SIG_set0 (e, BN_bin2bn (r, (int)r_bytes, NULL),
+                    BN_bin2bn (s, (int)s_bytes, NULL));
+    n = i2d_ECDSA_SIG (e, &dst);
+  }
+  ECDSA_SIG_free (e);
+  return (size_t)n;
+}
+
+/* With OpenSSL and the public key that ssh-keygen wrote. */
+static bool
+verify (const struct key_vector *v, const uint8_t *sig, size_t sig_bytes)
+{
+  BIO *bio = BIO_new_mem_buf (v->public_pem, -1);
+  EVP_PKEY *pkey = PEM_read_bio_PUBKEY (bio, NULL, NULL, NULL);
+  EVP_MD_CTX *ctx = EVP_MD_CTX_new ();
+  uint8_t der[256];
+  const char *digest = strstr (v->algorithm, "256")     ? "SHA256"
+                       : strstr (v->algorithm, "384")   ? "SHA384"
+                       : strstr (v->algorithm, "25519") ? NULL
+                                                        : "SHA512";
+  bool ok;
+
+  if (strncmp (v->algorithm, "ecdsa", 5) == 0) {
+    sig_bytes = ecdsa_to_der (sig, sig_bytes, der);
+    sig = der;
+  }
+  ok = pkey
+       && EVP_DigestVerifyInit_ex (ctx, NULL, digest, NULL, NULL, pkey, NULL)
+              == 1
+       && EVP_DigestVerify (ctx, sig, sig_bytes, (const uint8_t *)message,
+                            sizeof message)
+              == 1;
+  EVP_MD_CTX_free (ctx);
+  EVP_PKEY_free (pkey);
+  BIO_free (bio);
+  return ok;
+}
+
+static void
+loads_and_signs_every_kind (void)
+{
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    const struct key_vector *v = &key_vectors[i];
+    struct ssh_key *k = NULL;
+    struct fault f = {0};
+    uint8_t sig[SSH_SIGNATURE_BYTES];
+    size_t n = 0;
+
+    if (!v->algorithm)
+      continue;
+    /* Some signatures have a short r or s. */
+    for (int turn = 0; turn < 20; turn++) {
+      CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), &k, &f),
+                             ERR_OK);
+      CU_ASSERT_STRING_EQUAL (ssh_key_algorithm (k), v->algorithm);
+      CU_ASSERT_STRING_EQUAL (ssh_key_fingerprint (k), v->fingerprint);
+      CU_ASSERT_EQUAL (
+          ssh_key_sign (k, message, sizeof message, sig, sizeof sig, &n),
+          ERR_OK);
+      CU_ASSERT (verify (v, sig, n));
+      sig[n - 1] ^= 1;
+      CU_ASSERT (!verify (v, sig, n));
+      ssh_key_free (k);
+      if (strncmp (v->algorithm, "ecdsa", 5) != 0)
+        break;
+    }
+  }
+}
+
+static void
+the_blob_names_the_algorithm (void)
+{
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    const struct key_vector *v = &key_vectors[i];
+    struct ssh_key *k = NULL;
+    struct wire w;
+    char name[64];
+    size_t n;
+    const uint8_t *blob;
+
+    if (!v->algorithm)
+      continue;
+    CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), &k, NULL),
+                           ERR_OK);
+    blob = ssh_key_blob (k, &n);
+    w = wire_init (blob, n);
+    wire_cstring (&w, name, sizeof name);
+    CU_ASSERT_STRING_EQUAL (name, v->algorithm);
+    ssh_key_free (k);
+  }
+}
+
+static void
+says_that_encrypted_keys_are_not_supported (void)
+{
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    const struct key_vector *v = &key_vectors[i];
+    struct ssh_key *k = NULL;
+    struct fault f = {0};
+
+    if (v->algorithm)
+      continue;
+    CU_ASSERT_EQUAL (ssh_key_load (v->text, strlen (v->text), &k, &f),
+                     ERR_NOTSUP);
+    CU_ASSERT_PTR_NULL (k);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "encrypted"));
+    CU_ASSERT (f.hint[0] != 0);
+  }
+}
+
+static void
+refuses_what_is_no_key (void)
+{
+  static const char *const texts[] = {
+      "", "\n", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== me",
+      "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+      "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"
+      "-----END OPENSSH PRIVATE KEY-----\n"};
+
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    struct ssh_key *k = NULL;
+    struct fault f = {0};
+
+    CU_ASSERT_EQUAL (ssh_key_load (texts[i], strlen (texts[i]), &k, &f),
+                     ERR_INVAL);
+    CU_ASSERT_PTR_NULL (k);
+    CU_ASSERT (f.text[0] != 0);
+  }
+}
+
+/* Damage anywhere: an error or a key, never a crash; every cut too. */
+static void
+survives_damage (void)
+{
+  uint32_t random = 1;
+
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    const char *text = key_vectors[i].text;
+    size_t n = strlen (text);
+    char *copy = malloc (n);
+
+    for (int turn = 0; turn < 60; turn++) {
+      struct ssh_key *k = NULL;
+      size_t length = n;
+
+      memcpy (copy, text, n);
+      random = random * 1664525u + 1013904223u;
+      if (turn % 3 == 0)
+        length = random % n;
+      else
+        copy[random % n] = "AZaz09+/"[random >> 20 & 7];
+      if (ssh_key_load (copy, length, &k, NULL) == ERR_OK)
+        ssh_key_free (k);
+    }
+    free (copy);
+  }
+  CU_PASS ("no crash");
+}
+
+static void
+the_parser_takes_any_bytes (void)
+{
+  uint8_t bytes[300] = "openssh-key-v1";
+  uint32_t random = 7;
+
+  for (int turn = 0; turn < 20000; turn++) {
+    EVP_PKEY *pkey = NULL;
+    size_t n = sizeof "openssh-key-v1";
+
+    while (n < sizeof bytes) {
+      random = random * 1664525u + 1013904223u;
+      /* Lengths that fit are small. */
+      bytes[n++] = (random >> 28) < 11 ? 0 : (uint8_t)(random >> 16);
+    }
+    if (ssh_key_parse_openssh (bytes, random % sizeof bytes, &pkey, NULL)
+        == ERR_OK)
+      EVP_PKEY_free (pkey);
+  }
+  CU_PASS ("no crash");
+}
+
+UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
+           UNIT_TEST (the_blob_names_the_algorithm),
+           UNIT_TEST (says_that_encrypted_keys_are_not_supported),
+           UNIT_TEST (refuses_what_is_no_key), UNIT_TEST (survives_damage),
+           UNIT_TEST (the_parser_takes_any_bytes))
