@@ -9,10 +9,10 @@
  *   identity      read/write  read/write  session identity (later issues)
  *
  * The daemon creates the objects, hands fds with exactly these rights to both
- * sides and keeps its own. A channel outlives its workers: when one is proven
- * dead the daemon resets `completions`, the gateway resets `requests`, and the
- * next worker starts at index zero with the next epoch, after the gateway's
- * CONTROL_GO.
+ * sides and keeps its own. A channel outlives its workers: the next one starts
+ * at index zero in the next epoch. The gateway resets `requests` and sends
+ * CONTROL_GO; the worker then resets `completions` (ring.h, R4). When it
+ * starts a worker the daemon clears completions->refused_syscall, no more.
  *
  * Both arenas are CHANNEL_SLOTS chunks of CHANNEL_CHUNK_BYTES; the gateway
  * alone decides who uses which chunk.

@@ -9,28 +9,42 @@
 _Static_assert ((RING_ENTRIES & (RING_ENTRIES - 1)) == 0, "a power of two");
 
 void
-ring_init (struct ring *r, struct ring_object *mine,
-           const struct ring_object *peer)
-{
-  *r = (struct ring){.mine = mine, .peer = peer};
-}
-
-void
 ring_object_reset (struct ring_object *o, uint64_t epoch)
 {
+  atomic_store_explicit (&o->epoch, 0, memory_order_relaxed);
+  atomic_thread_fence (memory_order_seq_cst);
   memset (o, 0, sizeof *o);
   o->magic = RING_MAGIC;
   o->entries = RING_ENTRIES;
-  o->epoch = epoch;
-  atomic_thread_fence (memory_order_seq_cst);
+  atomic_store_explicit (&o->epoch, epoch, memory_order_release);
+}
+
+void
+ring_init (struct ring *r, struct ring_object *mine,
+           const struct ring_object *peer)
+{
+  *r = (struct ring){
+    .mine = mine,
+    .peer = peer,
+    .epoch = atomic_load_explicit (&mine->epoch, memory_order_relaxed),
+  };
+}
+
+/* One of the peer's indices; 0 until it has begun this epoch (R4). */
+static uint32_t
+peer_index (const struct ring *r, const _Atomic uint32_t *index)
+{
+  if (atomic_load_explicit (&r->peer->epoch, memory_order_acquire)
+      != r->epoch)
+    return 0;
+  return atomic_load_explicit (index, memory_order_acquire);
 }
 
 enum err
 ring_push (struct ring *r, const union ring_entry *e)
 {
   /* acquire: the slot's old entry was read before the peer advanced head */
-  uint32_t used
-    = r->tail - atomic_load_explicit (&r->peer->head, memory_order_acquire);
+  uint32_t used = r->tail - peer_index (r, &r->peer->head);
 
   if (used > RING_ENTRIES)
     return ERR_PEER;
@@ -48,7 +62,7 @@ ring_wake_needed (struct ring *r)
   uint32_t sleep;
 
   atomic_thread_fence (memory_order_seq_cst); /* R3 */
-  sleep = atomic_load_explicit (&r->peer->sleep, memory_order_relaxed);
+  sleep = peer_index (r, &r->peer->sleep);
   if (!(sleep & 1) || sleep == r->woken_for)
     return false;
   r->woken_for = sleep;
@@ -58,15 +72,13 @@ ring_wake_needed (struct ring *r)
 bool
 ring_has_input (const struct ring *r)
 {
-  return atomic_load_explicit (&r->peer->tail, memory_order_acquire)
-         != r->head;
+  return peer_index (r, &r->peer->tail) != r->head;
 }
 
 enum err
 ring_pop (struct ring *r, union ring_entry *ret_entry)
 {
-  uint32_t ready
-    = atomic_load_explicit (&r->peer->tail, memory_order_acquire) - r->head;
+  uint32_t ready = peer_index (r, &r->peer->tail) - r->head;
 
   if (ready == 0)
     return ERR_AGAIN;

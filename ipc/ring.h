@@ -22,6 +22,9 @@
  *   R3  A side that sleeps has published an odd `sleep` and looked at the
  *       peer's tail afterwards; a producer looks at `sleep` after publishing
  *       its tail; both with a full barrier in between: no wake-up is lost.
+ *   R4  What stands in a peer's object of another epoch does not count: it is
+ *       what the last worker left. Only the owner of an object ever resets it
+ *       while anybody may look, and it stores the epoch last.
  */
 #ifndef BH_IPC_RING_H
 #define BH_IPC_RING_H
@@ -71,7 +74,7 @@ union ring_entry {
 struct ring_object {
   uint32_t magic;
   uint32_t entries;
-  uint64_t epoch;           /* gateway side: which worker these are for */
+  _Atomic uint64_t epoch;    /* which worker's life the indices belong to */
   _Atomic uint64_t progress; /* worker side: advances with each loop turn */
   _Atomic uint32_t refused_syscall; /* worker side: number + 1, from SIGSYS */
   uint8_t pad0[36];
@@ -102,14 +105,16 @@ struct ring {
   uint32_t head;       /* own, private copy */
   uint32_t sleep;      /* own, private copy */
   uint32_t woken_for;  /* the peer's sleep value that was answered already */
+  uint64_t epoch;      /* own, private copy */
 };
 
-/* Starts a side at zero. With reset, clears the object and stamps it with the
- * epoch: only when the peer is proven dead or not started.
+/* Clears one's own object and stamps it with the epoch of the worker (not 0):
+ * the gateway before it sends GO, the worker when it has received GO.
  */
+void ring_object_reset (struct ring_object *o, uint64_t epoch);
+/* Starts a side at zero, in the epoch that mine was reset for. */
 void ring_init (struct ring *r, struct ring_object *mine,
                 const struct ring_object *peer);
-void ring_object_reset (struct ring_object *o, uint64_t epoch);
 
 /* Appends one entry. ERR_LIMIT if RING_ENTRIES are unconsumed (by an honest
  * peer's head; a head that cannot be is ERR_PEER). Call ring_wake_needed once
