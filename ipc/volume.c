@@ -32,7 +32,7 @@ volume_spec_set (struct volume_spec *s, const char *key, const char *value,
                  int fd_index)
 {
   int i = find (s, key);
-  uint16_t k, v;
+  uint16_t k = 0, v = 0;
   enum err e;
 
   if (i < 0 && s->params == VOLUME_PARAMS)
