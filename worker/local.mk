@@ -1,1 +1,17 @@
-# worker
+# The worker, but for main: what unit tests link too.
+noinst_LTLIBRARIES += libworker.la
+libworker_la_SOURCES = \
+	%D%/broker.c %D%/broker.h \
+	%D%/loop.c %D%/loop.h \
+	%D%/netbuf.c %D%/netbuf.h \
+	%D%/ssh.h \
+	%D%/ssh_login.c \
+	%D%/transport.c %D%/transport.h \
+	%D%/transport_ssh.c \
+	%D%/warmup.c %D%/warmup.h
+libworker_la_LIBADD = $(LIBSSH2_LIBS) $(OPENSSL_LIBS)
+
+helper_PROGRAMS += bulkhead-worker
+bulkhead_worker_SOURCES = %D%/main.c
+bulkhead_worker_LDADD = libworker.la libprotocols.la libsandbox.la libipc.la \
+	libcommon.la

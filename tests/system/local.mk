@@ -9,5 +9,11 @@ tests_system_nbd_model_LDADD = $(LIBNBD_LIBS)
 
 SYSTEM_TESTS =
 
+check_PROGRAMS += tests/system/worker-driver
+tests_system_worker_driver_SOURCES = %D%/worker-driver.c
+tests_system_worker_driver_LDADD = libsandbox.la libipc.la libcommon.la \
+	$(OPENSSL_LIBS)
+SYSTEM_TESTS += %D%/worker.sh
+
 TESTS += $(SYSTEM_TESTS)
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.sh

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "worker/broker.h"
+
+#include <string.h>
+
+#include "worker/transport.h"
+
+#define SEND_TIMEOUT_NS 5000000000ull
+
+static enum err
+gone (struct fault *f, enum err e)
+{
+  if (e == ERR_TIMEOUT)
+    return fault_set (f, e, "bulkheadd did not answer in time");
+  if (e == ERR_CLOSED)
+    return fault_set (f, ERR_SHUTDOWN, "bulkheadd is gone");
+  return fault_set (f, e, "bulkheadd: %s", err_text (e));
+}
+
+static enum err
+broke_protocol (struct fault *f, uint16_t type)
+{
+  return fault_set (f, ERR_PEER, "bulkheadd sent an unexpected or malformed %s",
+                    control_type_name (type));
+}
+
+static enum err
+tell (struct broker *b, const struct wirebuf *body, struct fault *f)
+{
+  enum err e = control_send (b->fd, &b->message, body, SEND_TIMEOUT_NS);
+
+  return e ? gone (f, e) : ERR_OK;
+}
+
+/* Receives one message. Nothing for a worker carries fds. */
+static enum err
+hear (struct broker *b, uint64_t deadline_ns, struct fault *f)
+{
+  uint64_t now_ns = clock_now_ns ();
+  enum err e;
+
+  if (now_ns >= deadline_ns)
+    return gone (f, ERR_TIMEOUT);
+  e = control_recv (b->fd, &b->message, deadline_ns - now_ns);
+  if (e)
+    return gone (f, e);
+  if (b->message.fds) {
+    control_close (&b->message);
+    return broke_protocol (f, b->message.type);
+  }
+  return ERR_OK;
+}
+
+static struct wire
+body_of (const struct broker *b)
+{
+  return wire_init (b->message.body, b->message.length_bytes);
+}
+
+enum err
+broker_config (struct broker *b, struct broker_config *ret,
+               uint64_t deadline_ns, struct fault *f)
+{
+  enum err e = hear (b, deadline_ns, f);
+  struct wire w;
+
+  if (e)
+    return e;
+  w = body_of (b);
+  if (b->message.type != CONTROL_CONFIG)
+    return broke_protocol (f, b->message.type);
+  ret->epoch = wire_u64 (&w);
+  if (volume_spec_take (&w, 0, &ret->spec))
+    return broke_protocol (f, b->message.type);
+  wire_cstring (&w, ret->hostkey_algs, sizeof ret->hostkey_algs);
+  return wire_end (&w) ? broke_protocol (f, b->message.type) : ERR_OK;
+}
+
+enum err
+broker_sealed (struct broker *b, uint32_t layers, struct fault *f)
+{
+  struct wirebuf body;
+
+  control_begin (&b->message, CONTROL_SEALED);
+  body = control_body (&b->message);
+  wirebuf_u32 (&body, layers);
+  return tell (b, &body, f);
+}
+
+enum err
+broker_hostkey (struct broker *b, const void *blob, size_t blob_bytes,
+                uint64_t deadline_ns, struct fault *f)
+{
+  struct wirebuf body;
+  enum err e;
+
+  control_begin (&b->message, CONTROL_HOSTKEY);
+  body = control_body (&b->message);
+  wirebuf_string (&body, blob, blob_bytes);
+  if (body.err)
+    return fault_set (f, ERR_PEER, "the server's host key is too long");
+  if ((e = tell (b, &body, f)) || (e = hear (b, deadline_ns, f)))
+    return e;
+  return b->message.type == CONTROL_HOSTKEY_OK
+             && b->message.length_bytes == 0
+           ? ERR_OK
+           : broke_protocol (f, b->message.type);
+}
+
+static enum err
+take_offer (struct broker *b, struct broker_offer *ret, struct fault *f)
+{
+  struct wire w = body_of (b);
+  const uint8_t *key;
+
+  switch (b->message.type) {
+  case CONTROL_AUTH_KEY:
+    ret->kind = BROKER_KEY;
+    wire_cstring (&w, ret->algorithm, sizeof ret->algorithm);
+    key = wire_string (&w, sizeof ret->key, &ret->key_bytes);
+    if (key)
+      memcpy (ret->key, key, ret->key_bytes);
+    break;
+  case CONTROL_AUTH_PASSWORD:
+    ret->kind = BROKER_PASSWORD;
+    wire_cstring (&w, ret->password, sizeof ret->password);
+    break;
+  case CONTROL_AUTH_NONE:
+    if (fault_take (&w, f) || wire_end (&w))
+      return broke_protocol (f, b->message.type);
+    return f->code;
+  default:
+    return broke_protocol (f, b->message.type);
+  }
+  return wire_end (&w) ? broke_protocol (f, b->message.type) : ERR_OK;
+}
+
+enum err
+broker_auth (struct broker *b, const char *methods, struct broker_offer *ret,
+             uint64_t deadline_ns, struct fault *f)
+{
+  struct wirebuf body;
+  enum err e;
+
+  control_begin (&b->message, CONTROL_AUTH);
+  body = control_body (&b->message);
+  wirebuf_cstring (&body, methods);
+  if ((e = tell (b, &body, f)) || (e = hear (b, deadline_ns, f)))
+    return e;
+  e = take_offer (b, ret, f);
+  explicit_bzero (b->message.body, b->message.length_bytes);
+  return e;
+}
+
+void
+broker_offer_wipe (struct broker_offer *o)
+{
+  explicit_bzero (o, sizeof *o);
+}
+
+enum err
+broker_sign (struct broker *b, const void *data, size_t data_bytes,
+             uint8_t *dst, size_t *ret_bytes, uint64_t deadline_ns,
+             struct fault *f)
+{
+  struct wirebuf body;
+  struct wire w;
+  const uint8_t *signature;
+  size_t n;
+  enum err e;
+
+  control_begin (&b->message, CONTROL_SIGN);
+  body = control_body (&b->message);
+  wirebuf_string (&body, data, data_bytes);
+  if ((e = tell (b, &body, f)) || (e = hear (b, deadline_ns, f)))
+    return e;
+  w = body_of (b);
+  signature = wire_string (&w, BROKER_SIGNATURE_BYTES, &n);
+  if (b->message.type != CONTROL_SIGNATURE || wire_end (&w) || !n)
+    return broke_protocol (f, b->message.type);
+  memcpy (dst, signature, n);
+  *ret_bytes = n;
+  return ERR_OK;
+}
+
+enum err
+broker_ready (struct broker *b, const struct volume_info *info,
+              struct fault *f)
+{
+  struct wirebuf body;
+
+  control_begin (&b->message, CONTROL_READY);
+  body = control_body (&b->message);
+  volume_info_put (&body, info);
+  return tell (b, &body, f);
+}
+
+void
+broker_fail (struct broker *b, const struct fault *f)
+{
+  struct wirebuf body;
+
+  control_begin (&b->message, CONTROL_FAIL);
+  body = control_body (&b->message);
+  fault_put (&body, f);
+  (void)tell (b, &body, NULL);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Invariants
+ *   L1  free_slots + used slots == PROTO_REQUESTS, and a used slot is in the
+ *       engine: each request is answered once.
+ *   L2  A number out of the request ring is checked before it is used: the
+ *       gateway is trusted, but not to be free of bugs.
+ *   L3  The loop sleeps only after ring_sleep, with nothing pending in the
+ *       transport and with tx_waits or nothing to send.
+ */
+#include "config.h"
+#include "worker/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000ull
+#define GO_TIMEOUT_NS (30 * NS_PER_S)
+/* Per turn, so that neither direction nor the rings wait long. */
+#define TURN_RX_BYTES (512u << 10)
+#define TURN_TX_BYTES (256u << 10)
+
+_Static_assert (PROTO_REQUESTS <= 256, "slot indices are bytes");
+_Static_assert (RING_ENTRIES <= PROTO_REQUESTS, "each entry finds a slot");
+
+static enum err
+engine_fault (const struct loop *l, struct fault *f)
+{
+  const struct fault *why = l->ops->fault (l->proto);
+
+  if (!why || !why->code)
+    return fault_set (f, ERR_PEER, "the %s session failed", l->ops->name);
+  *f = *why;
+  return f->code;
+}
+
+/* ------------------------------------------------------------ requests --- */
+
+static enum err
+bad_request (struct fault *f, const struct ring_request *r, const char *what)
+{
+  return fault_set (f, ERR_PEER,
+                    "the gateway broke the rules of the ring: %s (operation "
+                    "%u, flags %#x, offset %llu, length %u)",
+                    what, r->op, r->flags, (unsigned long long)r->offset,
+                    r->length);
+}
+
+/* L2 */
+static enum err
+check_request (const struct loop *l, const struct ring_request *r,
+               struct fault *f)
+{
+  uint16_t flags = 0;
+  bool has_data = r->op == IO_READ || r->op == IO_WRITE;
+
+  switch (r->op) {
+  case IO_READ:
+  case IO_FLUSH:
+    break;
+  case IO_WRITE:
+  case IO_TRIM:
+    flags = IO_FUA;
+    break;
+  case IO_ZERO:
+    flags = IO_FUA | IO_NO_HOLE;
+    break;
+  default:
+    return bad_request (f, r, "unknown operation");
+  }
+  if (r->flags & ~flags)
+    return bad_request (f, r, "unknown flags");
+  if ((r->length == 0) != (r->op == IO_FLUSH))
+    return bad_request (f, r, "wrong length");
+  if (r->offset > l->info.size || r->length > l->info.size - r->offset)
+    return bad_request (f, r, "beyond the end of the volume");
+  if (has_data
+      && (r->length > CHANNEL_CHUNK_BYTES
+          || r->arena_offset > CHANNEL_ARENA_BYTES - r->length))
+    return bad_request (f, r, "payload outside the arena");
+  return ERR_OK;
+}
+
+static enum err
+push_completion (struct loop *l, const struct ring_completion *c,
+                 struct fault *f)
+{
+  union ring_entry entry = {.completion = *c};
+
+  if (ring_push (&l->ring, &entry))
+    return fault_set (f, ERR_PEER,
+                      "the gateway broke the rules of the ring: completions "
+                      "without room");
+  return ERR_OK;
+}
+
+static uint8_t *
+payload_of (const struct loop *l, const struct ring_request *r)
+{
+  switch (r->op) {
+  case IO_READ:
+    return (uint8_t *)l->channel->base[CHANNEL_READ_ARENA] + r->arena_offset;
+  case IO_WRITE: /* mapped read-only */
+    return (uint8_t *)l->channel->base[CHANNEL_WRITE_ARENA] + r->arena_offset;
+  default:
+    return NULL;
+  }
+}
+
+static enum err
+submit (struct loop *l, const struct ring_request *r, struct fault *f)
+{
+  struct proto_request p = {.op = (enum io_op)r->op, .flags = r->flags,
+                            .offset = r->offset, .length = r->length,
+                            .data = payload_of (l, r)};
+  struct loop_slot *slot;
+  enum err e = check_request (l, r, f);
+
+  if (e)
+    return e;
+  if (!l->free_slots)
+    return bad_request (f, r, "too many requests in flight");
+  p.id = l->free_slot[l->free_slots - 1];
+  e = l->ops->submit (l->proto, &p, l->now_ns);
+  if (e == ERR_AGAIN)
+    return fault_set (f, ERR_LIMIT, "the %s engine took fewer requests than "
+                                    "it has to", l->ops->name);
+  if (e) {
+    struct ring_completion c = {.id = r->id, .error = (uint32_t)err_errno (e)};
+
+    return push_completion (l, &c, f);
+  }
+  l->free_slots--;
+  slot = &l->slot[p.id];
+  *slot = (struct loop_slot){.used = true, .id = r->id,
+                             .length_bytes = r->op == IO_READ ? r->length : 0};
+  return ERR_OK;
+}
+
+static enum err
+take_requests (struct loop *l, struct fault *f)
+{
+  union ring_entry entry;
+  enum err e;
+
+  while (!(e = ring_pop (&l->ring, &entry)))
+    if ((e = submit (l, &entry.request, f)))
+      return e;
+  if (e != ERR_AGAIN)
+    return fault_set (f, ERR_PEER, "the gateway broke the rules of the ring: "
+                                   "impossible index");
+  return ERR_OK;
+}
+
+/* All completions, then at most one wake-up. */
+static enum err
+answer (struct loop *l, struct fault *f)
+{
+  static const uint64_t one = 1;
+  struct proto_completion done;
+
+  while (l->ops->reap (l->proto, &done)) {
+    struct ring_completion c = {.error = (uint32_t)err_errno (done.error)};
+    enum err e;
+
+    if (done.id >= PROTO_REQUESTS || !l->slot[done.id].used) /* L1 */
+      return fault_set (f, ERR_PEER, "the %s engine answered twice",
+                        l->ops->name);
+    c.id = l->slot[done.id].id;
+    c.length = done.error ? 0 : l->slot[done.id].length_bytes;
+    memcpy (c.token, done.token, sizeof c.token);
+    l->slot[done.id].used = false;
+    l->free_slot[l->free_slots++] = (uint8_t)done.id;
+    if ((e = push_completion (l, &c, f)))
+      return e;
+  }
+  if (ring_wake_needed (&l->ring))
+    while (write (l->wake_gateway_fd, &one, sizeof one) < 0 && errno == EINTR)
+      ;
+  return ERR_OK;
+}
+
+/* ------------------------------------------------------------- network --- */
+
+static enum err
+receive (struct loop *l, struct fault *f)
+{
+  size_t got = 0;
+
+  for (size_t n; got < TURN_RX_BYTES; got += n) {
+    struct iovec to = l->ops->rx_iov (l->proto);
+    enum err e = l->transport_ops->read (l->transport, to, &n, f);
+
+    if (e == ERR_AGAIN)
+      return ERR_OK;
+    if (e)
+      return e;
+    if (l->ops->rx_done (l->proto, n, l->now_ns))
+      return engine_fault (l, f);
+  }
+  return ERR_OK;
+}
+
+static enum err
+transmit (struct loop *l, struct fault *f)
+{
+  struct iovec iov[PROTO_TX_IOV];
+  size_t sent = 0;
+
+  l->tx_waits = true;
+  for (;;) {
+    size_t pieces = l->ops->tx_iov (l->proto, iov, PROTO_TX_IOV);
+    size_t n;
+    enum err e;
+
+    if (!pieces)
+      break;
+    if (sent >= TURN_TX_BYTES) {
+      l->tx_waits = false;
+      break;
+    }
+    e = l->transport_ops->write (l->transport, iov, pieces, &n, f);
+    if (e == ERR_AGAIN)
+      break;
+    if (e)
+      return e;
+    l->ops->tx_done (l->proto, n);
+    sent += n;
+  }
+  return l->transport_ops->flush (l->transport, f);
+}
+
+/* -------------------------------------------------------------- states --- */
+
+static enum err
+become_ready (struct loop *l, struct fault *f)
+{
+  l->ops->info (l->proto, &l->info);
+  if (!volume_info_check (&l->info))
+    return fault_set (f, ERR_PEER, "the server describes an impossible volume");
+  l->state = LOOP_READY;
+  l->deadline_ns = l->now_ns + GO_TIMEOUT_NS;
+  return broker_ready (l->broker, &l->info, f);
+}
+
+static enum err
+begin_serving (struct loop *l, struct fault *f)
+{
+  struct wire w = wire_init (l->message.body, l->message.length_bytes);
+  uint64_t epoch = wire_u64 (&w);
+  struct ring_object *mine = channel_ring (l->channel, CHANNEL_COMPLETIONS);
+  const struct ring_object *peer = channel_ring (l->channel, CHANNEL_REQUESTS);
+
+  if (wire_end (&w) || epoch != l->epoch
+      || atomic_load_explicit (&peer->epoch, memory_order_acquire) != epoch
+      || peer->magic != RING_MAGIC || peer->entries != RING_ENTRIES)
+    return fault_set (f, ERR_PEER,
+                      "the gateway started the rings for another worker");
+  ring_object_reset (mine, epoch);
+  ring_init (&l->ring, mine, peer);
+  l->state = LOOP_SERVING;
+  l->deadline_ns = PROTO_NO_DEADLINE;
+  return ERR_OK;
+}
+
+/* Nothing but GO and their end is legal on the control sockets here. */
+static enum err
+hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
+{
+  enum err e = control_recv (fd, &l->message, 0);
+
+  if (e == ERR_AGAIN)
+    return ERR_OK;
+  if (e == ERR_CLOSED) {
+    if (gateway)
+      l->gateway_closed = true;
+    else
+      l->daemon_closed = true;
+    return ERR_OK;
+  }
+  if (e)
+    return fault_set (f, e, "control socket: %s", err_text (e));
+  control_close (&l->message);
+  if (gateway && l->state == LOOP_READY && l->message.type == CONTROL_GO)
+    return begin_serving (l, f);
+  return fault_set (f, ERR_PEER, "unexpected message %s from the %s",
+                    control_type_name (l->message.type),
+                    gateway ? "gateway" : "daemon");
+}
+
+static enum err
+check_time (struct loop *l, struct fault *f)
+{
+  if (l->now_ns >= l->ops->deadline_ns (l->proto)
+      && l->ops->tick (l->proto, l->now_ns))
+    return engine_fault (l, f);
+  if (l->now_ns < l->deadline_ns)
+    return ERR_OK;
+  if (l->state == LOOP_STARTING)
+    return fault_set (f, ERR_TIMEOUT,
+                      "the server did not answer in time while the %s session "
+                      "was being set up", l->ops->name);
+  return fault_set (f, ERR_TIMEOUT, "the gateway did not start the rings");
+}
+
+/* ---------------------------------------------------------------- wait --- */
+
+static struct timespec
+time_left (const struct loop *l)
+{
+  uint64_t until_ns = l->ops->deadline_ns (l->proto);
+  uint64_t left_ns;
+
+  if (l->deadline_ns < until_ns)
+    until_ns = l->deadline_ns;
+  left_ns = until_ns > l->now_ns ? until_ns - l->now_ns : 0;
+  return (struct timespec){.tv_sec = (time_t)(left_ns / NS_PER_S),
+                           .tv_nsec = (long)(left_ns % NS_PER_S)};
+}
+
+static enum err
+hear_all (struct loop *l, const struct pollfd p[4], struct fault *f)
+{
+  uint64_t wakes;
+  enum err e;
+
+  if (p[0].revents)
+    l->transport_ops->ready (l->transport, p[0].revents);
+  if (p[1].revents)
+    while (read (l->wake_worker_fd, &wakes, sizeof wakes) < 0
+           && errno == EINTR)
+      ;
+  if (p[2].revents && (e = hear_control (l, l->gateway_fd, true, f)))
+    return e;
+  return p[3].revents ? hear_control (l, l->daemon_fd, false, f) : ERR_OK;
+}
+
+/* L3 */
+static enum err
+wait_for_work (struct loop *l, struct fault *f)
+{
+  struct pollfd p[4] = {
+    {.fd = l->net_fd, .events = l->transport_ops->events (l->transport)},
+    {.fd = l->wake_worker_fd, .events = POLLIN},
+    {.fd = l->gateway_closed ? -1 : l->gateway_fd, .events = POLLIN},
+    {.fd = l->daemon_closed ? -1 : l->daemon_fd, .events = POLLIN},
+  };
+  struct timespec ts = {0};
+  bool busy = l->transport_ops->pending (l->transport) || !l->tx_waits;
+  bool asleep = !busy && l->state == LOOP_SERVING && ring_sleep (&l->ring);
+  int n;
+
+  if (asleep || (!busy && l->state != LOOP_SERVING))
+    ts = time_left (l);
+  n = ppoll (p, 4, &ts, NULL);
+  if (asleep)
+    ring_awake (&l->ring);
+  if (n < 0 && errno != EINTR)
+    return fault_set (f, err_from_errno (errno), "ppoll failed");
+  return n > 0 ? hear_all (l, p, f) : ERR_OK;
+}
+
+/* What was answered before the session ended still counts. */
+static enum err
+turn (struct loop *l, struct fault *f)
+{
+  enum err e;
+
+  if (l->state == LOOP_SERVING && (e = take_requests (l, f)))
+    return e;
+  if ((e = receive (l, f)) || (e = check_time (l, f))) {
+    if (l->state == LOOP_SERVING
+        && l->ops->state (l->proto) != PROTO_FAILED)
+      (void)answer (l, NULL);
+    return e;
+  }
+  if (l->ops->state (l->proto) == PROTO_FAILED)
+    return engine_fault (l, f);
+  if (l->state == LOOP_STARTING && l->ops->state (l->proto) == PROTO_READY
+      && (e = become_ready (l, f)))
+    return e;
+  if (l->state == LOOP_SERVING && (e = answer (l, f)))
+    return e;
+  return transmit (l, f);
+}
+
+enum err
+loop_run (struct loop *l, struct fault *f)
+{
+  struct ring_object *mine = channel_ring (l->channel, CHANNEL_COMPLETIONS);
+  uint64_t progress = 0;
+
+  l->state = LOOP_STARTING;
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++)
+    l->free_slot[i] = (uint8_t)(PROTO_REQUESTS - 1 - i);
+  l->free_slots = PROTO_REQUESTS;
+  for (;;) {
+    enum err e;
+
+    atomic_store_explicit (&mine->progress, ++progress, memory_order_relaxed);
+    l->now_ns = clock_now_ns ();
+    if ((e = turn (l, f)) || (e = wait_for_work (l, f)))
+      return e;
+    if (l->daemon_closed && l->gateway_closed)
+      return ERR_OK;
+    if (l->daemon_closed && l->state == LOOP_STARTING)
+      return fault_set (f, ERR_SHUTDOWN, "bulkheadd is gone");
+  }
+}

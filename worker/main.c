@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bulkhead-worker: one remote session. Started by bulkheadd with the fds of
+ * sandbox/fds.h and no arguments; see the order in main.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sandbox/fds.h"
+#include "sandbox/sandbox.h"
+#include "worker/loop.h"
+#include "worker/warmup.h"
+
+#define NS_PER_S 1000000000ull
+#define CONFIG_TIMEOUT_NS (10 * NS_PER_S)
+#define LOGIN_TIMEOUT_NS (20 * NS_PER_S)
+
+struct worker {
+  struct broker broker;
+  struct broker_config config;
+  struct channel channel;
+  struct proto *proto;
+  struct transport *transport;
+  struct loop loop;
+};
+
+static enum err
+map_channel (struct worker *w, struct fault *f)
+{
+  int fd[CHANNEL_FDS];
+  enum err e;
+
+  for (int i = 0; i <= CHANNEL_IDENTITY; i++)
+    fd[i] = WORKER_FD_OBJECTS + i;
+  fd[CHANNEL_WAKE_WORKER] = WORKER_FD_WAKE_WORKER;
+  fd[CHANNEL_WAKE_GATEWAY] = WORKER_FD_WAKE_GATEWAY;
+  e = channel_map (&w->channel, CHANNEL_SIDE_WORKER, fd);
+  for (int i = 0; i <= CHANNEL_IDENTITY; i++)
+    close (fd[i]);
+  return e ? fault_set (f, e, "cannot map the channel: %s", err_text (e))
+           : ERR_OK;
+}
+
+static const char *
+get_param (void *ctx, const char *key)
+{
+  return volume_spec_get (ctx, key);
+}
+
+static enum err
+open_engine (struct worker *w, struct fault *f)
+{
+  struct proto_config c = {.get = get_param, .ctx = &w->config.spec};
+
+  if (getrandom (c.seed, sizeof c.seed, 0) != (ssize_t)sizeof c.seed)
+    return fault_set (f, ERR_IO, "no random numbers");
+  return w->loop.ops->open (&c, clock_now_ns (), &w->proto, f);
+}
+
+static enum err
+open_transport (struct worker *w, struct fault *f)
+{
+  const char *user = volume_spec_get (&w->config.spec, "user");
+  struct transport_config c = {
+    .fd = WORKER_FD_NET,
+    .broker = &w->broker,
+    .user = user,
+    .hostkey_algs = w->config.hostkey_algs,
+    .subsystem = w->loop.ops->ssh_subsystem,
+  };
+
+  w->loop.transport_ops = transport_find (w->loop.ops->transport);
+  if (!w->loop.transport_ops)
+    return fault_set (f, ERR_NOTSUP, "%s has no transport here",
+                      w->loop.ops->name);
+  if (!user || !user[0])
+    return fault_set (f, ERR_INVAL, "no user name for the server");
+  return w->loop.transport_ops->open (&c, &w->transport, f);
+}
+
+/* Everything that needs files, odd system calls or trust in the network's
+ * silence.
+ */
+static enum err
+prepare (struct worker *w, struct fault *f)
+{
+  enum err e;
+
+  if ((e = map_channel (w, f))
+      || (e = broker_config (&w->broker, &w->config,
+                             clock_now_ns () + CONFIG_TIMEOUT_NS, f)))
+    return e;
+  w->loop.ops = proto_find (w->config.spec.proto);
+  if (!w->loop.ops)
+    return fault_set (f, ERR_NOTSUP, "this worker has no protocol \"%s\"",
+                      w->config.spec.proto);
+  if ((e = warmup (f)) || (e = open_engine (w, f)))
+    return e;
+  return open_transport (w, f);
+}
+
+static enum err
+seal (struct worker *w, struct fault *f)
+{
+  struct ring_object *mine = channel_ring (&w->channel, CHANNEL_COMPLETIONS);
+  uint32_t layers = 0;
+  enum err e = sbx_seal (SBX_WORKER, &mine->refused_syscall, &layers, f);
+
+  return e ? e : broker_sealed (&w->broker, layers, f);
+}
+
+static enum err
+serve (struct worker *w, struct fault *f)
+{
+  struct loop *l = &w->loop;
+  enum err e;
+
+  l->deadline_ns = clock_now_ns () + LOGIN_TIMEOUT_NS;
+  e = l->transport_ops->start (w->transport, l->deadline_ns, f);
+  if (e)
+    return e;
+  l->proto = w->proto;
+  l->transport = w->transport;
+  l->broker = &w->broker;
+  l->channel = &w->channel;
+  l->epoch = w->config.epoch;
+  l->daemon_fd = WORKER_FD_DAEMON;
+  l->gateway_fd = WORKER_FD_GATEWAY;
+  l->net_fd = WORKER_FD_NET;
+  l->wake_worker_fd = WORKER_FD_WAKE_WORKER;
+  l->wake_gateway_fd = WORKER_FD_WAKE_GATEWAY;
+  return loop_run (l, f);
+}
+
+static bool
+started_by_daemon (int argc)
+{
+  struct stat st;
+
+  return argc == 1 && fstat (WORKER_FD_DAEMON, &st) == 0
+         && S_ISSOCK (st.st_mode);
+}
+
+int
+main (int argc, char **argv)
+{
+  static struct worker w; /* large */
+  struct fault f = {0};
+  enum err e;
+
+  (void)argv;
+  if (!started_by_daemon (argc)) {
+    fputs ("bulkhead-worker is started by bulkheadd, not by hand\n", stderr);
+    return EXIT_FAILURE;
+  }
+  w.broker.fd = WORKER_FD_DAEMON;
+  if ((e = prepare (&w, &f)) || (e = seal (&w, &f)) || (e = serve (&w, &f)))
+    broker_fail (&w.broker, &f);
+  if (w.transport)
+    w.loop.transport_ops->close (w.transport);
+  if (w.proto)
+    w.loop.ops->close (w.proto);
+  /* No exit handlers: they would make calls that the sandbox refuses. */
+  _exit (e ? EXIT_FAILURE : EXIT_SUCCESS);
+}

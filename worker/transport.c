@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "worker/transport.h"
+
+#include <time.h>
+
+const struct transport_ops *
+transport_find (enum proto_transport kind)
+{
+  return kind == PROTO_OVER_SSH_SUBSYSTEM ? &transport_ssh : NULL;
+}
+
+uint64_t
+clock_now_ns (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What carries an engine's bytes over the one socket that the worker has: an
+ * SSH channel's subsystem now; TCP and TLS have their place here.
+ *
+ * Life: open (before the sandbox: allocates, warms up, no network byte) →
+ * start (greeting, keys, login) → read, write, flush … → close. Any error but
+ * ERR_AGAIN is final.
+ *
+ * Owner: the worker; one thread. Only start blocks, until its deadline.
+ */
+#ifndef BH_WORKER_TRANSPORT_H
+#define BH_WORKER_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "common/err.h"
+#include "protocols/proto.h"
+
+struct broker;
+struct transport; /* each kind has its own */
+
+/* All borrowed for the life of the transport. */
+struct transport_config {
+  int fd;                   /* connected, non-blocking */
+  struct broker *broker;    /* answers what needs a secret or a file */
+  const char *user;         /* name on the server */
+  const char *hostkey_algs; /* name-list of what is known; "": no preference */
+  const char *subsystem;    /* PROTO_OVER_SSH_SUBSYSTEM */
+};
+
+struct transport_ops {
+  enum err (*open) (const struct transport_config *c, struct transport **ret,
+                    struct fault *f);
+  enum err (*start) (struct transport *t, uint64_t deadline_ns,
+                     struct fault *f);
+
+  /* Puts what was received for the engine into dst, at least one byte.
+   * ERR_AGAIN: nothing before the socket is readable again; ERR_CLOSED: the
+   * peer ended it.
+   */
+  enum err (*read) (struct transport *t, struct iovec dst, size_t *ret_bytes,
+                    struct fault *f);
+  /* Takes the first *ret_bytes (at least one) of the pieces. After ERR_AGAIN
+   * the next call has to bring the same bytes first; wait for `events`.
+   */
+  enum err (*write) (struct transport *t, const struct iovec *iov, size_t n,
+                     size_t *ret_bytes, struct fault *f);
+  /* Hands to the socket what it takes now. */
+  enum err (*flush) (struct transport *t, struct fault *f);
+
+  /* What to poll the socket for, and what came of it. */
+  short (*events) (const struct transport *t);
+  void (*ready) (struct transport *t, short revents);
+  /* True if read has something to do although the socket was not reported. */
+  bool (*pending) (const struct transport *t);
+
+  void (*close) (struct transport *t);
+};
+
+extern const struct transport_ops transport_ssh;
+
+/* The transport for an engine, or NULL if there is none. */
+const struct transport_ops *transport_find (enum proto_transport kind);
+
+/* CLOCK_MONOTONIC in ns, as engines want it. */
+uint64_t clock_now_ns (void);
+
+#endif

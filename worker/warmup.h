@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What libraries do only at first use, done before the sandbox closes: reading
+ * OpenSSL's configuration, fetching algorithms, seeding random numbers.
+ */
+#ifndef BH_WORKER_WARMUP_H
+#define BH_WORKER_WARMUP_H
+
+#include "common/err.h"
+
+/* Also tunes the allocator: memory is kept, not given back and fetched again.
+ */
+enum err warmup (struct fault *f);
+
+#endif
