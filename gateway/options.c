@@ -354,42 +354,73 @@ options_resolve (struct options *o, const struct log *log,
   return ERR_OK;
 }
 
-static size_t
-help_table (char *dst, size_t dst_bytes, const struct param *table)
+/* Text that is cut off at the end of its buffer, not beyond. */
+struct text {
+  char *dst;
+  size_t used, size;
+};
+
+static void __attribute__ ((format (printf, 2, 3)))
+text_add (struct text *t, const char *fmt, ...)
 {
-  size_t used = 0;
+  size_t room = t->size - t->used;
+  va_list ap;
+  int n;
 
-  for (const struct param *p = table; p->key && used < dst_bytes; p++) {
-    char left[64];
-    int n;
+  va_start (ap, fmt);
+  n = vsnprintf (t->dst + t->used, room, fmt, ap);
+  va_end (ap);
+  t->used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+}
 
-    if (p->flags & PARAM_URL_ONLY)
-      continue;
-    snprintf (left, sizeof left, "%s=%s", p->key, p->value_name);
-    n = snprintf (dst + used, dst_bytes - used, "  %-24s %s%s%s%s\n", left,
-                  p->help, p->fallback ? " (default: " : "",
-                  p->fallback ? p->fallback : "", p->fallback ? ")" : "");
-    used += n > 0 ? (size_t)n : 0;
+#define HELP_INDENT 27
+#define HELP_COLUMNS 78
+
+static void
+help_param (struct text *t, const struct param *p)
+{
+  char left[64], words[400], *save = NULL;
+  int column = HELP_INDENT;
+
+  snprintf (left, sizeof left, "%s=%s", p->key, p->value_name);
+  snprintf (words, sizeof words, "%s%s%s%s", p->help,
+            p->fallback ? " (default: " : "", p->fallback ? p->fallback : "",
+            p->fallback ? ")" : "");
+  text_add (t, "  %-*s", HELP_INDENT - 3, left);
+  for (char *w = strtok_r (words, " ", &save); w;
+       w = strtok_r (NULL, " ", &save)) {
+    int n = (int)strlen (w) + 1;
+
+    if (column + n > HELP_COLUMNS) {
+      text_add (t, "\n%*s", HELP_INDENT - 1, "");
+      column = HELP_INDENT;
+    }
+    text_add (t, " %s", w);
+    column += n;
   }
-  return used < dst_bytes ? used : dst_bytes - 1;
+  text_add (t, "\n");
+}
+
+static void
+help_table (struct text *t, const struct param *table)
+{
+  for (const struct param *p = table; p->key; p++)
+    if (!(p->flags & PARAM_URL_ONLY))
+      help_param (t, p);
 }
 
 void
 options_help (char *dst, size_t dst_bytes)
 {
-  size_t used = help_table (dst, dst_bytes, gateway_params);
+  struct text t = {dst, 0, dst_bytes};
 
+  dst[0] = 0;
+  help_table (&t, gateway_params);
   for (const struct proto_params *p = proto_params_table; p->name; p++) {
-    int n = snprintf (dst + used, dst_bytes - used,
-                      "%s://[user@]host[:port]/path: %s\n", p->name,
-                      p->title);
-
-    used += n > 0 ? (size_t)n : 0;
-    if (used >= dst_bytes)
-      return;
-    used += help_table (dst + used, dst_bytes - used, p->params);
+    text_add (&t, "%s://[user@]host[:port]/path: %s\n", p->name, p->title);
+    help_table (&t, p->params);
   }
   /* nbdkit ends it with a newline of its own. */
-  if (used && dst[used - 1] == '\n')
-    dst[used - 1] = 0;
+  if (t.used && dst[t.used - 1] == '\n')
+    dst[t.used - 1] = 0;
 }
