@@ -1,7 +1,9 @@
 SFTP_TESTS = \
 	tests/unit/protocols/sftp/codec_test \
+	tests/unit/protocols/sftp/model_test \
 	tests/unit/protocols/sftp/server_test \
-	tests/unit/protocols/sftp/startup_test
+	tests/unit/protocols/sftp/startup_test \
+	tests/unit/protocols/sftp/transfer_test
 check_PROGRAMS += $(SFTP_TESTS)
 TESTS += $(SFTP_TESTS)
 
@@ -13,8 +15,14 @@ libsftppeer_la_LIBADD = libprotocols.la
 tests_unit_protocols_sftp_codec_test_SOURCES = %D%/sftp/codec_test.c
 tests_unit_protocols_sftp_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
+tests_unit_protocols_sftp_model_test_SOURCES = %D%/sftp/model_test.c
+tests_unit_protocols_sftp_model_test_LDADD = libsftppeer.la $(UNIT_LIBS)
+
 tests_unit_protocols_sftp_server_test_SOURCES = %D%/sftp/server_test.c
 tests_unit_protocols_sftp_server_test_LDADD = libprotocols.la
 
 tests_unit_protocols_sftp_startup_test_SOURCES = %D%/sftp/startup_test.c
 tests_unit_protocols_sftp_startup_test_LDADD = libsftppeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_sftp_transfer_test_SOURCES = %D%/sftp/transfer_test.c
+tests_unit_protocols_sftp_transfer_test_LDADD = libsftppeer.la $(UNIT_LIBS)

@@ -98,17 +98,19 @@ peer_pump (struct peer *s)
 }
 
 static void
-take_handle (struct wire *w)
+take_handle (const struct peer *s, struct wire *w)
 {
   size_t n;
   const uint8_t *h = wire_string (w, SFTP_HANDLE_MAX_BYTES, &n);
 
+  if (s->flip_mask)
+    return;
   CU_ASSERT_FATAL (h && n == PEER_HANDLE_BYTES);
   CU_ASSERT (memcmp (h, PEER_HANDLE, n) == 0);
 }
 
 static void
-take_apart (struct wire *w, struct peer_ask *a)
+take_apart (const struct peer *s, struct wire *w, struct peer_ask *a)
 {
   size_t n;
 
@@ -119,7 +121,7 @@ take_apart (struct wire *w, struct peer_ask *a)
   case SSH_FXP_EXTENDED:
     wire_cstring (w, a->name, sizeof a->name);
     if (strcmp (a->name, "fsync@openssh.com") == 0)
-      take_handle (w);
+      take_handle (s, w);
     break;
   case SSH_FXP_STAT:
     wire_cstring (w, a->path, sizeof a->path);
@@ -130,11 +132,11 @@ take_apart (struct wire *w, struct peer_ask *a)
     CU_ASSERT_EQUAL (wire_u32 (w), 0); /* attrs */
     break;
   case SSH_FXP_FSTAT:
-    take_handle (w);
+    take_handle (s, w);
     break;
   case SSH_FXP_READ:
   case SSH_FXP_WRITE:
-    take_handle (w);
+    take_handle (s, w);
     a->offset = wire_u64 (w);
     if (a->type == SSH_FXP_READ) {
       a->length = wire_u32 (w);
@@ -164,7 +166,7 @@ peer_ask (struct peer *s, struct peer_ask *ret)
   s->tx_at += 4 + length_bytes;
   *ret = (struct peer_ask){.type = wire_u8 (&w)};
   ret->id = wire_u32 (&w);
-  take_apart (&w, ret);
+  take_apart (s, &w, ret);
   return true;
 }
 
@@ -196,6 +198,8 @@ peer_feed (struct peer *s, const void *bytes, size_t length_bytes)
     if (s->rng && peer_random (s, 3) == 0)
       n = 1 + peer_random (s, (uint32_t)n);
     memcpy (v.iov_base, p, n);
+    if (s->flip_at >= s->rx_bytes && s->flip_at < s->rx_bytes + n)
+      ((uint8_t *)v.iov_base)[s->flip_at - s->rx_bytes] ^= s->flip_mask;
     e = sftp_ops.rx_done (s->p, n, s->now_ns);
     CU_ASSERT_EQUAL (e != ERR_OK, sftp_ops.state (s->p) == PROTO_FAILED);
     s->rx_bytes += n;

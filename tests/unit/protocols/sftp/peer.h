@@ -43,6 +43,11 @@ struct peer {
   uint64_t cut_at;
   uint64_t rng;
   uint64_t rx_bytes; /* so far */
+  /* The byte with this number is sent wrong: xor flip_mask (0: none is). What
+   * the engine says after that is not checked.
+   */
+  uint64_t flip_at;
+  uint8_t flip_mask;
 
   uint8_t *tx; /* what the engine has sent, */
   size_t tx_bytes, tx_size_bytes;
