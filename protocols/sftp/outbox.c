@@ -19,13 +19,16 @@ outbox_room (struct outbox *o)
                        sizeof o->buffer - o->used_bytes);
 }
 
+/* Only what was not handed out yet may grow (O1). */
 static bool
 extends_last (const struct outbox *o, const uint8_t *p)
 {
-  const struct iovec *last = &o->piece[o->end - 1];
+  const struct iovec *last;
 
-  return o->end > o->first && o->end > o->handed_end
-         && (const uint8_t *)last->iov_base + last->iov_len == p;
+  if (o->end == o->first || o->end == o->handed_end)
+    return false;
+  last = &o->piece[o->end - 1];
+  return (const uint8_t *)last->iov_base + last->iov_len == p;
 }
 
 void
