@@ -1,10 +1,31 @@
 # All of the daemon but main.c, so that the unit tests link it too.
 noinst_LTLIBRARIES += libcache.la
 libcache_la_SOURCES = \
+	%D%/address.c %D%/address.h \
+	%D%/backoff.c %D%/backoff.h \
+	%D%/client.c %D%/client.h \
+	%D%/conversation.c \
+	%D%/daemon.c %D%/daemon.h \
+	%D%/dial.c %D%/dial.h \
 	%D%/keys.c %D%/keys.h \
 	%D%/keys_openssh.c \
 	%D%/known_hosts.c %D%/known_hosts.h \
-	%D%/signer.c %D%/signer.h
+	%D%/login.c %D%/login.h \
+	%D%/resolver.c %D%/resolver.h \
+	%D%/server.c %D%/server.h \
+	%D%/signer.c %D%/signer.h \
+	%D%/supervisor.c %D%/supervisor.h \
+	%D%/supervisor_private.h \
+	%D%/volume.c %D%/volume.h \
+	%D%/volume_params.c %D%/volume_params.h
 libcache_la_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
-libcache_la_LIBADD = libipc.la libparams.la libcommon.la \
+libcache_la_LIBADD = libsandbox.la libipc.la libparams.la libcommon.la \
 	$(OPENSSL_LIBS) $(EV_LIBS)
+
+sbin_PROGRAMS += bulkheadd
+bulkheadd_SOURCES = %D%/main.c
+bulkheadd_LDADD = libcache.la
+
+helper_PROGRAMS += bulkhead-resolve
+bulkhead_resolve_SOURCES = %D%/resolve_main.c %D%/address.c %D%/address.h
+bulkhead_resolve_LDADD = libsandbox.la libipc.la libcommon.la

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/client.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cache/volume.h"
+#include "ipc/control.h"
+
+#define PROGRAM_BYTES 64
+
+/* X(name, seconds that it may last; 0: for ever) */
+#define CLIENT_STATE_TABLE(X)                                                  \
+  X (NEW, 5)                                                                   \
+  X (GREETED, 10)                                                              \
+  X (SERVING, 0)                                                               \
+  X (FAILED, 10) /* for the gateway to read why, and to close */               \
+  X (CLOSED, 0)
+
+enum client_state {
+#define X(name, seconds) CLIENT_##name,
+  CLIENT_STATE_TABLE (X)
+#undef X
+      CLIENT_STATES
+};
+
+static const struct {
+  const char *name;
+  double seconds;
+} states[CLIENT_STATES] = {
+#define X(name, seconds) [CLIENT_##name] = {#name, seconds},
+    CLIENT_STATE_TABLE (X)
+#undef X
+};
+
+#define TO(state) (1u << CLIENT_##state)
+
+static const unsigned transitions[CLIENT_STATES] = {
+    [CLIENT_NEW] = TO (GREETED) | TO (CLOSED),
+    [CLIENT_GREETED] = TO (SERVING) | TO (FAILED) | TO (CLOSED),
+    [CLIENT_SERVING] = TO (FAILED) | TO (CLOSED),
+    [CLIENT_FAILED] = TO (CLOSED),
+    [CLIENT_CLOSED] = TO (CLOSED),
+};
+
+struct client {
+  struct daemon *d;
+  struct server *server;
+  enum client_state state;
+  int sock;
+  pid_t pid; /* that connected; after ATTACH: that serves */
+  uid_t uid;
+  char program[PROGRAM_BYTES];
+  struct volume *volume;
+  ev_io readable;
+  ev_timer deadline; /* of the state; CLOSED: frees */
+  struct control in, out;
+};
+
+typedef enum err
+on_message (struct client *c, struct wire *w, struct fault *f);
+
+static on_message on_hello, on_open, on_attach, on_distrust, on_late;
+
+static const struct {
+  enum control_type type;
+  unsigned states;
+  on_message *handle;
+} legal[] = {
+    {CONTROL_HELLO, TO (NEW), on_hello},
+    {CONTROL_OPEN, TO (GREETED), on_open},
+    {CONTROL_ATTACH, TO (SERVING), on_attach},
+    {CONTROL_DISTRUST, TO (SERVING), on_distrust},
+    /* They crossed our FAULT. */
+    {CONTROL_ATTACH, TO (FAILED), on_late},
+    {CONTROL_DISTRUST, TO (FAILED), on_late},
+};
+
+static const char *
+client_name (const struct client *c)
+{
+  return c->volume ? volume_name (c->volume) : "client";
+}
+
+static void
+set_state (struct client *c, enum client_state state)
+{
+  assert (transitions[c->state] & 1u << state);
+  c->state = state;
+  ev_timer_stop (c->d->loop, &c->deadline);
+  if (state == CLIENT_CLOSED) {
+    ev_io_stop (c->d->loop, &c->readable);
+    ev_timer_set (&c->deadline, 0., 0.); /* C3 */
+    ev_timer_start (c->d->loop, &c->deadline);
+  } else if (states[state].seconds > 0) {
+    ev_now_update (c->d->loop);
+    ev_timer_set (&c->deadline, states[state].seconds, 0.);
+    ev_timer_start (c->d->loop, &c->deadline);
+  }
+}
+
+void
+client_free (struct client *c)
+{
+  ev_io_stop (c->d->loop, &c->readable);
+  ev_timer_stop (c->d->loop, &c->deadline);
+  volume_close (c->volume);
+  close (c->sock);
+  free (c);
+}
+
+/* A gateway that does not read what it is told for so long is stuck; nothing
+ * in the daemon waits for it.
+ */
+static enum err
+send_message (struct client *c, const struct wirebuf *b)
+{
+  enum err e = control_send (c->sock, &c->out, b, 0);
+
+  c->out.fds = 0; /* borrowed */
+  if (e && c->state != CLIENT_CLOSED) {
+    if (e != ERR_CLOSED)
+      log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d does not take %s: %s",
+                 client_name (c), (int)c->pid, control_type_name (c->out.type),
+                 err_text (e));
+    set_state (c, CLIENT_CLOSED);
+  }
+  return e;
+}
+
+static void
+send_fault (struct client *c, const struct fault *f)
+{
+  struct wirebuf b;
+
+  if (c->state == CLIENT_CLOSED || c->state == CLIENT_FAILED)
+    return;
+  set_state (c, CLIENT_FAILED);
+  control_begin (&c->out, CONTROL_FAULT);
+  b = control_body (&c->out);
+  fault_put (&b, f);
+  send_message (c, &b);
+}
+
+/* Hooks of the volume */
+
+static void
+on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
+           int control_fd, int net_fd)
+{
+  struct client *c = ctx;
+  struct wirebuf b;
+
+  if (c->state != CLIENT_SERVING)
+    return;
+  control_begin (&c->out, CONTROL_WORKER);
+  b = control_body (&c->out);
+  wirebuf_u64 (&b, epoch);
+  volume_info_put (&b, info);
+  control_add_fd (&c->out, control_fd);
+  control_add_fd (&c->out, net_fd);
+  send_message (c, &b);
+}
+
+static void
+on_gone (void *ctx, uint64_t epoch, const struct fault *why)
+{
+  struct client *c = ctx;
+  struct wirebuf b;
+
+  if (c->state != CLIENT_SERVING)
+    return;
+  control_begin (&c->out, CONTROL_GONE);
+  b = control_body (&c->out);
+  wirebuf_u64 (&b, epoch);
+  fault_put (&b, why);
+  send_message (c, &b);
+}
+
+static void
+on_fault (void *ctx, const struct fault *f)
+{
+  send_fault (ctx, f);
+}
+
+static const struct supervisor_hooks hooks = {
+    .worker = on_worker,
+    .gone = on_gone,
+    .fault = on_fault,
+};
+
+/* Messages */
+
+static enum err
+on_hello (struct client *c, struct wire *w, struct fault *f)
+{
+  uint32_t version = wire_u32 (w);
+  struct wirebuf b;
+
+  wire_cstring (w, c->program, sizeof c->program);
+  /* A later version may add to the body. */
+  if (w->err)
+    return fault_set (f, ERR_PEER, "damaged HELLO");
+  control_begin (&c->out, CONTROL_HELLO);
+  b = control_body (&c->out);
+  wirebuf_u32 (&b, CONTROL_VERSION);
+  wirebuf_cstring (&b, "bulkheadd " PACKAGE_VERSION);
+  if (send_message (c, &b))
+    return ERR_OK;
+  if (version != CONTROL_VERSION)
+    return fault_set (f, ERR_VERSION, "%s speaks version %u, we speak %u",
+                      c->program, version, CONTROL_VERSION);
+  set_state (c, CLIENT_GREETED);
+  return ERR_OK;
+}
+
+static void
+send_channel (struct client *c)
+{
+  int fd[CHANNEL_FDS];
+  struct wirebuf b;
+  struct fault f;
+  enum err e = volume_channel_fds (c->volume, fd);
+
+  if (e) {
+    fault_set (&f, e, "cannot hand over the channel: %s", err_text (e));
+    send_fault (c, &f);
+    return;
+  }
+  control_begin (&c->out, CONTROL_CHANNEL);
+  b = control_body (&c->out);
+  wirebuf_u32 (&b, CHANNEL_SLOTS);
+  wirebuf_u32 (&b, CHANNEL_CHUNK_BYTES);
+  for (int i = 0; i < CHANNEL_FDS; i++)
+    control_add_fd (&c->out, fd[i]);
+  send_message (c, &b);
+  channel_close_fds (fd);
+}
+
+static enum err
+on_open (struct client *c, struct wire *w, struct fault *f)
+{
+  struct fault why = {0};
+  enum err e = volume_open (c->d, &c->in, &hooks, c, &c->volume, &why);
+
+  (void)w;
+  if (e == ERR_PEER) {
+    *f = why;
+    return e;
+  }
+  if (e) {
+    log_fault (c->d->log, "cannot open a volume", &why);
+    send_fault (c, &why);
+    return ERR_OK;
+  }
+  log_write (c->d->log, LOG_LEVEL_INFO, "%s: opened for pid %d (%s)",
+             client_name (c), (int)c->pid, c->program);
+  set_state (c, CLIENT_SERVING);
+  send_channel (c);
+  return ERR_OK;
+}
+
+static enum err
+on_attach (struct client *c, struct wire *w, struct fault *f)
+{
+  if (wire_end (w) || c->in.sender_pid <= 0)
+    return fault_set (f, ERR_PEER, "damaged ATTACH");
+  if (c->in.sender_uid != c->uid)
+    return fault_set (f, ERR_PEER, "ATTACH of another uid");
+  c->pid = c->in.sender_pid;
+  log_write (c->d->log, LOG_LEVEL_DEBUG, "%s: served by pid %d",
+             client_name (c), (int)c->pid);
+  return ERR_OK;
+}
+
+static enum err
+on_distrust (struct client *c, struct wire *w, struct fault *f)
+{
+  uint64_t epoch = wire_u64 (w);
+  struct fault theirs, why;
+
+  if (fault_take (w, &theirs) || wire_end (w))
+    return fault_set (f, ERR_PEER, "damaged DISTRUST");
+  fault_set (&why, theirs.code, "the gateway distrusts worker %llu: %.200s",
+             (unsigned long long)epoch, theirs.text);
+  volume_distrust (c->volume, epoch, &why);
+  return ERR_OK;
+}
+
+static enum err
+on_late (struct client *c, struct wire *w, struct fault *f)
+{
+  (void)c;
+  (void)w;
+  (void)f;
+  return ERR_OK;
+}
+
+static enum err
+dispatch (struct client *c, struct fault *f)
+{
+  struct wire w = wire_init (c->in.body, c->in.length_bytes);
+
+  for (size_t i = 0; i < sizeof legal / sizeof legal[0]; i++)
+    if (legal[i].type == c->in.type && (legal[i].states & 1u << c->state))
+      return legal[i].handle (c, &w, f);
+  return fault_set (f, ERR_PEER, "%s (%u) in state %s",
+                    control_type_name (c->in.type), c->in.type,
+                    states[c->state].name);
+}
+
+static void
+on_readable (struct ev_loop *loop, ev_io *w, int events)
+{
+  struct client *c = w->data;
+  struct fault f = {0};
+  enum err e = control_recv (c->sock, &c->in, 0);
+
+  (void)loop;
+  (void)events;
+  if (e == ERR_AGAIN)
+    return;
+  if (e) {
+    if (c->volume)
+      log_write (c->d->log, LOG_LEVEL_INFO, "%s: pid %d closed it",
+                 client_name (c), (int)c->pid);
+    set_state (c, CLIENT_CLOSED);
+    return;
+  }
+  e = dispatch (c, &f);
+  control_close (&c->in);
+  if (e) {
+    log_write (c->d->log, LOG_LEVEL_WARN,
+               "%s: pid %d broke the protocol: %s; its connection ends",
+               client_name (c), (int)c->pid, f.text);
+    if (c->state != CLIENT_CLOSED)
+      set_state (c, CLIENT_CLOSED);
+  }
+}
+
+static void
+on_deadline (struct ev_loop *loop, ev_timer *w, int events)
+{
+  struct client *c = w->data;
+
+  (void)loop;
+  (void)events;
+  if (c->state != CLIENT_CLOSED) {
+    log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d stays in state %s",
+               client_name (c), (int)c->pid, states[c->state].name);
+    set_state (c, CLIENT_CLOSED);
+    return;
+  }
+  server_remove (c->server, c);
+  client_free (c);
+}
+
+enum err
+client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
+             uid_t uid, struct client **ret)
+{
+  struct client *c = calloc (1, sizeof *c);
+
+  if (!c)
+    return ERR_NOMEM;
+  c->d = d;
+  c->server = server;
+  c->sock = sock;
+  c->pid = pid;
+  c->uid = uid;
+  ev_io_init (&c->readable, on_readable, sock, EV_READ);
+  ev_timer_init (&c->deadline, on_deadline, states[CLIENT_NEW].seconds, 0.);
+  c->readable.data = c->deadline.data = c;
+  ev_io_start (d->loop, &c->readable);
+  ev_timer_start (d->loop, &c->deadline);
+  *ret = c;
+  return ERR_OK;
+}

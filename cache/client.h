@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One gateway's connection: a machine that takes HELLO, OPEN, then ATTACH and
+ * DISTRUST, and tells the gateway what becomes of its volume.
+ *
+ *   NEW ─HELLO─► GREETED ─OPEN─► SERVING ─► FAILED (the fault is sent)
+ *     └──────────────┴──────────────┴──────────┴─► CLOSED
+ *
+ * Invariants
+ *   C1  A message is legal in the states of the table in client.c; another one
+ *       ends the connection.
+ *   C2  A volume exists in SERVING only, and in FAILED until the end.
+ *   C3  A client is freed from its own timer alone, never inside another
+ *       callback: hooks may close it.
+ */
+#ifndef BH_CACHE_CLIENT_H
+#define BH_CACHE_CLIENT_H
+
+#include <sys/types.h>
+
+#include "cache/daemon.h"
+#include "cache/server.h"
+
+/* Takes sock over, on success. ERR_NOMEM. */
+enum err
+client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
+             uid_t uid, struct client **ret);
+/* At once: for the end of the daemon. Ends the volume and its worker. */
+void
+client_free (struct client *c);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a worker says to the daemon, and what it is told. Each message is legal
+ * in the states of the table below; all bytes are a stranger's.
+ */
+#include "config.h"
+#include "cache/supervisor_private.h"
+
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "sandbox/sandbox.h"
+
+#define METHODS_BYTES 512
+#define SIGN_BYTES 16384
+
+#define IN(state) (1u << SUP_##state)
+
+/* The body's handler: ERR_OK, or why the worker must end. */
+typedef enum err
+on_message (struct supervisor *s, struct wire *w, struct fault *f);
+
+static on_message on_sealed, on_hostkey, on_auth, on_sign, on_ready, on_fail;
+
+static const struct {
+  enum control_type type;
+  unsigned states;
+  on_message *handle;
+} legal[] = {
+    {CONTROL_SEALED, IN (SPAWNED), on_sealed},
+    {CONTROL_HOSTKEY, IN (SEALED), on_hostkey},
+    {CONTROL_AUTH, IN (TRUSTED) | IN (OFFERED), on_auth},
+    {CONTROL_SIGN, IN (OFFERED), on_sign},
+    /* TRUSTED: a server that lets this user in without any proof */
+    {CONTROL_READY, IN (TRUSTED) | IN (OFFERED), on_ready},
+    {CONTROL_FAIL,
+     IN (SPAWNED) | IN (SEALED) | IN (TRUSTED) | IN (OFFERED) | IN (READY),
+     on_fail},
+};
+
+static enum err
+damaged (struct supervisor *s, struct fault *f)
+{
+  return fault_set (f, ERR_PEER, "the worker sent a damaged %s message",
+                    control_type_name (s->message.type));
+}
+
+/* The worker reads whenever it waits for us: a full socket is a broken one. */
+static enum err
+send_message (struct supervisor *s, const struct wirebuf *b, struct fault *f)
+{
+  enum err e = control_send (s->worker.control_fd, &s->message, b, 0);
+
+  OPENSSL_cleanse (s->message.body, b->used_bytes);
+  return e ? fault_set (f, e, "cannot talk to the worker: %s", err_text (e))
+           : ERR_OK;
+}
+
+enum err
+sup_send_config (struct supervisor *s, struct fault *f)
+{
+  char algorithms[HOSTKEY_ALGORITHMS_BYTES];
+  struct wirebuf b;
+
+  login_algorithms (&s->login, algorithms);
+  control_begin (&s->message, CONTROL_CONFIG);
+  b = control_body (&s->message);
+  wirebuf_u64 (&b, s->epoch);
+  volume_spec_put (&b, s->c.spec);
+  wirebuf_cstring (&b, algorithms);
+  return send_message (s, &b, f);
+}
+
+static enum err
+on_sealed (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  uint32_t layers = wire_u32 (w);
+  char text[400];
+
+  if (wire_end (w))
+    return damaged (s, f);
+  if ((layers & SBX_MANDATORY) != SBX_MANDATORY)
+    return fault_set (f, ERR_SANDBOX,
+                      "the worker lacks a mandatory layer of its sandbox");
+  sbx_layers_text (layers, text, sizeof text);
+  log_write (s->c.daemon->log, LOG_LEVEL_DEBUG, "%s: worker %d sealed: %s",
+             s->c.name, (int)s->worker.pid, text);
+  sup_set_state (s, SUP_SEALED);
+  return ERR_OK;
+}
+
+static enum err
+on_hostkey (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  size_t blob_bytes;
+  const uint8_t *blob = wire_string (w, HOSTKEY_BLOB_BYTES, &blob_bytes);
+  struct wirebuf b;
+  enum err e;
+
+  if (wire_end (w) || blob_bytes == 0)
+    return damaged (s, f);
+  if ((e = login_hostkey (&s->login, blob, blob_bytes, f)))
+    return e;
+  sup_set_state (s, SUP_TRUSTED);
+  control_begin (&s->message, CONTROL_HOSTKEY_OK);
+  b = control_body (&s->message);
+  return send_message (s, &b, f);
+}
+
+static enum err
+on_auth (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  char methods[METHODS_BYTES];
+  enum control_type type;
+  struct fault nothing_left = {0};
+  struct wirebuf b;
+  enum err e;
+
+  wire_cstring (w, methods, sizeof methods);
+  if (wire_end (w))
+    return damaged (s, f);
+  b = control_body (&s->message);
+  type = login_next (&s->login, methods, &b, &nothing_left);
+  control_begin (&s->message, type);
+  if ((e = send_message (s, &b, f)))
+    return e;
+  if (type == CONTROL_AUTH_NONE) {
+    /* Its words are the daemon's, whatever the worker makes of them. */
+    *f = nothing_left;
+    return f->code;
+  }
+  sup_set_state (s, SUP_OFFERED);
+  return ERR_OK;
+}
+
+static enum err
+on_sign (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  size_t data_bytes;
+  const uint8_t *data = wire_string (w, SIGN_BYTES, &data_bytes);
+  uint8_t signature[SSH_SIGNATURE_BYTES + 4];
+  struct wirebuf sig = wirebuf_init (signature, sizeof signature);
+  struct wirebuf b;
+  enum err e;
+
+  if (wire_end (w))
+    return damaged (s, f);
+  if ((e = login_sign (&s->login, data, data_bytes, &sig, f)))
+    return e;
+  control_begin (&s->message, CONTROL_SIGNATURE);
+  b = control_body (&s->message);
+  wirebuf_bytes (&b, sig.base, sig.used_bytes);
+  return send_message (s, &b, f);
+}
+
+static enum err
+on_ready (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  struct volume_info info;
+
+  if (volume_info_take (w, &info) || wire_end (w))
+    return damaged (s, f);
+  sup_set_state (s, SUP_READY);
+  login_end (&s->login);
+  s->ready_since = ev_now (s->c.daemon->loop);
+  s->ever_ready = true;
+  s->announced = true;
+  log_write (s->c.daemon->log, LOG_LEVEL_INFO,
+             "%s: worker %d ready, epoch %llu", s->c.name, (int)s->worker.pid,
+             (unsigned long long)s->epoch);
+  s->c.hooks->worker (s->c.hooks_ctx, s->epoch, &info, s->worker.gateway_fd,
+                      s->worker.net_fd);
+  /* Ours must not keep the socket open when the gateway closes its own. */
+  close (s->worker.gateway_fd);
+  s->worker.gateway_fd = -1;
+  return ERR_OK;
+}
+
+static enum err
+on_fail (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  struct fault theirs;
+
+  if (fault_take (w, &theirs) || wire_end (w))
+    return damaged (s, f);
+  *f = theirs;
+  return f->code;
+}
+
+static enum err
+dispatch (struct supervisor *s, struct fault *f)
+{
+  struct control *m = &s->message;
+  struct wire w = wire_init (m->body, m->length_bytes);
+
+  if (m->fds)
+    return fault_set (f, ERR_PEER, "the worker sent a file descriptor");
+  for (size_t i = 0; i < sizeof legal / sizeof legal[0]; i++)
+    if (legal[i].type == m->type && (legal[i].states & 1u << s->state))
+      return legal[i].handle (s, &w, f);
+  return fault_set (f, ERR_PEER, "the worker sent %s (%u) in state %s",
+                    control_type_name (m->type), m->type,
+                    sup_state_name (s->state));
+}
+
+void
+sup_converse (struct supervisor *s)
+{
+  while (s->state >= SUP_SPAWNED && s->state <= SUP_READY) {
+    struct fault f = {0};
+    uint16_t type;
+    enum err e = control_recv (s->worker.control_fd, &s->message, 0);
+
+    if (e == ERR_AGAIN)
+      return;
+    if (e == ERR_CLOSED) {
+      sup_end_worker (s, SUP_END_AWAIT, NULL);
+      return;
+    }
+    if (e) {
+      fault_set (&f, e, "the worker's control socket: %s", err_text (e));
+      sup_end_worker (s, SUP_END_KILL, &f);
+      return;
+    }
+    /* Answers are built in the same buffer. */
+    type = s->message.type;
+    e = dispatch (s, &f);
+    control_close (&s->message);
+    if (e)
+      sup_end_worker (s, type == CONTROL_FAIL ? SUP_END_AWAIT : SUP_END_KILL,
+                      &f);
+  }
+}

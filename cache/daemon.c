@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/daemon.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct discarded {
+  ev_io readable;
+};
+
+static void
+on_dead (struct ev_loop *loop, ev_io *w, int events)
+{
+  struct discarded *x = w->data;
+  siginfo_t si;
+
+  (void)events;
+  ev_io_stop (loop, w);
+  waitid (P_PIDFD, (id_t)w->fd, &si, WEXITED | WNOHANG);
+  close (w->fd);
+  free (x);
+}
+
+void
+daemon_discard_child (struct daemon *d, int pidfd)
+{
+  struct discarded *x = malloc (sizeof *x);
+
+  syscall (SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+  if (!x) {
+    close (pidfd); /* stays a zombie until we end */
+    return;
+  }
+  ev_io_init (&x->readable, on_dead, pidfd, EV_READ);
+  x->readable.data = x;
+  ev_io_start (d->loop, &x->readable);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What all parts of the daemon share; owned by main.c, constant once set.
+ *
+ * Thread rule: the daemon has one thread, which runs the loop. No callback
+ * waits: sockets are only read and written as far as they go.
+ */
+#ifndef BH_CACHE_DAEMON_H
+#define BH_CACHE_DAEMON_H
+
+#include <ev.h>
+
+#include "common/log.h"
+
+#define DAEMON_PATH_BYTES 4096
+
+struct daemon {
+  struct ev_loop *loop;
+  struct log *log;
+  char worker_path[DAEMON_PATH_BYTES];
+  char resolver_path[DAEMON_PATH_BYTES];
+  int child_stderr_fd; /* -1: /dev/null */
+};
+
+/* Children that nobody waits for any more: kills by pidfd, reaps when dead.
+ * Takes pidfd over.
+ */
+void
+daemon_discard_child (struct daemon *d, int pidfd);
+
+#endif

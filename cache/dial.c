@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/dial.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+/* A peer that vanishes without a word is noticed within 30 s. */
+#define USER_TIMEOUT_MS 30000
+#define KEEPALIVE_IDLE_S 10
+#define KEEPALIVE_INTERVAL_S 5
+#define KEEPALIVE_PROBES 4
+
+struct dialer {
+  struct daemon *d;
+  dialer_done *done;
+  void *ctx;
+  char host[256];
+  struct address_list list;
+  uint16_t port;
+  unsigned index; /* the address being tried */
+  int fd;
+  ev_tstamp end;
+  ev_io writable;
+  ev_timer slice;
+  struct fault last; /* why the address before did not do */
+};
+
+static void
+try_address (struct dialer *x);
+
+void
+dialer_cancel (struct dialer *x)
+{
+  if (!x)
+    return;
+  ev_io_stop (x->d->loop, &x->writable);
+  ev_timer_stop (x->d->loop, &x->slice);
+  if (x->fd >= 0)
+    close (x->fd);
+  free (x);
+}
+
+static void
+set_options (int fd)
+{
+  static const struct {
+    int level, name, value;
+  } options[] = {
+      /* Small requests must not wait for the acknowledgement of the last. */
+      {IPPROTO_TCP, TCP_NODELAY, 1},
+      {SOL_SOCKET, SO_KEEPALIVE, 1},
+      {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+      {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+      {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+      {IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS},
+  };
+
+  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+    setsockopt (fd, options[i].level, options[i].name, &options[i].value,
+                sizeof options[i].value);
+}
+
+static void
+finish (struct dialer *x, int fd)
+{
+  dialer_done *done = x->done;
+  void *ctx = x->ctx;
+  unsigned index = x->index;
+  struct fault f = x->last;
+
+  dialer_cancel (x);
+  done (ctx, fd, index, fd < 0 ? &f : NULL);
+}
+
+static void
+refused (struct dialer *x, int sys_errno)
+{
+  char text[ADDRESS_TEXT_BYTES];
+
+  address_text (&x->list.a[x->index], x->port, text);
+  fault_set (&x->last, ERR_DIAL, "cannot connect to %s (%s): %s", x->host, text,
+             strerror (sys_errno));
+  fault_hint (
+      &x->last,
+      sys_errno == ECONNREFUSED
+          ? "is the server running, and is the port in the URL right?"
+          : "is the host up, and does a firewall let this port through?");
+}
+
+/* The address did not do; its socket goes, the next one is tried. */
+static void
+next_address (struct dialer *x, int sys_errno)
+{
+  refused (x, sys_errno);
+  ev_io_stop (x->d->loop, &x->writable);
+  ev_timer_stop (x->d->loop, &x->slice);
+  if (x->fd >= 0)
+    close (steal_fd (&x->fd));
+  x->index++;
+  if (x->index == x->list.count || ev_now (x->d->loop) >= x->end)
+    finish (x, -1);
+  else
+    try_address (x);
+}
+
+static void
+on_slice (struct ev_loop *loop, ev_timer *w, int events)
+{
+  (void)loop;
+  (void)events;
+  next_address (w->data, ETIMEDOUT);
+}
+
+static void
+on_writable (struct ev_loop *loop, ev_io *w, int events)
+{
+  struct dialer *x = w->data;
+  int sys_errno = 0;
+  socklen_t n = sizeof sys_errno;
+
+  (void)events;
+  if (getsockopt (x->fd, SOL_SOCKET, SO_ERROR, &sys_errno, &n) < 0)
+    sys_errno = errno;
+  if (sys_errno) {
+    next_address (x, sys_errno);
+    return;
+  }
+  ev_io_stop (loop, &x->writable);
+  finish (x, steal_fd (&x->fd));
+}
+
+static void
+try_address (struct dialer *x)
+{
+  const struct address *a = &x->list.a[x->index];
+  struct sockaddr_storage sa;
+  socklen_t sa_bytes = address_to_sockaddr (a, x->port, &sa);
+  double left = x->end - ev_now (x->d->loop);
+
+  x->fd = socket (a->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (x->fd < 0) {
+    next_address (x, errno);
+    return;
+  }
+  set_options (x->fd);
+  if (connect (x->fd, (struct sockaddr *)&sa, sa_bytes) < 0
+      && errno != EINPROGRESS) {
+    next_address (x, errno);
+    return;
+  }
+  ev_io_set (&x->writable, x->fd, EV_WRITE);
+  ev_io_start (x->d->loop, &x->writable);
+  ev_timer_set (&x->slice, left / (x->list.count - x->index), 0.);
+  ev_timer_start (x->d->loop, &x->slice);
+}
+
+static void
+on_start (struct ev_loop *loop, ev_timer *w, int events)
+{
+  struct dialer *x = w->data;
+
+  (void)loop;
+  (void)events;
+  ev_set_cb (&x->slice, on_slice);
+  try_address (x);
+}
+
+enum err
+dialer_start (struct daemon *d, const char *host,
+              const struct address_list *list, uint16_t port, dialer_done *done,
+              void *ctx, struct dialer **ret, struct fault *f)
+{
+  struct dialer *x = calloc (1, sizeof *x);
+
+  if (!x)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  x->d = d;
+  x->done = done;
+  x->ctx = ctx;
+  x->list = *list;
+  x->port = port;
+  x->fd = -1;
+  snprintf (x->host, sizeof x->host, "%s", host);
+  /* The loop may have slept, or worked, since it last looked at the clock. */
+  ev_now_update (d->loop);
+  x->end = ev_now (d->loop) + DIAL_TIMEOUT_S;
+  ev_init (&x->writable, on_writable);
+  ev_timer_init (&x->slice, on_start, 0., 0.);
+  x->writable.data = x->slice.data = x;
+  ev_timer_start (d->loop, &x->slice);
+  *ret = x;
+  return ERR_OK;
+}
+
+void
+dial_fence (int fd)
+{
+  struct sockaddr sa = {.sa_family = AF_UNSPEC};
+
+  /* tcp_disconnect sends a reset and purges the send queue. */
+  while (connect (fd, &sa, sizeof sa) < 0 && errno == EINTR)
+    ;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Dialling: connects to the first address of a list that answers, and fencing:
+ * resetting a connection that a dead worker may have left busy.
+ */
+#ifndef BH_CACHE_DIAL_H
+#define BH_CACHE_DIAL_H
+
+#include "cache/address.h"
+#include "cache/daemon.h"
+
+#define DIAL_TIMEOUT_S 10.0
+
+struct dialer;
+
+/* Called once. fd: a connected socket, non-blocking, close-on-exec, the
+ * caller's; index: its address in the list; or -1 and f says why. The dialer
+ * is gone when it is called.
+ */
+typedef void
+dialer_done (void *ctx, int fd, unsigned index, const struct fault *f);
+
+/* Tries the addresses in turn, DIAL_TIMEOUT_S in total: each gets its share of
+ * what is left. host is for messages. done is never called before this
+ * returns. list is copied.
+ */
+enum err
+dialer_start (struct daemon *d, const char *host,
+              const struct address_list *list, uint16_t port, dialer_done *done,
+              void *ctx, struct dialer **ret, struct fault *f);
+void
+dialer_cancel (struct dialer *x); /* NULL is allowed */
+
+/* Resets the connection and drops what is queued, although other dups of the
+ * socket live. Best effort: a connection that is gone already is fenced.
+ */
+void
+dial_fence (int fd);
+
+#endif

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/login.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "common/cleanup.h"
+#include "ipc/volume.h"
+
+void
+login_config_init (struct login_config *c)
+{
+  *c = (struct login_config){0};
+  for (unsigned i = 0; i < LOGIN_KNOWN_HOSTS; i++)
+    c->known_hosts[i].fd = -1;
+}
+
+void
+login_config_fini (struct login_config *c)
+{
+  for (unsigned i = 0; i < LOGIN_KEYS; i++) {
+    ssh_key_free (c->key[i].key);
+    free (c->key[i].name);
+  }
+  for (unsigned i = 0; i < LOGIN_KNOWN_HOSTS; i++) {
+    if (c->known_hosts[i].fd >= 0)
+      close (c->known_hosts[i].fd);
+    free (c->known_hosts[i].name);
+  }
+  OPENSSL_cleanse (c->password, sizeof c->password);
+  login_config_init (c);
+}
+
+/* All of a file, at most LOGIN_KNOWN_HOSTS_BYTES. */
+static enum err
+read_all (int fd, char **ret_text, size_t *ret_bytes)
+{
+  size_t size = 16384, used = 0;
+  CLEANUP_FREE char *text = malloc (size);
+
+  for (;;) {
+    ssize_t n;
+
+    if (!text)
+      return ERR_NOMEM;
+    n = pread (fd, text + used, size - used, (off_t)used);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return err_from_errno (errno);
+    if (n == 0)
+      break;
+    used += (size_t)n;
+    if (used == size) {
+      char *more;
+
+      if (size >= LOGIN_KNOWN_HOSTS_BYTES)
+        return ERR_LIMIT;
+      size *= 2;
+      more = realloc (text, size);
+      if (!more)
+        return ERR_NOMEM;
+      text = more;
+    }
+  }
+  *ret_text = steal (&text);
+  *ret_bytes = used;
+  return ERR_OK;
+}
+
+enum err
+login_begin (struct login *l, const struct login_config *c, struct fault *f)
+{
+  struct login n = {.config = c};
+
+  signer_init (&n.signer, c->user);
+  for (unsigned i = 0; i < c->known_hosts_files; i++) {
+    char *text = NULL;
+    size_t length_bytes = 0;
+    enum err e = read_all (c->known_hosts[i].fd, &text, &length_bytes);
+
+    if (e) {
+      login_end (&n);
+      return fault_set (f, e, "cannot read %s: %s", c->known_hosts[i].name,
+                        err_text (e));
+    }
+    n.file[n.files++] =
+        (struct known_hosts_file){c->known_hosts[i].name, text, length_bytes};
+  }
+  *l = n;
+  return ERR_OK;
+}
+
+void
+login_end (struct login *l)
+{
+  for (unsigned i = 0; i < l->files; i++)
+    free ((char *)l->file[i].text);
+  *l = (struct login){0};
+}
+
+void
+login_algorithms (const struct login *l, char dst[HOSTKEY_ALGORITHMS_BYTES])
+{
+  known_hosts_algorithms (l->file, l->files, l->config->host, l->config->port,
+                          dst);
+}
+
+/* What the user would type, with the port only if it is not ssh's own. */
+static void
+keyscan_command (const struct login_config *c, const char *file, char *dst,
+                 size_t dst_bytes)
+{
+  if (c->port == 22)
+    snprintf (dst, dst_bytes, "ssh-keyscan %s >> %s", c->host, file);
+  else
+    snprintf (dst, dst_bytes, "ssh-keyscan -p %u %s >> %s", c->port, c->host,
+              file);
+}
+
+static enum err
+refuse_unknown (const struct login *l, const char *type,
+                const char *fingerprint, struct fault *f)
+{
+  const struct login_config *c = l->config;
+  const char *file = l->files ? l->file[0].name : "~/.ssh/known_hosts";
+  char command[300];
+
+  keyscan_command (c, file, command, sizeof command);
+  fault_set (f, ERR_HOSTKEY, "host key of [%s]:%u (%s %s) is not in %s",
+             c->host, c->port, type, fingerprint, file);
+  fault_hint (f,
+              "compare the fingerprint with the server's, then add the "
+              "line: %s",
+              command);
+  return ERR_HOSTKEY;
+}
+
+static enum err
+refuse_changed (const struct login *l, const char *type,
+                const char *fingerprint, const struct known_hosts_found *found,
+                struct fault *f)
+{
+  const struct login_config *c = l->config;
+
+  fault_set (
+      f, ERR_HOSTKEY,
+      "HOST KEY CHANGED: [%s]:%u shows %s %s, not %s as in line %u of %s",
+      c->host, c->port, type, fingerprint, found->fingerprint, found->line,
+      found->file);
+  fault_hint (f, "somebody may be listening in; if the server really got a new "
+                 "key, remove that line and add the new key");
+  return ERR_HOSTKEY;
+}
+
+enum err
+login_hostkey (const struct login *l, const uint8_t *blob, size_t blob_bytes,
+               struct fault *f)
+{
+  const struct login_config *c = l->config;
+  char fingerprint[HOSTKEY_FINGERPRINT_BYTES];
+  char type[HOSTKEY_TYPE_BYTES];
+  struct known_hosts_found found = {0};
+
+  hostkey_fingerprint (blob, blob_bytes, fingerprint);
+  hostkey_type (blob, blob_bytes, type);
+  switch (known_hosts_check (l->file, l->files, c->host, c->port, blob,
+                             blob_bytes, &found)) {
+  case KNOWN_HOSTS_MATCH:
+    return ERR_OK;
+  case KNOWN_HOSTS_REVOKED:
+    fault_set (f, ERR_HOSTKEY,
+               "host key of [%s]:%u (%s %s) is revoked by line %u of %s",
+               c->host, c->port, type, fingerprint, found.line, found.file);
+    fault_hint (f, "do not connect to this server with this key");
+    return ERR_HOSTKEY;
+  case KNOWN_HOSTS_CHANGED:
+    return refuse_changed (l, type, fingerprint, &found, f);
+  case KNOWN_HOSTS_UNKNOWN:
+  default:
+    return refuse_unknown (l, type, fingerprint, f);
+  }
+}
+
+static bool
+list_has (const char *list, const char *name)
+{
+  size_t n = strlen (name);
+
+  for (const char *p = list; p; p = strchr (p, ',')) {
+    p += *p == ',';
+    if (strncmp (p, name, n) == 0 && (p[n] == ',' || p[n] == 0))
+      return true;
+  }
+  return false;
+}
+
+static void
+note_tried (struct login *l, const char *name, const char *why)
+{
+  size_t used = strlen (l->tried);
+
+  snprintf (l->tried + used, sizeof l->tried - used, "%s%s%s%s%s",
+            used ? ", " : "", name, why ? " (" : "", why ? why : "",
+            why ? ")" : "");
+}
+
+static enum control_type
+nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
+              struct fault *f)
+{
+  const struct login_config *c = l->config;
+  bool key = list_has (methods, "publickey");
+  bool password = list_has (methods, "password");
+
+  fault_set (f, ERR_AUTH, "%s@%s refused the login; it accepts %s; tried: %s",
+             c->user, c->host, methods[0] ? methods : "nothing",
+             l->tried[0] ? l->tried : "nothing");
+  if (key && password)
+    fault_hint (f, "give a key with identity=FILE or a password with "
+                   "password=-");
+  else if (key)
+    fault_hint (f, "give a private key with identity=FILE, and add its .pub "
+                   "to authorized_keys on the server");
+  else if (password)
+    fault_hint (f, "give the password with password=- or password=+FILE");
+  else
+    fault_hint (f, "only public keys and passwords are supported");
+  fault_put (b, f);
+  return CONTROL_AUTH_NONE;
+}
+
+enum control_type
+login_next (struct login *l, const char *methods, struct wirebuf *b,
+            struct fault *f)
+{
+  const struct login_config *c = l->config;
+
+  signer_offer (&l->signer, NULL);
+  while (list_has (methods, "publickey") && l->next_key < c->keys) {
+    const struct login_key *k = &c->key[l->next_key++];
+    size_t blob_bytes;
+    const uint8_t *blob;
+
+    note_tried (l, k->name, k->key ? NULL : k->fault.text);
+    if (!k->key)
+      continue;
+    blob = ssh_key_blob (k->key, &blob_bytes);
+    wirebuf_cstring (b, ssh_key_algorithm (k->key));
+    wirebuf_string (b, blob, blob_bytes);
+    signer_offer (&l->signer, k->key);
+    return CONTROL_AUTH_KEY;
+  }
+  if (list_has (methods, "password") && c->has_password && !l->password_tried) {
+    l->password_tried = true;
+    note_tried (l, "the password", NULL);
+    wirebuf_cstring (b, c->password);
+    return CONTROL_AUTH_PASSWORD;
+  }
+  return nothing_left (l, methods, b, f);
+}
+
+enum err
+login_sign (struct login *l, const uint8_t *data, size_t data_bytes,
+            struct wirebuf *b, struct fault *f)
+{
+  uint8_t sig[SSH_SIGNATURE_BYTES];
+  size_t n;
+  enum err e = signer_sign (&l->signer, data, data_bytes, sig, &n, f);
+
+  if (e)
+    return e;
+  wirebuf_string (b, sig, n);
+  return ERR_OK;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's half of an SSH login: trusts or refuses the host key, says what
+ * to try next, signs. The worker does the talking and sees no secret but a
+ * password that is being sent anyway.
+ *
+ * login_config lives as long as the volume; a login as long as one dial.
+ * Thread rule: one thread. Pure but for reading the known_hosts fds.
+ */
+#ifndef BH_CACHE_LOGIN_H
+#define BH_CACHE_LOGIN_H
+
+#include "cache/keys.h"
+#include "cache/known_hosts.h"
+#include "cache/signer.h"
+#include "common/wire.h"
+#include "ipc/control.h"
+
+#define LOGIN_KEYS 3
+#define LOGIN_KNOWN_HOSTS 2
+#define LOGIN_HOST_BYTES 256
+#define LOGIN_PASSWORD_BYTES 1024 /* with its NUL; what a worker takes */
+#define LOGIN_KNOWN_HOSTS_BYTES (4u << 20)
+
+struct login_key {
+  char *name;          /* for messages: its path */
+  struct ssh_key *key; /* NULL: it cannot be used, fault says why */
+  struct fault fault;
+};
+
+struct login_config {
+  char host[LOGIN_HOST_BYTES];
+  uint16_t port;
+  char user[SIGNER_USER_BYTES];
+  struct login_key key[LOGIN_KEYS];
+  unsigned keys;
+  struct {
+    char *name;
+    int fd; /* read again for each dial: the user may have added a line */
+  } known_hosts[LOGIN_KNOWN_HOSTS];
+  unsigned known_hosts_files;
+  bool has_password;
+  char password[LOGIN_PASSWORD_BYTES];
+};
+
+void
+login_config_init (struct login_config *c);
+void
+login_config_fini (struct login_config *c); /* wipes what is secret */
+
+struct login {
+  const struct login_config *config;
+  struct signer signer;
+  struct known_hosts_file file[LOGIN_KNOWN_HOSTS];
+  unsigned files;
+  unsigned next_key;
+  bool password_tried;
+  char tried[200]; /* for the message when nothing is left */
+};
+
+/* Reads the known_hosts files; a missing one is as an empty one. */
+enum err
+login_begin (struct login *l, const struct login_config *c, struct fault *f);
+void
+login_end (struct login *l);
+
+void
+login_algorithms (const struct login *l, char dst[HOSTKEY_ALGORITHMS_BYTES]);
+/* ERR_OK: trusted. ERR_HOSTKEY: f tells the user what to do; ERR_PEER. */
+enum err
+login_hostkey (const struct login *l, const uint8_t *blob, size_t blob_bytes,
+               struct fault *f);
+/* What to try next of the methods (name-list) that the server offers: keys in
+ * turn, then the password. Returns the message to send, AUTH_KEY,
+ * AUTH_PASSWORD or AUTH_NONE, with its body in b; for AUTH_NONE f is filled
+ * too.
+ */
+enum control_type
+login_next (struct login *l, const char *methods, struct wirebuf *b,
+            struct fault *f);
+/* The body of SIGNATURE. Errors as signer_sign. */
+enum err
+login_sign (struct login *l, const uint8_t *data, size_t data_bytes,
+            struct wirebuf *b, struct fault *f);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bulkheadd: starts and replaces workers, resolves, dials, holds the
+ * credentials. Later it owns the shared cache.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/daemon.h"
+#include "cache/server.h"
+#include "common/cleanup.h"
+#include "ipc/runtime.h"
+
+#define IDLE_TIMEOUT_S 60
+#define IDLE_TIMEOUT_MAX_S 86400
+#define LOG_BYTES_MAX (1 << 20)
+/* A daemon that is just ending lets go of its lock soon. */
+#define PREDECESSOR_NS 2000000000ull
+/* 64 volumes with about 20 each. */
+#define OPEN_FILES 2048
+
+struct options {
+  bool foreground;
+  bool private;
+  int ready_fd; /* -1: none */
+  unsigned idle_timeout_s;
+  enum log_level log_level;
+};
+
+struct program {
+  struct options options;
+  char dir[RUNTIME_DIR_BYTES];
+  int lock_fd;
+  int log_fd;
+  struct log log;
+  struct daemon daemon;
+  struct server *server;
+  ev_signal term, intr;
+};
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+static const char usage[] =
+    "usage: bulkheadd [options]\n"
+    "\n"
+    "Starts and replaces the workers of bulkhead's gateways. A gateway that\n"
+    "finds no daemon starts a private one by itself.\n"
+    "\n"
+    "  --foreground            log to stderr instead of bulkheadd.log\n"
+    "  --private               end when no gateway is connected for a while\n"
+    "  --idle-timeout=SECONDS  how long a while is (default: 60)\n"
+    "  --log-level=LEVEL       error, warn, info (default) or debug\n"
+    "  --ready-fd=N            write \"ok\" there once it serves, or what is "
+    "wrong\n"
+    "  --help                  this text\n"
+    "  --version               the version\n"
+    "\n"
+    "Files are in $BULKHEAD_RUNTIME_DIR, or /run/bulkhead for root, or\n"
+    "$XDG_RUNTIME_DIR/bulkhead, or /tmp/bulkhead-UID. See bulkheadd(8).\n";
+
+static bool
+parse_number (const char *text, long max, long *ret)
+{
+  char *end;
+  long n;
+
+  errno = 0;
+  n = strtol (text, &end, 10);
+  if (errno || end == text || *end || n < 0 || n > max)
+    return false;
+  *ret = n;
+  return true;
+}
+
+static bool
+parse_level (const char *text, enum log_level *ret)
+{
+  for (unsigned i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+    if (strcmp (level_names[i], text) == 0) {
+      *ret = (enum log_level)i;
+      return true;
+    }
+  return false;
+}
+
+/* Exits for --help, --version and what is wrong. */
+static void
+parse_options (int argc, char **argv, struct options *o)
+{
+  enum { FOREGROUND = 1, PRIVATE, READY_FD, IDLE, LEVEL, HELP, SHOW_VERSION };
+  static const struct option table[] = {
+      {"foreground", no_argument, NULL, FOREGROUND},
+      {"private", no_argument, NULL, PRIVATE},
+      {"ready-fd", required_argument, NULL, READY_FD},
+      {"idle-timeout", required_argument, NULL, IDLE},
+      {"log-level", required_argument, NULL, LEVEL},
+      {"help", no_argument, NULL, HELP},
+      {"version", no_argument, NULL, SHOW_VERSION},
+      {0},
+  };
+  int c;
+  long n = 0;
+  bool ok = true;
+
+  while (ok && (c = getopt_long (argc, argv, "", table, NULL)) != -1)
+    switch (c) {
+    case FOREGROUND:
+      o->foreground = true;
+      break;
+    case PRIVATE:
+      o->private = true;
+      break;
+    case READY_FD:
+      ok = parse_number (optarg, 1 << 20, &n);
+      o->ready_fd = (int)n;
+      break;
+    case IDLE:
+      ok = parse_number (optarg, IDLE_TIMEOUT_MAX_S, &n) && n > 0;
+      o->idle_timeout_s = (unsigned)n;
+      break;
+    case LEVEL:
+      ok = parse_level (optarg, &o->log_level);
+      break;
+    case HELP:
+      fputs (usage, stdout);
+      exit (EXIT_SUCCESS);
+    case SHOW_VERSION:
+      puts ("bulkheadd " PACKAGE_VERSION);
+      exit (EXIT_SUCCESS);
+    default:
+      ok = false;
+    }
+  if (!ok || optind != argc) {
+    fputs ("bulkheadd: wrong arguments; see bulkheadd --help\n", stderr);
+    exit (EXIT_FAILURE);
+  }
+}
+
+/* Log */
+
+static void
+emit_file (void *ctx, enum log_level level, const char *line)
+{
+  struct program *p = ctx;
+  char out[1200], when[32];
+  time_t now = time (NULL);
+  struct tm tm;
+  int n;
+  ssize_t ignored;
+
+  localtime_r (&now, &tm);
+  strftime (when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+  n = snprintf (out, sizeof out, "%s bulkheadd[%d]: %s: %s\n", when,
+                (int)getpid (), level_names[level], line);
+  if (n > (int)sizeof out - 1)
+    n = sizeof out - 1;
+  ignored = write (p->log_fd, out, (size_t)n);
+  (void)ignored;
+}
+
+static enum err
+open_log (struct program *p, struct fault *f)
+{
+  char path[RUNTIME_DIR_BYTES + 32];
+  struct stat st;
+
+  p->log = (struct log){.level = p->options.log_level,
+                        .emit = log_emit_stderr,
+                        .ctx = (void *)"bulkheadd"};
+  p->daemon.log = &p->log;
+  p->daemon.child_stderr_fd = -1;
+  if (!p->options.foreground) {
+    snprintf (path, sizeof path, "%s/" RUNTIME_LOG, p->dir);
+    p->log_fd = open (
+        path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (p->log_fd < 0 || fstat (p->log_fd, &st) < 0)
+      return fault_set (f, err_from_errno (errno), "cannot open %s: %s", path,
+                        strerror (errno));
+    if (st.st_size > LOG_BYTES_MAX && ftruncate (p->log_fd, 0) < 0)
+      return fault_set (f, ERR_IO, "cannot truncate %s", path);
+    p->log.emit = emit_file;
+    p->log.ctx = p;
+    /* What libraries and sanitizers have to say belongs there too. */
+    dup2 (p->log_fd, STDERR_FILENO);
+  }
+#if defined BH_ASAN || defined BH_UBSAN || defined BH_TSAN
+  p->daemon.child_stderr_fd = STDERR_FILENO;
+#endif
+  return ERR_OK;
+}
+
+/* Start */
+
+static void
+harden (void)
+{
+  struct rlimit files;
+
+  /* Keys are in this memory: no core file, no debugger. */
+  setrlimit (RLIMIT_CORE, &(struct rlimit){0, 0});
+  prctl (PR_SET_DUMPABLE, 0, 0, 0, 0);
+  prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  umask (077);
+  signal (SIGPIPE, SIG_IGN);
+  signal (SIGHUP, SIG_IGN);
+  if (getrlimit (RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < OPEN_FILES) {
+    files.rlim_cur = files.rlim_max < OPEN_FILES ? files.rlim_max : OPEN_FILES;
+    setrlimit (RLIMIT_NOFILE, &files);
+  }
+}
+
+static enum err
+find_helpers (struct daemon *d, struct fault *f)
+{
+  if (runtime_program (BULKHEAD_LIBEXECDIR, "bulkhead-worker", d->worker_path,
+                       sizeof d->worker_path)
+      || runtime_program (BULKHEAD_LIBEXECDIR, "bulkhead-resolve",
+                          d->resolver_path, sizeof d->resolver_path)
+      || d->worker_path[0] != '/')
+    return fault_set (f, ERR_INVAL,
+                      "BULKHEAD_LIBEXEC_DIR must be an absolute "
+                      "path that is not too long");
+  if (access (d->worker_path, X_OK) < 0) {
+    fault_set (f, ERR_NOENT, "cannot execute %s: %s", d->worker_path,
+               strerror (errno));
+    return ERR_NOENT;
+  }
+  return ERR_OK;
+}
+
+/* Who holds this lock serves the folder, as long as it lives. */
+static enum err
+take_over (struct program *p, struct fault *f)
+{
+  char pid[16];
+  enum err e = runtime_lock (p->dir, RUNTIME_PID, PREDECESSOR_NS, &p->lock_fd);
+  int n;
+
+  if (e == ERR_AGAIN)
+    return fault_set (f, e, "another bulkheadd serves %s", p->dir);
+  if (e)
+    return fault_set (f, e, "cannot lock %s/" RUNTIME_PID ": %s", p->dir,
+                      err_text (e));
+  n = snprintf (pid, sizeof pid, "%d\n", (int)getpid ());
+  if (ftruncate (p->lock_fd, 0) < 0
+      || pwrite (p->lock_fd, pid, (size_t)n, 0) != n)
+    return fault_set (f, ERR_IO, "cannot write %s/" RUNTIME_PID, p->dir);
+  return ERR_OK;
+}
+
+/* So that no gateway meets us while we end, the lock of those who start
+ * daemons is held to the very end of the process.
+ */
+static void
+on_idle (void *ctx)
+{
+  struct program *p = ctx;
+  int lock;
+
+  if (runtime_lock (p->dir, RUNTIME_LOCK, 0, &lock))
+    return; /* somebody is looking for us right now */
+  if (!server_retire (p->server)) {
+    close (lock);
+    return;
+  }
+  log_write (&p->log, LOG_LEVEL_INFO, "no client for %u s: ends",
+             p->options.idle_timeout_s);
+  ev_break (p->daemon.loop, EVBREAK_ALL);
+}
+
+static void
+on_signal (struct ev_loop *loop, ev_signal *w, int events)
+{
+  struct program *p = w->data;
+
+  (void)events;
+  log_write (&p->log, LOG_LEVEL_INFO, "signal %d: ends", w->signum);
+  ev_break (loop, EVBREAK_ALL);
+}
+
+static enum err
+start (struct program *p, struct fault *f)
+{
+  struct ev_loop *loop;
+  enum err e;
+
+  if ((e = runtime_dir (p->dir, f)) || (e = take_over (p, f))
+      || (e = open_log (p, f)) || (e = find_helpers (&p->daemon, f)))
+    return e;
+  loop = p->daemon.loop = ev_loop_new (EVFLAG_NOENV);
+  if (!loop)
+    return fault_set (f, ERR_IO, "cannot make an event loop");
+  ev_signal_init (&p->term, on_signal, SIGTERM);
+  ev_signal_init (&p->intr, on_signal, SIGINT);
+  p->term.data = p->intr.data = p;
+  ev_signal_start (loop, &p->term);
+  ev_signal_start (loop, &p->intr);
+  return server_open (&p->daemon, p->dir,
+                      p->options.private ? p->options.idle_timeout_s : 0,
+                      on_idle, p, &p->server, f);
+}
+
+static void
+tell_ready (int fd, const char *line)
+{
+  char out[400];
+  int n;
+  ssize_t ignored;
+
+  if (fd < 0)
+    return;
+  n = snprintf (out, sizeof out, "%s\n", line);
+  ignored = write (fd, out, n < (int)sizeof out ? (size_t)n : sizeof out - 1);
+  (void)ignored;
+  close (fd);
+}
+
+int
+main (int argc, char **argv)
+{
+  static struct program p = {
+      .options = {.ready_fd = -1,
+                  .idle_timeout_s = IDLE_TIMEOUT_S,
+                  .log_level = LOG_LEVEL_INFO},
+      .lock_fd = -1,
+      .log_fd = -1,
+  };
+  struct fault f = {0};
+
+  parse_options (argc, argv, &p.options);
+  harden ();
+  if (p.options.ready_fd >= 0)
+    fcntl (p.options.ready_fd, F_SETFD, FD_CLOEXEC);
+  if (start (&p, &f)) {
+    if (p.log.emit)
+      log_fault (&p.log, "cannot start", &f);
+    if (!p.log.emit || !p.options.foreground)
+      fprintf (stderr, "bulkheadd: %s%s%s\n", f.text, f.hint[0] ? "; " : "",
+               f.hint);
+    tell_ready (p.options.ready_fd, f.text);
+    return EXIT_FAILURE;
+  }
+  log_write (&p.log, LOG_LEVEL_INFO, "bulkheadd " PACKAGE_VERSION " serves %s",
+             p.dir);
+  tell_ready (p.options.ready_fd, "ok");
+  ev_run (p.daemon.loop, 0);
+  /* Workers live on as long as their gateways: nothing is taken down. */
+  server_abandon (p.server);
+  return EXIT_SUCCESS;
+}

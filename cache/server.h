@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's socket: who may connect, and the list of clients.
+ */
+#ifndef BH_CACHE_SERVER_H
+#define BH_CACHE_SERVER_H
+
+#include <stdbool.h>
+
+#include "cache/daemon.h"
+#include "ipc/runtime.h"
+
+/* One volume each; a worker each. */
+#define SERVER_CLIENTS 64
+
+struct server;
+
+/* Binds and listens in dir; the caller holds RUNTIME_PID. idle_s: after so
+ * many seconds without a client idle is called; 0: never. Errors go into f.
+ */
+enum err
+server_open (struct daemon *d, const char *dir, double idle_s,
+             void (*idle) (void *ctx), void *ctx, struct server **ret,
+             struct fault *f);
+/* Unlinks the socket; ends all clients and their workers. */
+void
+server_close (struct server *s);
+/* For the end of the process: unlinks the socket and leaves the rest to exit,
+ * so that workers live on with their gateways.
+ */
+void
+server_abandon (struct server *s);
+
+/* The last look before an idle daemon ends: unlinks the socket, then accepts
+ * what had still connected. False (and the socket is back) if there is a
+ * client after all.
+ */
+bool
+server_retire (struct server *s);
+
+/* For clients. */
+struct client;
+void
+server_remove (struct server *s, struct client *c);
+
+#endif

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/supervisor_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "sandbox/sandbox.h"
+
+/* Before the first READY a user waits at a command line: what may mend itself
+ * is tried this often, the rest once.
+ */
+#define ATTEMPTS_BEFORE_READY 3
+#define NS_PER_S 1e9
+
+static const struct {
+  const char *name;
+  double seconds;
+} states[SUP_STATES] = {
+#define X(name, seconds) [SUP_##name] = {#name, seconds},
+    SUP_STATE_TABLE (X)
+#undef X
+};
+
+#define TO(state) (1u << SUP_##state)
+
+static const unsigned transitions[SUP_STATES] = {
+    [SUP_STOPPED] = TO (RESOLVING),
+    [SUP_RESOLVING] = TO (DIALLING) | TO (BACKOFF) | TO (GIVEN_UP),
+    [SUP_DIALLING] = TO (SPAWNED) | TO (BACKOFF) | TO (GIVEN_UP),
+    [SUP_SPAWNED] = TO (SEALED) | TO (DYING),
+    [SUP_SEALED] = TO (TRUSTED) | TO (DYING),
+    [SUP_TRUSTED] = TO (OFFERED) | TO (READY) | TO (DYING),
+    [SUP_OFFERED] = TO (OFFERED) | TO (READY) | TO (DYING),
+    [SUP_READY] = TO (DYING),
+    [SUP_DYING] = TO (BACKOFF) | TO (GIVEN_UP),
+    [SUP_BACKOFF] = TO (RESOLVING) | TO (DIALLING),
+    [SUP_GIVEN_UP] = 0,
+};
+
+static void
+start_attempt (struct supervisor *s);
+
+const char *
+sup_state_name (enum sup_state state)
+{
+  return states[state].name;
+}
+
+void
+sup_set_state (struct supervisor *s, enum sup_state state)
+{
+  struct ev_loop *loop = s->c.daemon->loop;
+
+  assert (transitions[s->state] & 1u << state);
+  s->state = state;
+  ev_timer_stop (loop, &s->deadline);
+  if (states[state].seconds > 0) {
+    ev_now_update (loop);
+    ev_timer_set (&s->deadline, states[state].seconds, 0.);
+    ev_timer_start (loop, &s->deadline);
+  }
+}
+
+/* Failures that a second try will not mend; what a person has to mend. */
+static bool
+is_permanent (enum err e)
+{
+  static const enum err permanent[] = {
+      ERR_AUTH,  ERR_HOSTKEY, ERR_NOENT,   ERR_ISDIR, ERR_ACCESS,
+      ERR_INVAL, ERR_NOTSUP,  ERR_RESOLVE, ERR_DIAL,  ERR_SANDBOX,
+      ERR_LIMIT, ERR_VERSION, ERR_ROFS,    ERR_PEER,  ERR_RANGE};
+
+  for (size_t i = 0; i < sizeof permanent / sizeof permanent[0]; i++)
+    if (permanent[i] == e)
+      return true;
+  return false;
+}
+
+static uint32_t
+random_u32 (void)
+{
+  uint32_t r = 0;
+
+  /* Without it there is no jitter, no more. */
+  if (getrandom (&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r)
+    r = UINT32_MAX / 2;
+  return r;
+}
+
+/* A server that stays away for days must not fill the log: the 1st, 2nd, 4th,
+ * 8th … failure in a row is logged.
+ */
+static void
+log_failure (struct supervisor *s, const struct fault *f, uint64_t delay_ns)
+{
+  unsigned n = ++s->failures_logged;
+
+  if (n & (n - 1))
+    return;
+  log_write (s->c.daemon->log, LOG_LEVEL_WARN,
+             "%s: %s%s%s; next try in %.1f s (failure %u)", s->c.name, f->text,
+             f->hint[0] ? "; " : "", f->hint, (double)delay_ns / NS_PER_S, n);
+}
+
+/* An attempt or a worker's life is over. */
+static void
+plan_next (struct supervisor *s, const struct fault *f,
+           const struct backoff_death *death)
+{
+  uint64_t delay_ns;
+
+  if (!s->ever_ready
+      && (is_permanent (f->code) || s->attempts >= ATTEMPTS_BEFORE_READY)) {
+    sup_set_state (s, SUP_GIVEN_UP);
+    log_fault (s->c.daemon->log, s->c.name, f);
+    s->c.hooks->fault (s->c.hooks_ctx, f);
+    return;
+  }
+  delay_ns = backoff_next_ns (&s->backoff, death, random_u32 ());
+  if (s->backoff.failures == 0)
+    s->failures_logged = 0;
+  log_failure (s, f, delay_ns);
+  sup_set_state (s, SUP_BACKOFF);
+  ev_timer_set (&s->deadline, (double)delay_ns / NS_PER_S, 0.);
+  ev_timer_start (s->c.daemon->loop, &s->deadline);
+}
+
+static void
+attempt_failed (struct supervisor *s, const struct fault *f)
+{
+  struct backoff_death death = {.was_ready = false};
+
+  /* The addresses may be what is wrong. */
+  if (f->code == ERR_DIAL)
+    s->addresses.count = 0;
+  plan_next (s, f, &death);
+}
+
+/* The worker's end */
+
+static void
+kill_worker (struct supervisor *s)
+{
+  s->killed_by_us = true;
+  syscall (SYS_pidfd_send_signal, s->worker.pidfd, SIGKILL, NULL, 0);
+}
+
+static void
+close_worker (struct supervisor *s)
+{
+  struct sup_worker *w = &s->worker;
+  struct ev_loop *loop = s->c.daemon->loop;
+
+  ev_io_stop (loop, &w->control_readable);
+  ev_io_stop (loop, &w->dead);
+  if (w->net_fd >= 0)
+    dial_fence (w->net_fd);
+  cleanup_close (&w->pidfd);
+  cleanup_close (&w->control_fd);
+  cleanup_close (&w->gateway_fd);
+  cleanup_close (&w->net_fd);
+  w->pidfd = w->control_fd = w->gateway_fd = w->net_fd = -1;
+  login_end (&s->login);
+}
+
+void
+sup_end_worker (struct supervisor *s, enum sup_end how, const struct fault *why)
+{
+  if (why && !s->why.code)
+    s->why = *why;
+  if (s->state == SUP_DYING)
+    return;
+  /* It has nothing more to say. */
+  ev_io_stop (s->c.daemon->loop, &s->worker.control_readable);
+  if (how == SUP_END_KILL)
+    kill_worker (s);
+  sup_set_state (s, SUP_DYING);
+}
+
+/* The words for a death without a report. */
+static void
+death_fault (struct supervisor *s, const siginfo_t *si, struct fault *f)
+{
+  uint32_t refused = atomic_load_explicit (&s->c.completions->refused_syscall,
+                                           memory_order_acquire);
+  char name[64];
+  const char *sig = sigabbrev_np (si->si_status);
+
+  if (si->si_code == CLD_EXITED)
+    fault_set (f, ERR_IO, "worker %d ended with exit status %d",
+               (int)s->worker.pid, si->si_status);
+  else if (si->si_status == SIGSYS && refused)
+    fault_set (
+        f, ERR_IO, "worker %d was ended by its sandbox: it called %s (SIGSYS)",
+        (int)s->worker.pid, sbx_syscall_name (refused - 1, name, sizeof name));
+  else
+    fault_set (f, ERR_IO, "worker %d was ended by signal %d (SIG%s)",
+               (int)s->worker.pid, si->si_status, sig ? sig : "?");
+}
+
+static void
+on_dead (struct ev_loop *loop, ev_io *w, int events)
+{
+  struct supervisor *s = w->data;
+  siginfo_t si = {0};
+  struct backoff_death death = {.distrusted = s->distrusted};
+  bool announced;
+
+  (void)events;
+  if (waitid (P_PIDFD, (id_t)s->worker.pidfd, &si, WEXITED | WNOHANG) < 0
+      || si.si_pid == 0)
+    return;
+  /* Its last words may still be in the socket. */
+  sup_converse (s);
+  if (s->state != SUP_DYING)
+    sup_set_state (s, SUP_DYING);
+  if (!s->why.code)
+    death_fault (s, &si, &s->why);
+  announced = s->announced;
+  death.was_ready = announced;
+  death.from_outside = !s->killed_by_us && si.si_code != CLD_EXITED
+                       && (si.si_status == SIGKILL || si.si_status == SIGTERM);
+  death.ready_ns =
+      announced ? (uint64_t)((ev_now (loop) - s->ready_since) * NS_PER_S) : 0;
+  close_worker (s);
+  s->announced = false;
+  if (announced)
+    s->c.hooks->gone (s->c.hooks_ctx, s->epoch, &s->why);
+  plan_next (s, &s->why, &death);
+}
+
+static void
+on_control (struct ev_loop *loop, ev_io *w, int events)
+{
+  (void)loop;
+  (void)events;
+  sup_converse (w->data);
+}
+
+/* The worker's start */
+
+static enum err
+make_sockets (struct supervisor *s, int ret_worker_end[2], struct fault *f)
+{
+  int daemon_pair[2], gateway_pair[2];
+
+  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, daemon_pair) < 0)
+    return fault_set (f, err_from_errno (errno), "socketpair: %s",
+                      strerror (errno));
+  s->worker.control_fd = daemon_pair[0];
+  ret_worker_end[0] = daemon_pair[1];
+  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gateway_pair) < 0)
+    return fault_set (f, err_from_errno (errno), "socketpair: %s",
+                      strerror (errno));
+  s->worker.gateway_fd = gateway_pair[0];
+  ret_worker_end[1] = gateway_pair[1];
+  return ERR_OK;
+}
+
+static enum err
+spawn_with (struct supervisor *s, const int worker_end[2],
+            const int object[CHANNEL_FDS], struct fault *f)
+{
+  const char *argv[] = {"bulkhead-worker", NULL};
+  int fd[WORKER_FD_END - WORKER_FD_DAEMON];
+  struct sbx_spawn spawn = {
+      .profile = SBX_WORKER,
+      .path = s->c.daemon->worker_path,
+      .argv = argv,
+      .fd = fd,
+      .fds = WORKER_FD_END - WORKER_FD_DAEMON,
+      .stderr_fd = s->c.daemon->child_stderr_fd,
+  };
+  struct sbx_child child;
+  enum err e;
+
+#define AT(n) fd[(n)-WORKER_FD_DAEMON]
+  AT (WORKER_FD_DAEMON) = worker_end[0];
+  AT (WORKER_FD_GATEWAY) = worker_end[1];
+  AT (WORKER_FD_NET) = s->worker.net_fd;
+  AT (WORKER_FD_WAKE_WORKER) = object[CHANNEL_WAKE_WORKER];
+  AT (WORKER_FD_WAKE_GATEWAY) = object[CHANNEL_WAKE_GATEWAY];
+  for (int i = 0; i <= CHANNEL_IDENTITY; i++)
+    AT (WORKER_FD_OBJECTS + i) = object[i];
+#undef AT
+  if ((e = sbx_spawn (&spawn, &child, f)))
+    return e;
+  s->worker.pid = child.pid;
+  s->worker.pidfd = child.pidfd;
+  return ERR_OK;
+}
+
+static enum err
+spawn_worker (struct supervisor *s, struct fault *f)
+{
+  int object[CHANNEL_FDS];
+  int worker_end[2] = {-1, -1};
+  enum err e = channel_fds_for (s->c.channel_fd, CHANNEL_SIDE_WORKER, object);
+
+  if (e)
+    return fault_set (f, e, "cannot hand over the channel: %s", err_text (e));
+  atomic_store (&s->c.completions->refused_syscall, 0);
+  e = make_sockets (s, worker_end, f);
+  if (!e)
+    e = spawn_with (s, worker_end, object, f);
+  cleanup_close (&worker_end[0]);
+  cleanup_close (&worker_end[1]);
+  channel_close_fds (object);
+  return e;
+}
+
+static void
+watch_worker (struct supervisor *s)
+{
+  struct sup_worker *w = &s->worker;
+  struct ev_loop *loop = s->c.daemon->loop;
+
+  ev_io_init (&w->control_readable, on_control, w->control_fd, EV_READ);
+  ev_io_init (&w->dead, on_dead, w->pidfd, EV_READ);
+  w->control_readable.data = w->dead.data = s;
+  ev_io_start (loop, &w->control_readable);
+  ev_io_start (loop, &w->dead);
+}
+
+static void
+on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
+{
+  struct supervisor *s = ctx;
+  struct address first;
+  struct fault f = {0};
+
+  s->dialer = NULL;
+  if (fd < 0) {
+    attempt_failed (s, why);
+    return;
+  }
+  /* What answered is tried first the next time. */
+  first = s->addresses.a[index];
+  s->addresses.a[index] = s->addresses.a[0];
+  s->addresses.a[0] = first;
+  s->worker.net_fd = fd;
+  s->why = (struct fault){0};
+  s->distrusted = s->killed_by_us = false;
+  if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
+    close_worker (s);
+    attempt_failed (s, &f);
+    return;
+  }
+  s->epoch++;
+  sup_set_state (s, SUP_SPAWNED);
+  watch_worker (s);
+  if (sup_send_config (s, &f))
+    sup_end_worker (s, SUP_END_KILL, &f);
+}
+
+static void
+start_dial (struct supervisor *s)
+{
+  struct fault f = {0};
+
+  sup_set_state (s, SUP_DIALLING);
+  if (dialer_start (s->c.daemon, s->c.login->host, &s->addresses,
+                    s->c.login->port, on_dialled, s, &s->dialer, &f))
+    attempt_failed (s, &f);
+}
+
+static void
+on_resolved (void *ctx, const struct address_list *list, const struct fault *f)
+{
+  struct supervisor *s = ctx;
+
+  s->resolver = NULL;
+  if (!list) {
+    attempt_failed (s, f);
+    return;
+  }
+  s->addresses = *list;
+  start_dial (s);
+}
+
+static void
+start_attempt (struct supervisor *s)
+{
+  struct fault f = {0};
+
+  s->attempts += s->attempts < ATTEMPTS_BEFORE_READY;
+  if (s->addresses.count) {
+    start_dial (s);
+    return;
+  }
+  sup_set_state (s, SUP_RESOLVING);
+  if (resolver_start (s->c.daemon, s->c.login->host, on_resolved, s,
+                      &s->resolver, &f))
+    attempt_failed (s, &f);
+}
+
+static void
+on_deadline (struct ev_loop *loop, ev_timer *w, int events)
+{
+  struct supervisor *s = w->data;
+  struct fault f = {0};
+
+  (void)loop;
+  (void)events;
+  switch (s->state) {
+  case SUP_STOPPED:
+  case SUP_BACKOFF:
+    start_attempt (s);
+    break;
+  case SUP_DYING:
+    kill_worker (s); /* again, or because it reported its end and stays */
+    ev_timer_set (&s->deadline, states[SUP_DYING].seconds, 0.);
+    ev_timer_start (s->c.daemon->loop, &s->deadline);
+    break;
+  default:
+    fault_set (&f, ERR_TIMEOUT, "no answer from %s while %s", s->c.login->host,
+               s->state == SUP_SPAWNED  ? "the worker starts"
+               : s->state == SUP_SEALED ? "keys are exchanged"
+                                        : "logging in");
+    sup_end_worker (s, SUP_END_KILL, &f);
+  }
+}
+
+enum err
+supervisor_start (const struct supervisor_config *c, struct supervisor **ret)
+{
+  struct supervisor *s = calloc (1, sizeof *s);
+
+  if (!s)
+    return ERR_NOMEM;
+  s->c = *c;
+  s->worker.pidfd = s->worker.control_fd = s->worker.gateway_fd =
+      s->worker.net_fd = -1;
+  ev_init (&s->worker.control_readable, on_control);
+  ev_init (&s->worker.dead, on_dead);
+  ev_timer_init (&s->deadline, on_deadline, 0., 0.);
+  s->deadline.data = s;
+  ev_timer_start (c->daemon->loop, &s->deadline);
+  *ret = s;
+  return ERR_OK;
+}
+
+void
+supervisor_close (struct supervisor *s)
+{
+  if (!s)
+    return;
+  ev_timer_stop (s->c.daemon->loop, &s->deadline);
+  resolver_cancel (s->resolver);
+  dialer_cancel (s->dialer);
+  if (s->worker.pidfd >= 0) {
+    ev_io_stop (s->c.daemon->loop, &s->worker.dead);
+    daemon_discard_child (s->c.daemon, steal_fd (&s->worker.pidfd));
+  }
+  close_worker (s);
+  free (s);
+}
+
+void
+supervisor_distrust (struct supervisor *s, uint64_t epoch,
+                     const struct fault *why)
+{
+  if (epoch != s->epoch || s->state != SUP_READY)
+    return;
+  s->distrusted = true;
+  sup_end_worker (s, SUP_END_KILL, why);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Keeps one worker of a volume alive: resolves, dials, starts it, answers what
+ * it asks for while it logs in, and replaces it when it dies.
+ *
+ *   STOPPED ─► RESOLVING ─► DIALLING ─► SPAWNED ─► SEALED ─► TRUSTED ─► OFFERED
+ *                 ▲            ▲           │          │         │          │
+ *                 │            │           ▼          ▼         ▼          ▼
+ *              BACKOFF ────────┴──────── DYING ◄────────────────────── READY
+ *                 └─► GIVEN_UP
+ *
+ * Invariants
+ *   S1  A worker exists in SPAWNED … READY and in DYING only, never two.
+ *   S2  A volume's next worker is started only after the last one is proven
+ *       dead (reaped) and its socket fenced.
+ *   S3  hooks.worker (epoch) is followed by hooks.gone (epoch) before any other
+ *       hooks.worker; epochs grow by one for each worker started.
+ *   S4  A worker's message is legal in the states of the table in
+ *       supervisor.c, and only there; another one is its end.
+ *   S5  Before the first READY a fault that trying again will not mend goes to
+ *       hooks.fault, and the supervisor stays in GIVEN_UP. Afterwards it goes
+ *       on for ever.
+ */
+#ifndef BH_CACHE_SUPERVISOR_H
+#define BH_CACHE_SUPERVISOR_H
+
+#include "cache/daemon.h"
+#include "cache/login.h"
+#include "ipc/channel.h"
+#include "ipc/volume.h"
+
+/* Called from the loop, never from within a function of this header. The fds
+ * are borrowed. A hook must not close the supervisor.
+ */
+struct supervisor_hooks {
+  void (*worker) (void *ctx, uint64_t epoch, const struct volume_info *info,
+                  int control_fd, int net_fd);
+  void (*gone) (void *ctx, uint64_t epoch, const struct fault *why);
+  void (*fault) (void *ctx, const struct fault *f);
+};
+
+/* What to keep alive. All of it must outlive the supervisor. */
+struct supervisor_config {
+  struct daemon *daemon;
+  const char *name;               /* for the log */
+  const struct volume_spec *spec; /* the worker's part */
+  const struct login_config *login;
+  const int *channel_fd;           /* CHANNEL_FDS */
+  struct ring_object *completions; /* mapped writable */
+  const struct supervisor_hooks *hooks;
+  void *hooks_ctx;
+};
+
+struct supervisor;
+
+/* Starts with resolving; the first hook comes later. ERR_NOMEM. */
+enum err
+supervisor_start (const struct supervisor_config *c, struct supervisor **ret);
+/* Fences and kills what is there. NULL is allowed. */
+void
+supervisor_close (struct supervisor *s);
+
+/* The gateway says that this worker broke the rules of the rings. An epoch
+ * that is over is ignored.
+ */
+void
+supervisor_distrust (struct supervisor *s, uint64_t epoch,
+                     const struct fault *why);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Shared by supervisor.c (life and death) and conversation.c (what a worker
+ * says).
+ */
+#ifndef BH_CACHE_SUPERVISOR_PRIVATE_H
+#define BH_CACHE_SUPERVISOR_PRIVATE_H
+
+#include "cache/address.h"
+#include "cache/backoff.h"
+#include "cache/dial.h"
+#include "cache/resolver.h"
+#include "cache/supervisor.h"
+
+/* X(name, seconds that it may last; 0: for ever) */
+#define SUP_STATE_TABLE(X)                                                     \
+  X (STOPPED, 0)                                                               \
+  X (RESOLVING, 0) /* resolver.h has the deadline */                           \
+  X (DIALLING, 0)  /* dial.h has the deadline */                               \
+  X (SPAWNED, 10)  /* loaded, sealed */                                        \
+  X (SEALED, 20)   /* key exchange */                                          \
+  X (TRUSTED, 20)  /* the server says how to log in */                         \
+  X (OFFERED, 30)  /* logged in, and the engine started */                     \
+  X (READY, 0)                                                                 \
+  X (DYING, 1)                                                                 \
+  X (BACKOFF, 0) /* has a timer of its own */                                  \
+  X (GIVEN_UP, 0)
+
+enum sup_state {
+#define X(name, seconds) SUP_##name,
+  SUP_STATE_TABLE (X)
+#undef X
+      SUP_STATES
+};
+
+/* The one worker (S1). */
+struct sup_worker {
+  int pidfd;
+  pid_t pid;
+  int control_fd; /* ours */
+  int gateway_fd; /* the gateway's, until it is sent */
+  int net_fd;     /* dup, to fence it */
+  ev_io control_readable;
+  ev_io dead;
+};
+
+struct supervisor {
+  struct supervisor_config c;
+  enum sup_state state;
+  ev_timer deadline; /* of the state; BACKOFF: the delay */
+  struct resolver *resolver;
+  struct dialer *dialer;
+  struct address_list addresses; /* count 0: resolve first */
+  struct sup_worker worker;
+  struct login login;
+  uint64_t epoch; /* of the last worker started */
+  bool announced; /* hooks.worker was called for it */
+  bool ever_ready;
+  unsigned attempts; /* before the first READY */
+  ev_tstamp ready_since;
+  struct fault why; /* the first reason for an end; code 0: none yet */
+  bool distrusted;
+  bool killed_by_us;
+  struct backoff backoff;
+  unsigned failures_logged;
+  struct control message; /* the one that was received, or is built */
+};
+
+const char *
+sup_state_name (enum sup_state state);
+/* The only way to another state; asserts that the table allows it. */
+void
+sup_set_state (struct supervisor *s, enum sup_state state);
+
+/* How a worker ends; its death is then noticed by its pidfd. */
+enum sup_end {
+  SUP_END_KILL,  /* at once */
+  SUP_END_AWAIT, /* it is ending by itself: killed if it does not */
+};
+
+/* why: the first reason counts; NULL: what its death will say. */
+void
+sup_end_worker (struct supervisor *s, enum sup_end how,
+                const struct fault *why);
+
+/* Reads and answers what the worker has said; stops when it is to end. */
+void
+sup_converse (struct supervisor *s);
+/* Tells a new worker what it is for. */
+enum err
+sup_send_config (struct supervisor *s, struct fault *f);
+
+#endif

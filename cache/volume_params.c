@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/volume_params.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "common/cleanup.h"
+#include "protocols/params.h"
+
+/* The files that a user has by default come as identity, identity-2, … */
+static const char *const identity_keys[LOGIN_KEYS] = {"identity", "identity-2",
+                                                      "identity-3"};
+static const char *const known_hosts_keys[LOGIN_KNOWN_HOSTS] = {
+    "known-hosts", "known-hosts-2"};
+
+/* The table's entry for a key as it came: "identity-2" is an "identity". */
+static const struct param *
+find_param (const struct param *table, const char *key)
+{
+  const struct param *p = param_find (table, key);
+  char base[64];
+  size_t n = strlen (key);
+
+  if (p || n < 3 || n >= sizeof base || key[n - 2] != '-'
+      || !isdigit ((unsigned char)key[n - 1]))
+    return p;
+  memcpy (base, key, n - 2);
+  base[n - 2] = 0;
+  p = param_find (table, base);
+  return p && p->type == PARAM_FILE ? p : NULL;
+}
+
+static enum err
+check_param (const struct param *p, const char *key, const char *value, int fd,
+             struct fault *f)
+{
+  bool is_file;
+  char *end;
+  unsigned long n;
+
+  if (!p || !(p->flags & (PARAM_TO_DAEMON | PARAM_TO_WORKER)))
+    return fault_set (f, ERR_INVAL, "unknown parameter %s", key);
+  is_file = p->type == PARAM_FILE || p->type == PARAM_SECRET;
+  if (is_file != (fd >= 0))
+    return fault_set (f, ERR_INVAL, "%s came %s a file", key,
+                      is_file ? "without" : "with");
+  if (p->type == PARAM_UINT) {
+    errno = 0;
+    n = strtoul (value, &end, 10);
+    if (!isdigit ((unsigned char)value[0]) || *end || errno || n < p->min
+        || n > p->max)
+      return fault_set (f, ERR_INVAL, "%s=%s is not a number in %lu … %lu", key,
+                        value, p->min, p->max);
+  }
+  return ERR_OK;
+}
+
+static enum err
+check_spec (const struct volume_spec *s, const struct proto_params *proto,
+            struct fault *f)
+{
+  for (unsigned i = 0; i < s->params; i++) {
+    const char *key = s->pool + s->param[i].key;
+    enum err e = check_param (find_param (proto->params, key), key,
+                              s->pool + s->param[i].value, s->param[i].fd, f);
+
+    if (e)
+      return e;
+  }
+  return ERR_OK;
+}
+
+/* Words that go into a command line, a message or a packet as they are. */
+static enum err
+take_word (const struct volume_spec *s, const char *key, char *dst,
+           size_t dst_bytes, struct fault *f)
+{
+  const char *value = volume_spec_get (s, key);
+
+  if (!value || !value[0])
+    return fault_set (f, ERR_INVAL, "no %s was given", key);
+  if (strlen (value) >= dst_bytes)
+    return fault_set (f, ERR_INVAL, "the %s is too long", key);
+  for (const char *c = value; *c; c++)
+    if ((unsigned char)*c <= ' ' || *c == 0x7f)
+      return fault_set (f, ERR_INVAL, "the %s has a blank or control character",
+                        key);
+  strcpy (dst, value);
+  return ERR_OK;
+}
+
+/* Keys and known_hosts must be real files: reading them must not wait. */
+static enum err
+take_file (const struct volume_spec *s, struct control *m, const char *key,
+           int *ret_fd, char **ret_name, struct fault *f)
+{
+  CLEANUP_CLOSE int fd = control_take_fd (m, (unsigned)volume_spec_fd (s, key));
+  CLEANUP_FREE char *name = strdup (volume_spec_get (s, key));
+  struct stat st;
+
+  if (!name)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  if (fd < 0 || fstat (fd, &st) < 0 || !S_ISREG (st.st_mode))
+    return fault_set (f, ERR_INVAL, "%s=%s is not a regular file", key, name);
+  *ret_fd = steal_fd (&fd);
+  *ret_name = steal (&name);
+  return ERR_OK;
+}
+
+/* A key that cannot be used is no end: another one, or the password, may do.
+ * The login's message names it.
+ */
+static void
+load_key (struct login_key *k, int fd)
+{
+  char *text = malloc (SSH_KEY_FILE_BYTES + 1);
+  ssize_t n = text ? pread (fd, text, SSH_KEY_FILE_BYTES + 1, 0) : -1;
+
+  if (n < 0)
+    fault_set (&k->fault, ERR_IO, "cannot be read");
+  else
+    ssh_key_load (text, (size_t)n, &k->key, &k->fault);
+  if (text)
+    OPENSSL_cleanse (text, SSH_KEY_FILE_BYTES + 1);
+  free (text);
+}
+
+static enum err
+take_keys (const struct volume_spec *s, struct control *m,
+           struct login_config *c, struct fault *f)
+{
+  for (unsigned i = 0; i < LOGIN_KEYS; i++) {
+    CLEANUP_CLOSE int fd = -1;
+    enum err e;
+
+    if (!volume_spec_get (s, identity_keys[i]))
+      continue;
+    e = take_file (s, m, identity_keys[i], &fd, &c->key[c->keys].name, f);
+    if (e)
+      return e;
+    load_key (&c->key[c->keys], fd);
+    c->keys++;
+  }
+  return ERR_OK;
+}
+
+static enum err
+take_known_hosts (const struct volume_spec *s, struct control *m,
+                  struct login_config *c, struct fault *f)
+{
+  for (unsigned i = 0; i < LOGIN_KNOWN_HOSTS; i++) {
+    unsigned n = c->known_hosts_files;
+    enum err e;
+
+    if (!volume_spec_get (s, known_hosts_keys[i]))
+      continue;
+    e = take_file (s, m, known_hosts_keys[i], &c->known_hosts[n].fd,
+                   &c->known_hosts[n].name, f);
+    if (e)
+      return e;
+    c->known_hosts_files++;
+  }
+  return ERR_OK;
+}
+
+enum err
+volume_params_take (const struct volume_spec *s, struct control *m,
+                    struct login_config *c, int *ret_password_fd,
+                    struct fault *f)
+{
+  const struct proto_params *proto = proto_params_find (s->proto);
+  const char *port = volume_spec_get (s, "port");
+  int password = volume_spec_fd (s, "password");
+  enum err e;
+
+  if (!proto)
+    return fault_set (f, ERR_NOTSUP, "unknown protocol %s", s->proto);
+  if ((e = check_spec (s, proto, f))
+      || (e = take_word (s, "host", c->host, sizeof c->host, f))
+      || (e = take_word (s, "user", c->user, sizeof c->user, f))
+      || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f)))
+    return e;
+  c->port = port ? (uint16_t)strtoul (port, NULL, 10) : proto->default_port;
+  *ret_password_fd =
+      password >= 0 ? control_take_fd (m, (unsigned)password) : -1;
+  return ERR_OK;
+}
+
+enum err
+volume_params_for_worker (const struct volume_spec *s, struct volume_spec *ret)
+{
+  const struct proto_params *proto = proto_params_find (s->proto);
+
+  memset (ret, 0, sizeof *ret);
+  strcpy (ret->proto, s->proto);
+  for (unsigned i = 0; i < s->params; i++) {
+    const char *key = s->pool + s->param[i].key;
+    const struct param *p = find_param (proto->params, key);
+    enum err e;
+
+    if (!p || !(p->flags & PARAM_TO_WORKER) || s->param[i].fd >= 0)
+      continue;
+    e = volume_spec_set (ret, key, s->pool + s->param[i].value, -1);
+    if (e)
+      return e;
+  }
+  return ERR_OK;
+}
