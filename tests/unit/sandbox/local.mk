@@ -1,1 +1,10 @@
 # tests/unit/sandbox
+check_PROGRAMS += tests/unit/sandbox/policy_test
+TESTS += tests/unit/sandbox/policy_test
+tests_unit_sandbox_policy_test_SOURCES = %D%/policy_test.c
+tests_unit_sandbox_policy_test_LDADD = libsandbox.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/sandbox/spawn_test
+TESTS += tests/unit/sandbox/spawn_test
+tests_unit_sandbox_spawn_test_SOURCES = %D%/spawn_test.c
+tests_unit_sandbox_spawn_test_LDADD = libsandbox.la $(UNIT_LIBS)

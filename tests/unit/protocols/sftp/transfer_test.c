@@ -446,23 +446,29 @@ a_full_engine_queues (void)
   lives (&s);
 }
 
-/* Nothing is lost where nobody answers before everything is sent. */
+/* The table of parts is full after the first part of the third request. That
+ * one is answered first: it is not the whole request.
+ */
 static void
 no_more_parts_than_the_table_holds (void)
 {
   PEER s = {0};
   static struct peer_ask a[1024];
+  struct proto_completion c;
   struct peer_ask none;
 
   peer_start (&s, 512, 512);
-  for (unsigned i = 0; i < 4; i++)
-    peer_submit (&s, i, IO_READ, 0, 256 * KIB, target[0]);
+  peer_submit (&s, 0, IO_READ, 0, 511 * 512, target[0]);
+  for (unsigned i = 1; i < 4; i++)
+    peer_submit (&s, i, IO_READ, 0, 512 * 512, target[0]);
   for (unsigned i = 0; i < 1024; i++)
     a[i] = peer_expect (&s, SSH_FXP_READ);
   CU_ASSERT_FALSE (peer_ask (&s, &none));
-  for (unsigned i = 0; i < 1024; i++)
+  CU_ASSERT_EQUAL_FATAL (peer_data (&s, a[1023].id, source, 512), ERR_OK);
+  CU_ASSERT_FALSE (sftp_ops.reap (s.p, &c));
+  for (unsigned i = 0; i < 1023; i++)
     CU_ASSERT_EQUAL_FATAL (peer_data (&s, a[i].id, source, 512), ERR_OK);
-  for (unsigned i = 0; i < 1024; i++)
+  for (unsigned i = 0; i < 1023; i++)
     peer_data (&s, peer_expect (&s, SSH_FXP_READ).id, source, 512);
   for (unsigned i = 0; i < 4; i++)
     CU_ASSERT_EQUAL (reap (&s).error, ERR_OK);
@@ -607,6 +613,23 @@ wrong_lengths_of_data (void)
 }
 
 static void
+more_than_the_rest_of_a_short_answer (void)
+{
+  PEER s = {0};
+  struct peer_ask a;
+
+  fill ();
+  peer_start (&s, 0, 0);
+  peer_submit (&s, 1, IO_READ, 0, 10, target[0]);
+  peer_data (&s, peer_expect (&s, SSH_FXP_READ).id, source, 4);
+  a = peer_expect (&s, SSH_FXP_READ);
+  CU_ASSERT_EQUAL (a.length, 6);
+  CU_ASSERT_EQUAL (peer_data (&s, a.id, source, 7), ERR_PEER);
+  over (&s, "7 bytes of data where 6 were asked");
+  CU_ASSERT_EQUAL (target[0][10], 0xee);
+}
+
+static void
 wrong_types (void)
 {
   static const uint8_t ops[] = {IO_READ, IO_WRITE, IO_FLUSH};
@@ -684,6 +707,7 @@ UNIT_MAIN ("sftp transfer", UNIT_TEST (one_read),
            UNIT_TEST (payload_is_received_in_place),
            UNIT_TEST (unknown_and_duplicate_ids),
            UNIT_TEST (an_answer_before_the_question),
-           UNIT_TEST (wrong_lengths_of_data), UNIT_TEST (wrong_types),
-           UNIT_TEST (long_packets_of_other_types),
+           UNIT_TEST (wrong_lengths_of_data),
+           UNIT_TEST (more_than_the_rest_of_a_short_answer),
+           UNIT_TEST (wrong_types), UNIT_TEST (long_packets_of_other_types),
            UNIT_TEST (trailing_bytes_in_a_status))

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table, and the filter that is made of it: every system call number is
+ * really made in a sealed process, one process a call.
+ */
+#include "config.h"
+#include "sandbox/policy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+#define SYSCALLS_END 475u
+#define WORKER_CALLS_MAX 24u
+
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#endif
+
+/* Shared with the sealed child. */
+struct page {
+  _Atomic uint32_t refused;
+  _Atomic uint32_t sealed;
+  _Atomic uint32_t returned;
+  _Atomic int64_t result; /* as the kernel's: -errno */
+};
+
+static struct page *page;
+
+enum fate { FATE_RETURNED, FATE_SIGSYS, FATE_OTHER };
+
+static void
+child_call (enum sbx_profile profile, long number, const uint64_t a[6])
+{
+  struct fault f;
+  uint32_t layers;
+  long r;
+
+  if (sbx_seal (profile, &page->refused, &layers, &f))
+    _exit (3);
+  atomic_store (&page->sealed, 1);
+  r = syscall (number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  atomic_store (&page->result, r < 0 ? -errno : r);
+  atomic_store (&page->returned, 1);
+  syscall (SYS_exit_group, 0);
+}
+
+static void
+prepare_fds (void)
+{
+  int control[2][2], net[2];
+  int fd[5];
+
+  if (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, control[0]) < 0
+      || socketpair (AF_UNIX, SOCK_SEQPACKET, 0, control[1]) < 0
+      || socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, net) < 0)
+    _exit (4);
+  fd[0] = control[0][0];
+  fd[1] = control[1][0];
+  fd[2] = net[0];
+  fd[3] = eventfd (0, EFD_NONBLOCK);
+  fd[4] = eventfd (0, EFD_NONBLOCK);
+  for (int i = 0; i < 5; i++)
+    fd[i] = fcntl (fd[i], F_DUPFD, 100);
+  for (int i = 0; i < 5; i++)
+    if (dup2 (fd[i], 3 + i) < 0)
+      _exit (4);
+}
+
+/* Makes one call in a sealed child of its own. */
+static enum fate
+call (enum sbx_profile profile, long number, const uint64_t a[6])
+{
+  int status;
+  pid_t pid;
+
+  memset (page, 0, sizeof *page);
+  pid = fork ();
+  if (pid == 0) {
+    prepare_fds ();
+    child_call (profile, number, a);
+    _exit (5);
+  }
+  if (pid < 0 || waitpid (pid, &status, 0) != pid)
+    return FATE_OTHER;
+  if (!atomic_load (&page->sealed))
+    return FATE_OTHER;
+  if (WIFSIGNALED (status) && WTERMSIG (status) == SIGSYS)
+    return FATE_SIGSYS;
+  if (WIFEXITED (status) && WEXITSTATUS (status) == 0
+      && atomic_load (&page->returned))
+    return FATE_RETURNED;
+  return FATE_OTHER;
+}
+
+static bool
+agrees (enum sbx_profile profile, long number, const uint64_t a[6])
+{
+  enum policy_action verdict =
+      policy_verdict (profile, policy_sanitizer_build (), (uint32_t)number, a);
+  enum fate fate = call (profile, number, a);
+
+  if (verdict == POLICY_REFUSE)
+    return fate == FATE_SIGSYS
+           && atomic_load (&page->refused) == (uint32_t)number + 1;
+  if (verdict == POLICY_DENY)
+    return fate == FATE_RETURNED && atomic_load (&page->result) == -EPERM;
+  return fate == FATE_RETURNED && atomic_load (&page->refused) == 0;
+}
+
+/* Would wait, end, or jump: nothing to learn from an allowed one. */
+static bool
+does_not_return (enum sbx_profile profile, long number, const uint64_t a[6])
+{
+  return policy_verdict (profile, policy_sanitizer_build (), (uint32_t)number,
+                         a)
+             != POLICY_REFUSE
+         && (number == SYS_ppoll || number == SYS_exit_group
+             || number == SYS_rt_sigreturn || number == SYS_exit);
+}
+
+/* Linux 6.11 exempts these two from every filter: breakpoints that a tracer
+ * put into the code. Made by anybody else they fail, or end the process. */
+static bool
+exempted_by_kernel (long number)
+{
+#ifdef __x86_64__
+  return number == 335 || number == 336; /* uretprobe, uprobe */
+#else
+  return false;
+#endif
+}
+
+static void
+sweep (const uint64_t a[6])
+{
+  char name[40];
+
+  for (long number = 0; number < (long)SYSCALLS_END; number++) {
+    if (does_not_return (SBX_WORKER, number, a))
+      continue;
+    if (exempted_by_kernel (number)) {
+      CU_ASSERT (call (SBX_WORKER, number, a) != FATE_RETURNED
+                 || atomic_load (&page->result) < 0);
+      continue;
+    }
+    if (!agrees (SBX_WORKER, number, a)) {
+      fprintf (stderr, "%s does not do what the table says\n",
+               sbx_syscall_name ((uint32_t)number, name, sizeof name));
+      CU_FAIL ("filter and table differ");
+    }
+  }
+}
+
+static void
+every_number_with_zeros (void)
+{
+  sweep ((uint64_t[6]){0});
+}
+
+/* What the filter must not read: the table's conditions in other places. */
+static void
+every_number_with_garbage (void)
+{
+  sweep ((uint64_t[6]){0xdeadbeefcafe0005, ~0ull, 0x7, ~0ull, ~0ull, 0x5});
+}
+
+static void
+the_worker_has_few_calls (void)
+{
+  CU_ASSERT (policy_count (SBX_WORKER, false) <= WORKER_CALLS_MAX);
+  CU_ASSERT (policy_count (SBX_WORKER, false) >= 10);
+}
+
+/* Whatever is added to the table: never these. */
+static void
+some_calls_are_in_no_table (void)
+{
+  static const uint32_t never[] = {
+      SYS_execve,
+      SYS_execveat,
+      SYS_fork,
+      SYS_vfork,
+      SYS_clone,
+      SYS_clone3,
+      SYS_ptrace,
+      SYS_io_uring_setup,
+      SYS_io_uring_enter,
+      SYS_mount,
+      SYS_unshare,
+      SYS_setns,
+      SYS_kill,
+      SYS_tgkill,
+      SYS_pidfd_open,
+      SYS_pidfd_getfd,
+      SYS_bpf,
+      SYS_userfaultfd,
+      SYS_keyctl,
+      SYS_add_key,
+      SYS_seccomp,
+      SYS_chroot,
+      SYS_pivot_root,
+      SYS_memfd_create,
+      SYS_process_vm_writev,
+      SYS_perf_event_open,
+      SYS_init_module,
+      SYS_listen,
+      SYS_accept,
+      SYS_accept4,
+      SYS_unlink,
+      SYS_unlinkat,
+      SYS_rename,
+      SYS_open_by_handle_at,
+      SYS_open,
+      SYS_creat,
+      SYS_dup2,
+      SYS_remap_file_pages,
+      SYS_modify_ldt,
+      SYS_arch_prctl,
+      SYS_personality,
+      SYS_setuid,
+  };
+  struct policy_table table[POLICY_TABLES];
+
+  for (int profile = SBX_WORKER; profile <= SBX_RESOLVER; profile++) {
+    unsigned n = policy_tables ((enum sbx_profile)profile, true, table);
+
+    for (unsigned t = 0; t < n; t++)
+      for (unsigned i = 0; i < table[t].rows; i++)
+        for (size_t j = 0; j < sizeof never / sizeof never[0]; j++)
+          CU_ASSERT_NOT_EQUAL (table[t].row[i].number, never[j]);
+  }
+}
+
+static void
+every_row_says_why (void)
+{
+  struct policy_table table[POLICY_TABLES];
+
+  for (int profile = SBX_WORKER; profile <= SBX_RESOLVER; profile++) {
+    unsigned n = policy_tables ((enum sbx_profile)profile, true, table);
+
+    for (unsigned t = 0; t < n; t++)
+      for (unsigned i = 0; i < table[t].rows; i++) {
+        CU_ASSERT (strlen (table[t].row[i].why) > 2);
+        for (unsigned j = 0; j < POLICY_ARGS && table[t].row[i].arg[j].text;
+             j++)
+          CU_ASSERT_EQUAL (
+              table[t].row[i].arg[j].value & ~table[t].row[i].arg[j].mask, 0);
+      }
+  }
+}
+
+#define AT_PAGE 0x700000000000ull
+
+struct attempt {
+  long number;
+  uint64_t a[6];
+  bool widened; /* a sanitizer build does not refuse it */
+};
+
+/* Written down by hand, so that a mistake in the table shows. */
+static const struct attempt refused_attempts[] = {
+    {SYS_mmap,
+     {0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull, 0},
+     false},
+    {SYS_mmap,
+     {0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, ~0ull, 0},
+     true},
+    {SYS_mmap, {0, 4096, PROT_READ, MAP_PRIVATE, WORKER_FD_NET, 0}, true},
+    {SYS_mprotect, {AT_PAGE, 4096, PROT_READ | PROT_EXEC}, false},
+    {SYS_mprotect, {AT_PAGE, 4096, PROT_READ | PROT_WRITE}, true},
+    {SYS_madvise, {AT_PAGE, 4096, MADV_REMOVE}, false},
+    {SYS_madvise, {AT_PAGE, 4096, 0}, false},
+    {SYS_sendto, {WORKER_FD_NET, AT_PAGE, 1, 0, AT_PAGE, 16}, false},
+    {SYS_sendto, {WORKER_FD_NET, AT_PAGE, 1, MSG_FASTOPEN, 0, 0}, false},
+    {SYS_sendto, {WORKER_FD_NET, AT_PAGE, 1, MSG_OOB, 0, 0}, false},
+    {SYS_sendto, {WORKER_FD_DAEMON, AT_PAGE, 1, 0, 0, 0}, false},
+    {SYS_recvfrom, {WORKER_FD_NET, AT_PAGE, 1, 0, AT_PAGE, AT_PAGE}, false},
+    {SYS_recvfrom, {WORKER_FD_NET, AT_PAGE, 1, MSG_OOB, 0, 0}, false},
+    {SYS_recvfrom, {WORKER_FD_GATEWAY, AT_PAGE, 1, 0, 0, 0}, false},
+    {SYS_recvmsg, {WORKER_FD_NET, AT_PAGE, 0}, false},
+    {SYS_sendmsg, {WORKER_FD_NET, AT_PAGE, 0}, false},
+    {SYS_sendmsg, {0, AT_PAGE, 0}, false},
+    {SYS_read, {0, AT_PAGE, 1}, false},
+    {SYS_read, {WORKER_FD_NET, AT_PAGE, 1}, false},
+    {SYS_read, {WORKER_FD_WAKE_GATEWAY, AT_PAGE, 8}, false},
+    {SYS_write, {1, AT_PAGE, 1}, false},
+    {SYS_write, {2, AT_PAGE, 1}, true},
+    {SYS_write, {WORKER_FD_NET, AT_PAGE, 1}, false},
+    {SYS_write, {WORKER_FD_WAKE_WORKER, AT_PAGE, 8}, false},
+    {SYS_writev, {WORKER_FD_NET, AT_PAGE, 1}, false},
+    {SYS_fcntl, {WORKER_FD_NET, F_SETFL, O_NONBLOCK}, false},
+    {SYS_fcntl, {WORKER_FD_WAKE_WORKER, F_SETFL, 0}, false},
+    {SYS_fcntl, {WORKER_FD_NET, F_DUPFD, 0}, false},
+    {SYS_fcntl, {WORKER_FD_DAEMON, F_GETFL, 0}, false},
+    {SYS_ioctl, {WORKER_FD_NET, FIONBIO, AT_PAGE}, true},
+    {SYS_ioctl, {0, TIOCSTI, AT_PAGE}, true},
+    {SYS_clone, {SIGCHLD}, false},
+    {SYS_clone, {CLONE_NEWUSER | SIGCHLD}, false},
+    {SYS_futex, {AT_PAGE, 0, 0}, true},
+    {SYS_setsockopt, {WORKER_FD_NET, SOL_SOCKET, SO_LINGER}, false},
+    {SYS_shutdown, {WORKER_FD_NET, SHUT_RDWR}, false},
+    {SYS_dup, {WORKER_FD_NET}, false},
+    {SYS_landlock_create_ruleset, {0, 0, 1}, false},
+};
+
+static void
+forbidden_arguments (void)
+{
+  bool sanitizer = policy_sanitizer_build ();
+  char name[40];
+
+  for (size_t i = 0; i < sizeof refused_attempts / sizeof *refused_attempts;
+       i++) {
+    const struct attempt *t = &refused_attempts[i];
+
+    CU_ASSERT_EQUAL (
+        policy_verdict (SBX_WORKER, false, (uint32_t)t->number, t->a),
+        POLICY_REFUSE);
+    if (!agrees (SBX_WORKER, t->number, t->a)
+        || (!(sanitizer && t->widened) && !atomic_load (&page->refused))) {
+      fprintf (stderr, "attempt %zu: %s\n", i,
+               sbx_syscall_name ((uint32_t)t->number, name, sizeof name));
+      CU_FAIL ("an argument that must be refused");
+    }
+  }
+}
+
+/* An int argument has 32 bits for the kernel, so for us. */
+static void
+upper_halves_do_not_matter (void)
+{
+  CU_ASSERT_EQUAL (
+      call (SBX_WORKER, SYS_fcntl,
+            (uint64_t[6]){0xffff000000000000 | WORKER_FD_NET, F_GETFL}),
+      FATE_RETURNED);
+  CU_ASSERT (atomic_load (&page->result) & O_NONBLOCK);
+  CU_ASSERT_EQUAL (call (SBX_WORKER, SYS_sendto,
+                         (uint64_t[6]){WORKER_FD_NET, 0, 0, 0, 1ull << 40, 0}),
+                   FATE_SIGSYS);
+}
+
+/* Without a handler's chance to say what it was. */
+static void
+other_abis_end_at_once (void)
+{
+#ifdef __x86_64__
+  int status;
+  pid_t pid;
+
+  CU_ASSERT_EQUAL (call (SBX_WORKER, 0x40000000 | SYS_getpid, (uint64_t[6]){0}),
+                   FATE_SIGSYS);
+  CU_ASSERT_EQUAL (atomic_load (&page->refused), 0);
+  memset (page, 0, sizeof *page);
+  if ((pid = fork ()) == 0) {
+    struct fault f;
+    uint32_t layers;
+    long r;
+
+    prepare_fds ();
+    if (sbx_seal (SBX_WORKER, &page->refused, &layers, &f))
+      _exit (3);
+    /* getpid of i386: allowed in ours */
+    __asm__ volatile("int $0x80" : "=a"(r) : "a"(20) : "memory");
+    _exit (r > 0 ? 1 : 2);
+  }
+  CU_ASSERT_EQUAL (waitpid (pid, &status, 0), pid);
+  /* SIGSEGV where the kernel has no i386 at all */
+  CU_ASSERT (WIFSIGNALED (status)
+             && (WTERMSIG (status) == SIGSYS || WTERMSIG (status) == SIGSEGV));
+#endif
+}
+
+static void
+the_resolver_is_confined_too (void)
+{
+  static const struct attempt refused[] = {
+      {SYS_execve, {AT_PAGE, AT_PAGE, AT_PAGE}, false},
+      {SYS_fork, {0}, false},
+      {SYS_ptrace, {0}, false},
+      {SYS_io_uring_setup, {1, AT_PAGE}, false},
+      {SYS_mount, {0}, false},
+      {SYS_openat, {~0ull, AT_PAGE, O_WRONLY}, false},
+      {SYS_openat, {~0ull, AT_PAGE, O_RDONLY | O_CREAT, 0600}, false},
+      {SYS_openat, {~0ull, AT_PAGE, O_TMPFILE | O_RDWR, 0600}, false},
+      {SYS_socket, {AF_INET, SOCK_RAW, 1}, false},
+      {SYS_socket, {AF_PACKET, SOCK_RAW, 0}, false},
+      {SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}, false},
+      {SYS_listen, {3, 1}, false},
+      {SYS_mmap,
+       {0, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull},
+       true},
+      {SYS_mprotect, {AT_PAGE, 4096, PROT_READ | PROT_EXEC}, false},
+      {SYS_write, {1, AT_PAGE, 1}, false},
+  };
+
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    CU_ASSERT_EQUAL (policy_verdict (SBX_RESOLVER, false,
+                                     (uint32_t)refused[i].number, refused[i].a),
+                     POLICY_REFUSE);
+    CU_ASSERT (agrees (SBX_RESOLVER, refused[i].number, refused[i].a));
+  }
+}
+
+static void
+names_of_calls (void)
+{
+  char name[40];
+
+  CU_ASSERT_STRING_EQUAL (sbx_syscall_name (SYS_openat, name, sizeof name),
+                          "openat");
+  CU_ASSERT_STRING_EQUAL (sbx_syscall_name (99999, name, sizeof name),
+                          "#99999");
+  CU_ASSERT_EQUAL (strlen (sbx_syscall_name (SYS_openat, name, 4)), 3);
+}
+
+static void __attribute__ ((constructor)) map_page (void)
+{
+  page = mmap (NULL, sizeof *page, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED)
+    abort ();
+}
+
+UNIT_MAIN ("policy", UNIT_TEST (the_worker_has_few_calls),
+           UNIT_TEST (some_calls_are_in_no_table),
+           UNIT_TEST (every_row_says_why), UNIT_TEST (names_of_calls),
+           UNIT_TEST (forbidden_arguments),
+           UNIT_TEST (upper_halves_do_not_matter),
+           UNIT_TEST (other_abis_end_at_once),
+           UNIT_TEST (the_resolver_is_confined_too),
+           UNIT_TEST (every_number_with_zeros),
+           UNIT_TEST (every_number_with_garbage))
