@@ -1,3 +1,7 @@
+# What is cached and what must go: pure, as gateway/inflight.c is.
+noinst_LTLIBRARIES += libcache_logic.la
+libcache_logic_la_SOURCES = %D%/store.c %D%/store.h
+
 # All of the daemon but main.c, so that the unit tests link it too.
 noinst_LTLIBRARIES += libcache.la
 libcache_la_SOURCES = \

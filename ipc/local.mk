@@ -3,8 +3,11 @@ libipc_la_SOURCES = \
 	%D%/channel.c %D%/channel.h \
 	%D%/connect.c %D%/connect.h \
 	%D%/control.c %D%/control.h \
+	%D%/hash.h \
+	%D%/pages.c %D%/pages.h \
 	%D%/ring.c %D%/ring.h \
 	%D%/runtime.c %D%/runtime.h \
 	%D%/shm.c %D%/shm.h \
+	%D%/stripes.c %D%/stripes.h \
 	%D%/volume.c %D%/volume.h
 libipc_la_LIBADD = libcommon.la

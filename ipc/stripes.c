@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "ipc/stripes.h"
+
+#include "ipc/hash.h"
+
+void
+stripes_format (struct stripes *s, uint32_t count)
+{
+  s->magic = STRIPES_MAGIC;
+  s->layout = STRIPES_LAYOUT;
+  s->count = count;
+}
+
+enum err
+stripes_open (struct stripes *s, size_t size_bytes, struct stripe_map *ret)
+{
+  uint32_t count;
+
+  if (size_bytes < sizeof *s || s->magic != STRIPES_MAGIC
+      || s->layout != STRIPES_LAYOUT)
+    return ERR_VERSION;
+  count = s->count;
+  if (count == 0 || (count & (count - 1)) != 0
+      || stripes_bytes (count) != size_bytes)
+    return ERR_VERSION;
+  *ret = (struct stripe_map){s, count};
+  return ERR_OK;
+}
+
+static struct stripe *
+stripe_of (const struct stripe_map *m, uint64_t page)
+{
+  return &m->file->stripe[(uint32_t)(hash_page (page) >> 32)
+                          & (m->count - 1)];
+}
+
+bool
+stripes_quiet (const struct stripe_map *m, uint64_t page,
+               uint64_t *ret_version)
+{
+  struct stripe *s = stripe_of (m, page);
+  /* end first: with begin first, a write could end and another begin in
+   * between, and both would look equal.
+   */
+  uint64_t end = atomic_load_explicit (&s->end, memory_order_seq_cst);
+  uint64_t begin = atomic_load_explicit (&s->begin, memory_order_seq_cst);
+
+  *ret_version = begin;
+  return begin == end;
+}
+
+bool
+stripes_same (const struct stripe_map *m, uint64_t page, uint64_t version)
+{
+  atomic_thread_fence (memory_order_seq_cst);
+  return atomic_load_explicit (&stripe_of (m, page)->begin,
+                               memory_order_seq_cst)
+         == version;
+}
+
+void
+stripes_begin (const struct stripe_map *m, uint64_t first, uint64_t last)
+{
+  for (uint64_t page = first; page <= last; page++)
+    atomic_fetch_add_explicit (&stripe_of (m, page)->begin, 1,
+                               memory_order_seq_cst);
+}
+
+void
+stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last)
+{
+  for (uint64_t page = first; page <= last; page++)
+    atomic_fetch_add_explicit (&stripe_of (m, page)->end, 1,
+                               memory_order_seq_cst);
+}
+
+uint32_t
+stripes_settle (const struct stripe_map *m)
+{
+  uint32_t open = 0;
+
+  for (uint32_t i = 0; i < m->count; i++) {
+    struct stripe *s = &m->file->stripe[i];
+    uint64_t begin = atomic_load (&s->begin);
+
+    if (atomic_load (&s->end) == begin)
+      continue;
+    atomic_store (&s->begin, begin + 1);
+    atomic_store (&s->end, begin + 1);
+    open++;
+  }
+  return open;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Write stripes: what makes a write visible at once in every gateway process of
+ * a volume. One file on tmpfs a volume (0600), mapped read/write by its
+ * gateways and the daemon, never by a worker.
+ *
+ * A volume's pages (STRIPE_PAGE_BYTES) are hashed onto the stripes; there are
+ * at least four for each cached page, so that a write seldom disturbs others.
+ * A stripe is two 64-bit counters that only grow:
+ *
+ *   begin  advanced before a write may reach the server
+ *   end    advanced when its outcome is known (before it is acknowledged)
+ *
+ * Invariants
+ *   S1  end <= begin. begin == end: no write is under way there.
+ *   S2  What was read from the server counts as version v only if end == begin
+ *       == v before the request was sent (end read first), and begin == v
+ *       still when the answer was there. A write that raced shows in either.
+ *   S3  A cached page of version v may be answered only if begin == end == v
+ *       when it is answered.
+ *
+ * All functions are pure (atomics only), any thread, any process.
+ */
+#ifndef BH_IPC_STRIPES_H
+#define BH_IPC_STRIPES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+#define STRIPE_PAGE_BYTES 4096u
+#define STRIPES_MAGIC 0x62685331u /* "bhS1" */
+#define STRIPES_LAYOUT 1u
+
+struct stripe {
+  _Atomic uint64_t begin;
+  _Atomic uint64_t end;
+};
+
+struct stripes {
+  uint32_t magic;
+  uint32_t layout;
+  uint32_t count; /* a power of two */
+  uint32_t reserved0;
+  uint8_t reserved[48];
+  struct stripe stripe[];
+};
+
+_Static_assert (sizeof (struct stripe) == 16, "stripe layout");
+_Static_assert (offsetof (struct stripes, stripe) == 64, "stripes layout");
+
+/* A pointer that two processes share, and how many stripes it has: count is
+ * kept here and not read again out of the file.
+ */
+struct stripe_map {
+  struct stripes *file;
+  uint32_t count;
+};
+
+static inline size_t
+stripes_bytes (uint32_t count)
+{
+  return sizeof (struct stripes) + (size_t)count * sizeof (struct stripe);
+}
+
+/* A zeroed file of stripes_bytes (count): the daemon's, before anybody maps
+ * it. */
+void stripes_format (struct stripes *s, uint32_t count);
+/* ERR_VERSION if the file has another layout than this program. */
+enum err stripes_open (struct stripes *s, size_t size_bytes,
+                       struct stripe_map *ret);
+
+/* The version of a page; false while a write is under way (S2, S3). */
+bool stripes_quiet (const struct stripe_map *m, uint64_t page,
+                    uint64_t *ret_version);
+/* Whether begin is still at version. */
+bool stripes_same (const struct stripe_map *m, uint64_t page,
+                   uint64_t version);
+/* Before a write of pages first … last is sent, and when it is over. */
+void stripes_begin (const struct stripe_map *m, uint64_t first,
+                    uint64_t last);
+void stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last);
+/* The writer is dead and fenced: every stripe that it left open is advanced
+ * and closed, so that what was cached or read before does not count. Returns
+ * how many there were.
+ */
+uint32_t stripes_settle (const struct stripe_map *m);
+
+#endif
