@@ -8,8 +8,13 @@
  *                  daemon → gateway     the same, as the answer
  *   OPEN           gateway → daemon     volume_spec; its files
  *   CHANNEL        daemon → gateway     u32 slots, u32 chunk bytes; CHANNEL_FDS
+ *   CACHE          daemon → gateway     u32 slots, u32 stripes, u32 fill chunks,
+ *                                       string why there is no cache ("": there
+ *                                       is one); CACHE_FDS (ipc/fill.h). Before
+ *                                       the first WORKER, and after ADOPT
  *   WORKER         daemon → gateway     u64 epoch, volume_info; worker control
- *                                       socket, dup of the network socket
+ *                                       socket, dup of the network socket,
+ *                                       pidfd of the worker
  *   GONE           daemon → gateway     u64 epoch, fault (why it died)
  *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
  *                                       is given up
@@ -17,6 +22,17 @@
  *                                       process, after nbdkit's fork)
  *   DISTRUST       gateway → daemon     u64 epoch, fault: kill this worker, it
  *                                       broke the rules of the rings
+ *   ADOPT          gateway → daemon     in place of OPEN, to a new daemon: u64
+ *                                       epoch, u8 worker alive, u8 holds the
+ *                                       lease, volume_spec; its files, then
+ *                                       CHANNEL_FDS (as the gateway has them),
+ *                                       stripes file, and if the worker is
+ *                                       alive its pidfd and network socket
+ *   ADOPTED        daemon → gateway     (empty); CACHE has come before
+ *   LEASE_WANT     gateway → daemon     (empty): a write waits
+ *   LEASE_GRANT    daemon → gateway     (empty): this gateway may write
+ *   LEASE_REVOKE   daemon → gateway     (empty): another one waits; answered by
+ *   LEASE_RETURN   gateway → daemon     (empty): drained and flushed
  *   CONFIG         daemon → worker      u64 epoch, volume_spec (worker's part),
  *                                       string host-key algorithms
  *   SEALED         worker → daemon      u32 layers (SBX_LAYER_… bits)
@@ -55,7 +71,7 @@
 
 #define CONTROL_VERSION 1u
 #define CONTROL_BODY_BYTES 32768u
-#define CONTROL_FDS 12u
+#define CONTROL_FDS 24u
 
 enum control_type {
   CONTROL_HELLO = 1,
@@ -66,6 +82,13 @@ enum control_type {
   CONTROL_FAULT,
   CONTROL_ATTACH,
   CONTROL_DISTRUST,
+  CONTROL_CACHE,
+  CONTROL_ADOPT,
+  CONTROL_ADOPTED,
+  CONTROL_LEASE_WANT,
+  CONTROL_LEASE_GRANT,
+  CONTROL_LEASE_REVOKE,
+  CONTROL_LEASE_RETURN,
   CONTROL_CONFIG = 32,
   CONTROL_SEALED,
   CONTROL_HOSTKEY,

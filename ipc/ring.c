@@ -40,6 +40,12 @@ peer_index (const struct ring *r, const _Atomic uint32_t *index)
   return atomic_load_explicit (index, memory_order_acquire);
 }
 
+uint32_t
+ring_peer_head (const struct ring *r)
+{
+  return peer_index (r, &r->peer->head);
+}
+
 enum err
 ring_push (struct ring *r, const union ring_entry *e)
 {

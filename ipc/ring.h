@@ -132,6 +132,8 @@ bool ring_wake_needed (struct ring *r);
  */
 enum err ring_pop (struct ring *r, union ring_entry *ret_entry);
 bool ring_has_input (const struct ring *r);
+/* How far the peer has consumed what this side produced; unchecked. */
+uint32_t ring_peer_head (const struct ring *r);
 
 /* Announces sleep; returns false (and takes it back) if there is input after
  * all. After true: wait on the eventfd, then ring_awake.
