@@ -21,6 +21,23 @@ slot_writing (const struct inflight_slot *s)
          && op_writes (s->request.op);
 }
 
+static bool
+is_suspect (const struct inflight_slot *s)
+{
+  return (s->state == SLOT_QUEUED || s->state == SLOT_SENT)
+         && s->deaths >= INFLIGHT_DEATHS_SUSPECT;
+}
+
+/* Adds a slot to what is counted by state, or takes it away. */
+static void
+count (struct inflight *f, const struct inflight_slot *s, uint32_t by)
+{
+  f->writing_slots += slot_writing (s) ? by : 0;
+  f->sent_slots += s->state == SLOT_SENT ? by : 0;
+  f->queued_slots += s->state == SLOT_QUEUED ? by : 0;
+  f->suspects += is_suspect (s) ? by : 0;
+}
+
 /* The one place where a state changes. */
 static void
 set_state (struct inflight *f, struct inflight_slot *s,
@@ -36,11 +53,11 @@ set_state (struct inflight *f, struct inflight_slot *s,
     = {[SLOT_DONE] = true, [SLOT_QUEUED] = true, [SLOT_FREE] = true},
     [SLOT_DONE] = {[SLOT_FREE] = true},
   };
-  bool wrote = slot_writing (s);
 
   assert (legal[s->state][to]);
+  count (f, s, (uint32_t)-1);
   s->state = to;
-  f->writing_slots += (uint32_t)slot_writing (s) - (uint32_t)wrote;
+  count (f, s, 1);
   if (to == SLOT_FREE) {
     s->owner = NULL;
     s->abandoned = false;
@@ -116,6 +133,8 @@ inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
   s->owner = owner;
   s->error = ERR_OK;
   s->server_errno = 0;
+  s->deaths = 0;
+  s->blamable = false;
   s->request = (struct ring_request){
     .id = (uint64_t)s->generation << 32 | i,
     .offset = offset,
@@ -140,7 +159,8 @@ inflight_ready (struct inflight *f, uint32_t slot)
 }
 
 enum err
-inflight_push (struct inflight *f, struct ring *ring, uint32_t slot)
+inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
+               uint64_t now_ns)
 {
   struct inflight_slot *s = &f->slot[slot];
   union ring_entry e = {.request = s->request};
@@ -149,17 +169,33 @@ inflight_push (struct inflight *f, struct ring *ring, uint32_t slot)
   /* Never more than RING_ENTRIES are SENT, so a full ring is a lying head. */
   if (ring_push (ring, &e))
     return ERR_PEER;
+  s->sent_ns = now_ns;
+  s->blamable = false;
   set_state (f, s, SLOT_SENT);
   return ERR_OK;
 }
 
+uint64_t
+inflight_oldest_sent_ns (const struct inflight *f)
+{
+  uint64_t oldest_ns = UINT64_MAX;
+
+  for (uint32_t i = 0; f->sent_slots && i < INFLIGHT_SLOTS; i++)
+    if (f->slot[i].state == SLOT_SENT && f->slot[i].sent_ns < oldest_ns)
+      oldest_ns = f->slot[i].sent_ns;
+  return oldest_ns;
+}
+
 uint32_t
-inflight_oldest_queued (const struct inflight *f)
+inflight_next (const struct inflight *f)
 {
   uint32_t best = INFLIGHT_SLOTS;
 
+  if (!f->queued_slots || (f->suspects && f->sent_slots)) /* I4 */
+    return INFLIGHT_SLOTS;
   for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++)
     if (f->slot[i].state == SLOT_QUEUED
+        && (!f->suspects || is_suspect (&f->slot[i]))
         && (best == INFLIGHT_SLOTS
             || f->slot[i].sequence < f->slot[best].sequence))
       best = i;
@@ -205,7 +241,7 @@ inflight_abandon (struct inflight *f, uint32_t slot)
 
   s->owner = NULL;
   if (s->state == SLOT_SENT)
-    s->abandoned = true; /* I4: the worker may still use its chunk */
+    s->abandoned = true; /* I5: the worker may still use its chunk */
   else
     set_state (f, s, SLOT_FREE);
 }
@@ -244,8 +280,32 @@ inflight_down (struct inflight *f, uint64_t now_ns)
       continue;
     if (op_writes (s->request.op))
       add_doubt (f, &s->request, now_ns + INFLIGHT_FENCE_WAIT_NS);
+    s->blamable = true;
     set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_QUEUED);
   }
+}
+
+unsigned
+inflight_blame (struct inflight *f)
+{
+  unsigned failed = 0;
+
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+    struct inflight_slot *s = &f->slot[i];
+
+    if (s->state != SLOT_QUEUED || !s->blamable)
+      continue;
+    s->blamable = false;
+    count (f, s, (uint32_t)-1);
+    s->deaths++;
+    count (f, s, 1);
+    if (s->deaths < INFLIGHT_DEATHS_FATAL)
+      continue;
+    s->error = ERR_IO;
+    set_state (f, s, SLOT_DONE);
+    failed++;
+  }
+  return failed;
 }
 
 void

@@ -22,7 +22,9 @@
  *   I3  After a worker's death no writing slot overlaps a write of unknown
  *       outcome until FENCE_WAIT_NS have passed, but for that write's own
  *       replay.
- *   I4  An abandoned slot (its owner has left) has no buffer but its chunk; it
+ *   I4  While a suspect (see INFLIGHT_DEATHS_SUSPECT) waits, at most one slot is
+ *       SENT, and that is a suspect.
+ *   I5  An abandoned slot (its owner has left) has no buffer but its chunk; it
  *       becomes FREE when it is answered, or when its worker is gone.
  */
 #ifndef BH_GATEWAY_INFLIGHT_H
@@ -37,6 +39,11 @@
  * it had received, where the protocol has no fence (SFTP).
  */
 #define INFLIGHT_FENCE_WAIT_NS 1000000000ull
+/* A request that was at a worker when it died of itself this often runs alone,
+ * and fails when it kills one more.
+ */
+#define INFLIGHT_DEATHS_SUSPECT 2u
+#define INFLIGHT_DEATHS_FATAL 3u
 
 enum inflight_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_SENT,
                       SLOT_DONE };
@@ -44,8 +51,11 @@ enum inflight_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_SENT,
 struct inflight_slot {
   enum inflight_state state;
   bool abandoned;
+  bool blamable; /* was SENT when its worker went, not pushed since */
   uint32_t generation; /* never 0 */
   uint64_t sequence;   /* order of submission */
+  uint64_t sent_ns;    /* SENT: since when */
+  uint32_t deaths;     /* workers that died of themselves while it was SENT */
   struct ring_request request;
   enum err error;   /* DONE: ERR_OK, or why it failed without a worker */
   int server_errno; /* DONE: 0, or the errno in the completion */
@@ -58,6 +68,9 @@ struct inflight {
   uint32_t free_stack[INFLIGHT_SLOTS]; /* last in, first out: warm chunks */
   uint32_t free_slots;
   uint32_t writing_slots; /* not FREE, not DONE, writing */
+  uint32_t sent_slots;
+  uint32_t queued_slots;
+  uint32_t suspects; /* QUEUED or SENT, with too many deaths */
   uint64_t next_sequence;
   enum err failed; /* not ERR_OK: the volume is given up */
   struct {
@@ -87,9 +100,14 @@ void inflight_ready (struct inflight *f, uint32_t slot);
 /* QUEUED → SENT through the ring. ERR_PEER: the worker's indices are
  * impossible; the slot stays QUEUED.
  */
-enum err inflight_push (struct inflight *f, struct ring *ring, uint32_t slot);
-/* The QUEUED slot with the lowest sequence number, or INFLIGHT_SLOTS. */
-uint32_t inflight_oldest_queued (const struct inflight *f);
+enum err inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
+                        uint64_t now_ns);
+/* The QUEUED slot that may be pushed next (the oldest; a suspect before all
+ * others, and alone), or INFLIGHT_SLOTS if none may.
+ */
+uint32_t inflight_next (const struct inflight *f);
+/* When the oldest SENT slot was sent; UINT64_MAX if there is none. */
+uint64_t inflight_oldest_sent_ns (const struct inflight *f);
 
 /* Takes one completion that was copied out of the ring. *ret_owner is the
  * owner of the slot that is now DONE, or NULL if that had been abandoned.
@@ -107,6 +125,11 @@ void inflight_abandon (struct inflight *f, uint32_t slot);
  * until now_ns + INFLIGHT_FENCE_WAIT_NS.
  */
 void inflight_down (struct inflight *f, uint64_t now_ns);
+/* … and it died of itself: each slot that inflight_down took back from this
+ * epoch is a little more suspect; one that has killed too many becomes DONE
+ * with ERR_IO. Its owner must be woken. Returns how many failed so.
+ */
+unsigned inflight_blame (struct inflight *f);
 /* Gives the volume up: all that is QUEUED becomes DONE with this error, and so
  * does what comes later. SENT slots must have been taken back by
  * inflight_down.

@@ -38,18 +38,24 @@ close_fd (int *fd)
 }
 
 static struct link *
-link_new (const struct log *log, bool (*interrupted) (void))
+link_new (const struct link_options *options, const struct log *log,
+          bool (*interrupted) (void))
 {
   struct link *l = calloc (1, sizeof *l);
 
   if (!l)
     return NULL;
   pthread_mutex_init (&l->lock, NULL);
+  pthread_cond_init (&l->lease_drained, NULL);
   inflight_init (&l->inflight);
+  hot_init (&l->hot);
+  for (int i = 0; i < CHANNEL_FDS; i++)
+    l->channel_fd[i] = -1;
   l->waiters.next = l->waiters.prev = &l->waiters;
-  l->worker_sock = l->worker_net = l->daemon_sock = -1;
+  l->worker_sock = l->worker_net = l->worker_pidfd = l->daemon_sock = -1;
   l->wake_worker = l->wake_gateway = -1;
   l->stop_fd = -1;
+  l->options = *options;
   l->log = log;
   l->interrupted = interrupted;
   return l;
@@ -63,19 +69,26 @@ link_close (struct link *l)
   if (l->started) {
     uint64_t one = 1;
 
+    pthread_mutex_lock (&l->lock);
+    l->stopping = true;
+    pthread_cond_signal (&l->lease_drained);
+    pthread_mutex_unlock (&l->lock);
     if (write (l->stop_fd, &one, sizeof one) == (ssize_t)sizeof one)
       pthread_join (l->control_thread, NULL);
+    pthread_join (l->lease_thread, NULL);
   }
   /* The daemon fences and ends our worker when it sees this end. */
   close_fd (&l->daemon_sock);
   close_fd (&l->worker_sock);
   close_fd (&l->worker_net);
-  close_fd (&l->wake_worker);
-  close_fd (&l->wake_gateway);
+  close_fd (&l->worker_pidfd);
+  channel_close_fds (l->channel_fd);
   close_fd (&l->stop_fd);
   for (unsigned i = 0; i < l->nfds; i++)
     close_fd (&l->fds[i]);
   channel_unmap (&l->channel);
+  hot_fini (&l->hot);
+  pthread_cond_destroy (&l->lease_drained);
   pthread_mutex_destroy (&l->lock);
   free (l);
 }
@@ -121,8 +134,10 @@ take_channel (struct link *l, struct control *m, struct fault *f)
                       "bulkheadd has another channel layout than this plugin");
   if ((e = channel_map (&l->channel, CHANNEL_SIDE_GATEWAY, m->fd)))
     return fault_set (f, e, "cannot map the channel: %s", err_text (e));
-  l->wake_worker = control_take_fd (m, CHANNEL_WAKE_WORKER);
-  l->wake_gateway = control_take_fd (m, CHANNEL_WAKE_GATEWAY);
+  for (unsigned i = 0; i < CHANNEL_FDS; i++)
+    l->channel_fd[i] = control_take_fd (m, i);
+  l->wake_worker = l->channel_fd[CHANNEL_WAKE_WORKER];
+  l->wake_gateway = l->channel_fd[CHANNEL_WAKE_GATEWAY];
   return ERR_OK;
 }
 
@@ -136,6 +151,10 @@ take_answer (struct link *l, struct control *m, bool *ret_ready,
   switch (m->type) {
   case CONTROL_CHANNEL:
     return take_channel (l, m, f);
+  case CONTROL_CACHE:
+    if (link_take_cache (l, m))
+      break;
+    return ERR_OK;
   case CONTROL_GONE: /* died before it was ready; another one is started */
     return ERR_OK;
   case CONTROL_FAULT:
@@ -143,7 +162,7 @@ take_answer (struct link *l, struct control *m, bool *ret_ready,
       break;
     return f->code;
   case CONTROL_WORKER:
-    if (!l->channel.base[0])
+    if (!l->channel.base[0] || !l->hot.stripes.file)
       break;
     if (link_up (l, m))
       break;
@@ -191,17 +210,18 @@ open_volume (struct link *l, const struct volume_spec *spec, struct fault *f)
 
 enum err
 link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
-           const struct log *log, bool (*interrupted) (void),
-           struct link **ret, struct fault *f)
+           const struct link_options *options, const struct log *log,
+           bool (*interrupted) (void), struct link **ret, struct fault *f)
 {
   __attribute__ ((cleanup (cleanup_link))) struct link *l
-    = link_new (log, interrupted);
+    = link_new (options, log, interrupted);
   enum err e;
 
   if (!l)
     return fault_set (f, ERR_NOMEM, "out of memory");
   for (unsigned i = 0; i < nfds; i++)
     l->fds[l->nfds++] = steal_fd (&fds[i]);
+  l->spec = *spec;
   volume_spec_name (spec, l->name, sizeof l->name);
   l->stop_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (l->stop_fd < 0)
@@ -233,6 +253,13 @@ link_start (struct link *l, struct fault *f)
                       err_text (e));
   if (pthread_create (&l->control_thread, NULL, link_control_main, l))
     return fault_set (f, ERR_NOMEM, "cannot start a thread");
+  if (pthread_create (&l->lease_thread, NULL, lease_main, l)) {
+    uint64_t one = 1;
+
+    if (write (l->stop_fd, &one, sizeof one) == (ssize_t)sizeof one)
+      pthread_join (l->control_thread, NULL);
+    return fault_set (f, ERR_NOMEM, "cannot start a thread");
+  }
   l->started = true;
   return ERR_OK;
 }
@@ -241,4 +268,15 @@ const struct volume_info *
 link_info (const struct link *l)
 {
   return &l->info;
+}
+
+void
+link_stats (struct link *l, struct link_stats *ret)
+{
+  ret->hits = atomic_load (&l->hot.hits);
+  ret->misses = atomic_load (&l->hot.misses);
+  ret->fills = atomic_load (&l->hot.fills);
+  pthread_mutex_lock (&l->lock);
+  ret->wakes = l->wakes;
+  pthread_mutex_unlock (&l->lock);
 }

@@ -25,6 +25,14 @@
 
 struct link;
 
+/* What the user chose; times in ns. */
+struct link_options {
+  bool cached;             /* answer reads from the shared cache */
+  uint64_t outage_fail_ns; /* without a worker for so long, requests fail;
+                              UINT64_MAX: they wait */
+  uint64_t request_ns;     /* a request unanswered for so long ends the session */
+};
+
 /* fds: files that spec names by index; the link takes them over, and closes
  * them in link_close. interrupted () is asked at least every 100 ms by each
  * waiting thread, without a lock held: true ends the wait with ERR_SHUTDOWN.
@@ -32,13 +40,20 @@ struct link;
  * the user.
  */
 enum err link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
-                    const struct log *log, bool (*interrupted) (void),
-                    struct link **ret, struct fault *f);
+                    const struct link_options *options, const struct log *log,
+                    bool (*interrupted) (void), struct link **ret,
+                    struct fault *f);
 /* Starts the control thread; tells the daemon which process serves. */
 enum err link_start (struct link *l, struct fault *f);
 void link_close (struct link *l);
 
 const struct volume_info *link_info (const struct link *l);
+
+/* Pages answered from the cache, not found there, offered to it. */
+struct link_stats {
+  uint64_t hits, misses, fills, wakes;
+};
+void link_stats (struct link *l, struct link_stats *ret);
 
 /* offset and length_bytes in bytes, any length. The return value is 0 or a
  * positive errno. After an error the contents of buf (read) or of the range

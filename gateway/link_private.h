@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What link.c (life), control.c (workers that die and come) and transfer.c
- * (requests that wait) share. Nobody else includes this.
+/* What link.c (life), control.c (workers that die and come), adopt.c (daemons
+ * that do), lease.c (who may write) and transfer.c (requests that wait) share.
+ * Nobody else includes this.
  */
 #ifndef BH_GATEWAY_LINK_PRIVATE_H
 #define BH_GATEWAY_LINK_PRIVATE_H
 
 #include <pthread.h>
 
+#include "gateway/hot.h"
 #include "gateway/inflight.h"
 #include "gateway/link.h"
 #include "ipc/control.h"
@@ -21,6 +23,14 @@ struct waiter {
   bool blocked;    /* waits for a free slot or for an overlapping write */
 };
 
+/*   state    means                                    leaves by
+ *   NONE     this process may not write               a write → WANTED
+ *   WANTED   the daemon was asked                     GRANT → HELD
+ *   HELD     this process alone may write             REVOKE → REVOKED
+ *   REVOKED  no new write; drains, flushes            RETURN → NONE
+ */
+enum lease_state { LEASE_NONE, LEASE_WANTED, LEASE_HELD, LEASE_REVOKED };
+
 struct link {
   pthread_mutex_t lock; /* guards all below, but what link_open set for good */
   struct inflight inflight;
@@ -31,14 +41,35 @@ struct link {
   unsigned blocked; /* how many waiters are */
   struct waiter waiters; /* list head */
 
+  uint64_t down_since_ns; /* while !up */
+  /* What the worker showed of itself when it last moved. */
+  uint64_t seen_progress, seen_ns;
+  uint64_t wakes; /* of workers */
+  /* By slot: the versions of the pages that a READ asks for. */
+  uint64_t version[INFLIGHT_SLOTS][FILL_PAGES];
+
+  enum lease_state lease;
+  unsigned lease_users; /* writes under way */
+  pthread_cond_t lease_drained;
+  pthread_t lease_thread;
+  int owed_error; /* errno of a flush that nobody asked for: next FLUSH's */
+
   int worker_sock; /* -1: no worker */
+  int worker_pidfd;
   int worker_net;  /* dup of its network socket, to fence it; -1 */
   int daemon_sock; /* -1: the daemon is gone */
   int stop_fd;     /* eventfd: ends the control thread */
+  bool stopping;
+  uint64_t adopt_try_ns; /* without a daemon: when to look for one again */
+  unsigned adopt_tries;
+  struct hot hot;
 
   /* constant after link_open */
   struct channel channel;
-  int wake_worker, wake_gateway; /* eventfds */
+  int channel_fd[CHANNEL_FDS];   /* kept, to hand them to a new daemon */
+  int wake_worker, wake_gateway; /* eventfds, of channel_fd */
+  struct volume_spec spec;
+  struct link_options options;
   struct volume_info info;
   char name[320]; /* for messages */
   const struct log *log;
@@ -59,10 +90,36 @@ void link_push_queued (struct link *l);
  * back. */
 void link_down (struct link *l);
 /* It broke the rules of the rings: down, and the daemon is asked to kill it. */
-void link_distrust (struct link *l, const char *why);
+void link_distrust (struct link *l, const char *why, bool blame);
+/* The worker had something in hand and died of itself. */
+void link_blame (struct link *l);
+/* The volume is given up: nobody may wait for it any more. */
+void link_give_up (struct link *l, enum err why);
+/* A message without a body. */
+enum err link_tell (struct link *l, enum control_type type);
+/* CONTROL_CACHE. */
+enum err link_take_cache (struct link *l, struct control *m);
 /* A CONTROL_WORKER message: take the new worker into use. */
 enum err link_up (struct link *l, struct control *m);
 
 void *link_control_main (void *link);
+
+/* transfer.c: a FLUSH that no client asked for; by a thread of our own, without
+ * the lock. 0 or an errno.
+ */
+int link_flush_internal (struct link *l);
+
+/* adopt.c: the daemon is gone; one try to find or start another. Without the
+ * lock, by the control thread; m is scratch.
+ */
+void adopt_try (struct link *l, struct control *m);
+
+/* lease.c, with the lock held. True: the caller may write until lease_leave;
+ * false: it must wait (all waiters are woken when that changes).
+ */
+bool lease_enter (struct link *l);
+void lease_leave (struct link *l);
+void lease_message (struct link *l, enum control_type type);
+void *lease_main (void *link);
 
 #endif

@@ -6,7 +6,10 @@ libgateway_logic_la_SOURCES = \
 
 noinst_LTLIBRARIES += libgateway.la
 libgateway_la_SOURCES = \
+	%D%/adopt.c \
 	%D%/control.c \
+	%D%/hot.c %D%/hot.h \
+	%D%/lease.c \
 	%D%/link.c %D%/link.h %D%/link_private.h \
 	%D%/options.c %D%/options.h \
 	%D%/transfer.c \
@@ -19,5 +22,5 @@ plugin_LTLIBRARIES += nbdkit-bulkhead-plugin.la
 nbdkit_bulkhead_plugin_la_SOURCES = %D%/plugin.c
 nbdkit_bulkhead_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) $(NBDKIT_CFLAGS)
 nbdkit_bulkhead_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
-	-shared -export-symbols-regex '^plugin_init$$'
+	-shared -export-symbols-regex '^(plugin_init|bulkhead_debug_.*)$$'
 nbdkit_bulkhead_plugin_la_LIBADD = $(GATEWAY_LIBS)

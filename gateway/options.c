@@ -18,11 +18,21 @@
 #include "gateway/url.h"
 #include "protocols/params.h"
 
+#define NS_PER_S 1000000000ull
+#define REQUEST_SECONDS 30 /* timeout='s default */
+
 static const struct param gateway_params[] = {
   {"url", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, NULL, "URL",
    "what to serve; \"url=\" may be left out"},
   {"readonly", PARAM_BOOL, PARAM_TO_GATEWAY, 0, 0, "no", "BOOL",
    "refuse writes, whatever the server allows"},
+  {"cache", PARAM_BOOL, PARAM_TO_GATEWAY, 0, 0, "on", "BOOL",
+   "answer reads from the cache that all gateways of the host share"},
+  {"outage", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "wait",
+   "wait|fail:SECONDS",
+   "while the server cannot be reached: requests wait, or fail after SECONDS"},
+  {"timeout", PARAM_UINT, PARAM_TO_GATEWAY, 1, 86400, "30", "SECONDS",
+   "a request that the server leaves unanswered for so long: reconnect"},
   {0},
 };
 
@@ -306,13 +316,60 @@ add_default (struct options *o, const struct param *p, const struct log *log,
   return ERR_OK;
 }
 
+static enum err
+parse_outage (const char *value, uint64_t *ret_ns, struct fault *f)
+{
+  unsigned long seconds;
+  char *end;
+
+  *ret_ns = UINT64_MAX;
+  if (strcmp (value, "wait") == 0)
+    return ERR_OK;
+  if (strncmp (value, "fail:", 5) == 0 && isdigit ((unsigned char)value[5])) {
+    seconds = strtoul (value + 5, &end, 10);
+    if (!*end && seconds <= 86400) {
+      *ret_ns = seconds * NS_PER_S;
+      return ERR_OK;
+    }
+  }
+  return fault_set (f, ERR_INVAL, "outage=%s is neither wait nor "
+                                  "fail:SECONDS (at most 86400)",
+                    value);
+}
+
+/* What concerns the gateway alone. */
+static enum err
+resolve_own (struct options *o, struct fault *f)
+{
+  const char *readonly = option (o, "readonly");
+  const char *cache = option (o, "cache");
+  const char *outage = option (o, "outage");
+  const char *timeout = option (o, "timeout");
+  enum err e;
+
+  o->link = (struct link_options){.cached = true,
+                                  .outage_fail_ns = UINT64_MAX,
+                                  .request_ns = REQUEST_SECONDS * NS_PER_S};
+  if (readonly && (e = parse_bool ("readonly", readonly, &o->readonly, f)))
+    return e;
+  if (cache && (e = parse_bool ("cache", cache, &o->link.cached, f)))
+    return e;
+  if (outage && (e = parse_outage (outage, &o->link.outage_fail_ns, f)))
+    return e;
+  if (timeout) {
+    if ((e = check_uint (param_find (gateway_params, "timeout"), timeout, f)))
+      return e;
+    o->link.request_ns = strtoul (timeout, NULL, 10) * NS_PER_S;
+  }
+  return ERR_OK;
+}
+
 enum err
 options_resolve (struct options *o, const struct log *log,
                  int (*read_secret) (const char *value, char **ret),
                  struct fault *f)
 {
   const char *url = option (o, "url");
-  const char *readonly = option (o, "readonly");
   const struct param *table;
   enum err e;
 
@@ -323,7 +380,7 @@ options_resolve (struct options *o, const struct log *log,
   }
   if ((e = url_parse (url, &o->spec, f)))
     return e;
-  if (readonly && (e = parse_bool ("readonly", readonly, &o->readonly, f)))
+  if ((e = resolve_own (o, f)))
     return e;
 
   table = proto_params_find (o->spec.proto)->params;

@@ -11,6 +11,7 @@
 
 #include "common/err.h"
 #include "common/log.h"
+#include "gateway/link.h"
 #include "ipc/control.h"
 #include "ipc/volume.h"
 
@@ -26,6 +27,7 @@ struct options {
   int fd[CONTROL_FDS];
   unsigned fds;
   bool readonly;
+  struct link_options link;
 };
 
 /* Remembers one pair; copies it. A key twice is an error. */

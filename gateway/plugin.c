@@ -58,9 +58,28 @@ bulkhead_make_help (void)
   options_help (help, sizeof help);
 }
 
+/* -D bulkhead.stats=1: what was answered from where, on stderr at the end. */
+NBDKIT_DLL_PUBLIC int bulkhead_debug_stats = 0;
+
+static void
+print_stats (void)
+{
+  struct link_stats s;
+
+  if (!link_ || !bulkhead_debug_stats)
+    return;
+  link_stats (link_, &s);
+  fprintf (stderr,
+           "bulkhead: pages: %llu from the cache, %llu not in it, %llu offered "
+           "to it; %llu wake-ups of workers\n",
+           (unsigned long long)s.hits, (unsigned long long)s.misses,
+           (unsigned long long)s.fills, (unsigned long long)s.wakes);
+}
+
 static void
 bulkhead_unload (void)
 {
+  print_stats ();
   link_close (link_);
   options_free (&options);
 }
@@ -104,8 +123,8 @@ bulkhead_get_ready (void)
   const struct volume_info *info;
   struct fault f = {0};
 
-  if (link_open (&options.spec, options.fd, options.fds, &log_nbdkit,
-                 interrupted, &link_, &f))
+  if (link_open (&options.spec, options.fd, options.fds, &options.link,
+                 &log_nbdkit, interrupted, &link_, &f))
     return refuse (&f);
   info = link_info (link_);
   if (!options.readonly && !(info->caps & VOLUME_CAN_WRITE))

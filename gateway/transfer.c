@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,16 +19,32 @@ struct transfer {
   struct link *link;
   enum io_op op;
   uint32_t flags;
+  bool internal;            /* nobody's request: not one of nbdkit's threads */
+  bool may_write;           /* in lease_enter */
+  uint8_t *scratch;         /* READ: a piece that is wider than what is asked */
   uint8_t *read_buf;        /* READ: where pieces go */
   const uint8_t *write_buf; /* WRITE: where they come from */
   uint64_t offset;          /* of the next piece, bytes of the volume */
   uint64_t start;           /* of the whole */
   uint32_t left_bytes;      /* not yet in a piece */
+  uint32_t length_bytes;    /* the whole */
   bool plain_left;          /* FLUSH, TRIM, ZERO: the one piece is to come */
   uint32_t piece[PIECES_IN_FLIGHT]; /* slots, first in, first out */
   uint32_t first, pieces;
   int result; /* the first errno */
 };
+
+static bool
+op_writes (enum io_op op)
+{
+  return op == IO_WRITE || op == IO_TRIM || op == IO_ZERO;
+}
+
+static uint64_t
+last_page (uint64_t offset, uint32_t length_bytes)
+{
+  return (offset + length_bytes - 1) / PAGE_BYTES;
+}
 
 static void
 waiter_enter (struct link *l, struct waiter *w)
@@ -82,6 +99,20 @@ wake_blocked (struct link *l)
   }
 }
 
+/* Nobody has waited for this answer; its slot is free again, and what it wrote
+ * is no longer under way.
+ */
+static void
+end_abandoned (struct link *l, uint32_t slot)
+{
+  const struct ring_request *r = &l->inflight.slot[slot].request;
+
+  if (op_writes ((enum io_op)r->op) && l->hot.stripes.file)
+    stripes_end (&l->hot.stripes, r->offset / PAGE_BYTES,
+                 last_page (r->offset, r->length));
+  wake_blocked (l);
+}
+
 /* Takes all completions that are there. Returns how many. */
 static unsigned
 drain (struct link *l)
@@ -95,7 +126,7 @@ drain (struct link *l)
     void *owner;
 
     if (inflight_complete (&l->inflight, &e.completion, &owner)) {
-      link_distrust (l, "a completion that answers no request");
+      link_distrust (l, "a completion that answers no request", true);
       return n;
     }
     w = owner;
@@ -103,11 +134,14 @@ drain (struct link *l)
     if (w && w != l->leader && w->wanted == (uint32_t)e.completion.id)
       pthread_cond_signal (&w->cond);
     if (!w)
-      wake_blocked (l); /* an abandoned slot is free again */
+      end_abandoned (l, (uint32_t)e.completion.id);
     n++;
   }
   if (r == ERR_PEER)
-    link_distrust (l, "impossible producer index");
+    link_distrust (l, "impossible producer index", true);
+  /* A suspect ran alone: others may go now. */
+  if (n && l->inflight.queued_slots)
+    link_push_queued (l);
   return n;
 }
 
@@ -161,9 +195,10 @@ wait_once (struct link *l, struct waiter *w, uint64_t slice_ns)
  * has passed without an answer: that costs nothing on the fast path.
  */
 static bool
-wait_interruptible (struct link *l, struct waiter *w, uint64_t since_ns,
+wait_interruptible (struct transfer *t, struct waiter *w, uint64_t since_ns,
                     uint64_t until_ns)
 {
+  struct link *l = t->link;
   uint64_t now = link_now_ns ();
   uint64_t slice_ns = LINK_SLICE_NS;
 
@@ -171,9 +206,9 @@ wait_interruptible (struct link *l, struct waiter *w, uint64_t since_ns,
     bool leave;
 
     pthread_mutex_unlock (&l->lock);
-    leave = l->interrupted ();
+    leave = !t->internal && l->interrupted ();
     pthread_mutex_lock (&l->lock);
-    if (leave)
+    if (leave || l->stopping)
       return true;
   }
   if (until_ns < now + slice_ns)
@@ -188,44 +223,124 @@ all_in_pieces (const struct transfer *t)
   return t->left_bytes == 0 && !t->plain_left;
 }
 
+/* What the next piece covers, in bytes of the volume. With a cache, a READ is
+ * widened to whole pages, so that they can be offered to it.
+ */
+static void
+next_piece (const struct transfer *t, uint64_t *ret_offset,
+            uint32_t *ret_bytes)
+{
+  const struct link *l = t->link;
+  uint64_t begin = t->offset;
+  uint64_t end = begin + t->left_bytes;
+  bool moves_data = t->op == IO_READ || t->op == IO_WRITE;
+  uint32_t max = CHANNEL_CHUNK_BYTES;
+
+  if (moves_data && max > l->info.request_max)
+    max = l->info.request_max;
+  if (t->op == IO_READ && l->hot.view && max >= PAGE_BYTES) {
+    begin -= begin % PAGE_BYTES;
+    end += (PAGE_BYTES - end % PAGE_BYTES) % PAGE_BYTES;
+    if (end > l->info.size)
+      end = l->info.size;
+    max -= max % PAGE_BYTES;
+  }
+  *ret_offset = begin;
+  *ret_bytes = end - begin < max ? (uint32_t)(end - begin) : max;
+}
+
+static void
+copy_payload_in (struct transfer *t, uint32_t slot, uint32_t n)
+{
+  struct link *l = t->link;
+  uint8_t *chunk = l->channel.base[CHANNEL_WRITE_ARENA];
+
+  pthread_mutex_unlock (&l->lock);
+  memcpy (chunk + (size_t)slot * CHANNEL_CHUNK_BYTES,
+          t->write_buf + (t->offset - t->start), n);
+  pthread_mutex_lock (&l->lock);
+}
+
 /* Puts the next piece on its way. ERR_AGAIN: not now. */
 static enum err
 send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
 {
   struct link *l = t->link;
-  bool moves_data = t->op == IO_READ || t->op == IO_WRITE;
-  uint32_t n = t->left_bytes;
-  uint32_t slot;
+  uint64_t offset;
+  uint32_t n, taken, slot;
   enum err e;
 
-  if (n > CHANNEL_CHUNK_BYTES)
-    n = CHANNEL_CHUNK_BYTES;
-  if (moves_data && n > l->info.request_max)
-    n = l->info.request_max;
-  e = inflight_get (&l->inflight, t->op, t->flags, t->offset, n,
-                    link_now_ns (), w, &slot, ret_retry_ns);
+  if (op_writes (t->op) && !t->may_write && !l->inflight.failed)
+    if (!(t->may_write = lease_enter (l)))
+      return ERR_AGAIN;
+  next_piece (t, &offset, &n);
+  e = inflight_get (&l->inflight, t->op, t->flags, offset, n, link_now_ns (),
+                    w, &slot, ret_retry_ns);
   if (e)
     return e;
-  if (t->op == IO_WRITE) {
-    uint8_t *chunk = l->channel.base[CHANNEL_WRITE_ARENA];
-
-    pthread_mutex_unlock (&l->lock);
-    memcpy (chunk + (size_t)slot * CHANNEL_CHUNK_BYTES,
-            t->write_buf + (t->offset - t->start), n);
-    pthread_mutex_lock (&l->lock);
-  }
+  /* Before it can reach the server: from now on nobody takes what is cached
+   * of these pages (ipc/stripes.h).
+   */
+  if (op_writes (t->op) && l->hot.stripes.file)
+    stripes_begin (&l->hot.stripes, offset / PAGE_BYTES,
+                   last_page (offset, n));
+  if (t->op == IO_WRITE)
+    copy_payload_in (t, slot, n);
+  if (t->op == IO_READ && l->hot.stripes.file)
+    hot_versions (&l->hot, offset / PAGE_BYTES,
+                  (n + PAGE_BYTES - 1) / PAGE_BYTES, l->version[slot]);
   inflight_ready (&l->inflight, slot);
   t->piece[(t->first + t->pieces++) % PIECES_IN_FLIGHT] = slot;
-  t->offset += n;
-  t->left_bytes -= n;
+  taken = (uint32_t)(offset + n - t->offset);
+  if (taken > t->left_bytes)
+    taken = t->left_bytes;
+  t->offset += taken;
+  t->left_bytes -= taken;
   t->plain_left = false;
-  if (l->up && l->inflight.slot[slot].state == SLOT_QUEUED) {
-    if (inflight_push (&l->inflight, &l->ring, slot))
-      link_distrust (l, "impossible consumer index");
-    else
-      link_wake_worker (l);
-  }
+  if (l->up)
+    link_push_queued (l);
   return ERR_OK;
+}
+
+/* The payload of a READ, out of memory that the worker can write, by one copy:
+ * only that is used from here on, for the client and for the cache (DESIGN,
+ * invariant 1).
+ */
+static int
+copy_payload_out (struct transfer *t, uint32_t slot)
+{
+  struct link *l = t->link;
+  const struct ring_request *r = &l->inflight.slot[slot].request;
+  const uint8_t *chunk = (uint8_t *)l->channel.base[CHANNEL_READ_ARENA]
+                         + (size_t)slot * CHANNEL_CHUNK_BYTES;
+  uint64_t end = t->start + t->length_bytes;
+  uint64_t r_end = r->offset + r->length;
+  bool whole = r->offset >= t->start && r_end <= end;
+  uint32_t pages = r->length / PAGE_BYTES;
+  uint8_t *dst;
+
+  if (whole)
+    dst = t->read_buf + (r->offset - t->start);
+  else if (!t->scratch && !(t->scratch = malloc (CHANNEL_CHUNK_BYTES)))
+    return ENOMEM;
+  else
+    dst = t->scratch;
+  memcpy (dst, chunk, r->length);
+  if (!whole) {
+    uint64_t from = r->offset > t->start ? r->offset : t->start;
+    uint64_t to = r_end < end ? r_end : end;
+
+    memcpy (t->read_buf + (from - t->start), dst + (from - r->offset),
+            to - from);
+    /* What is behind the end of the volume is never asked for. */
+    if (r->length % PAGE_BYTES) {
+      memset (dst + r->length, 0, PAGE_BYTES - r->length % PAGE_BYTES);
+      pages++;
+    }
+  }
+  if (l->hot.view && r->offset % PAGE_BYTES == 0)
+    hot_offer (&l->hot, r->offset / PAGE_BYTES, pages, l->version[slot], dst);
+  return 0;
 }
 
 /* The oldest piece is DONE: takes its data and its result. */
@@ -237,23 +352,44 @@ finish_piece (struct transfer *t)
   const struct inflight_slot *s = &l->inflight.slot[i];
   int error = s->error ? err_errno (s->error) : s->server_errno;
 
-  if (error && !t->result)
-    t->result = error;
   if (!error && t->op == IO_READ) {
-    const uint8_t *chunk = l->channel.base[CHANNEL_READ_ARENA];
-    uint8_t *dst = t->read_buf + (s->request.offset - t->start);
-    uint32_t n = s->request.length;
-
-    /* The one copy out of memory that the worker can write: only it is used
-     * from here on (DESIGN, invariant 1).
-     */
     pthread_mutex_unlock (&l->lock);
-    memcpy (dst, chunk + (size_t)i * CHANNEL_CHUNK_BYTES, n);
+    error = copy_payload_out (t, i);
     pthread_mutex_lock (&l->lock);
   }
+  if (error && !t->result)
+    t->result = error;
+  /* Before the write is acknowledged. Without a worker's answer its outcome
+   * is not known: then the stripe stays open, and the pages uncached.
+   */
+  if (op_writes (t->op) && !s->error && l->hot.stripes.file)
+    stripes_end (&l->hot.stripes, s->request.offset / PAGE_BYTES,
+                 last_page (s->request.offset, s->request.length));
   inflight_put (&l->inflight, i);
   t->first = (t->first + 1) % PIECES_IN_FLIGHT;
   t->pieces--;
+  wake_blocked (l);
+}
+
+/* Whether the outage has lasted for as long as the user wants to wait. */
+static bool
+outage_over (const struct link *l)
+{
+  return !l->up && l->options.outage_fail_ns != UINT64_MAX
+         && link_now_ns () - l->down_since_ns >= l->options.outage_fail_ns;
+}
+
+static void
+leave_all (struct transfer *t)
+{
+  struct link *l = t->link;
+
+  for (; t->pieces; t->pieces--) {
+    inflight_abandon (&l->inflight, t->piece[t->first]);
+    t->first = (t->first + 1) % PIECES_IN_FLIGHT;
+  }
+  if (t->may_write)
+    lease_leave (l);
   wake_blocked (l);
 }
 
@@ -287,32 +423,37 @@ run (struct transfer *t)
     w.wanted = t->pieces ? t->piece[t->first] : INFLIGHT_SLOTS;
     w.blocked = e == ERR_AGAIN;
     l->blocked += w.blocked;
-    leave = wait_interruptible (l, &w, since_ns, retry_ns);
+    leave = wait_interruptible (t, &w, since_ns, retry_ns);
     l->blocked -= w.blocked;
     w.blocked = false;
-    if (leave) {
-      t->result = err_errno (ERR_SHUTDOWN);
+    if (leave || outage_over (l)) {
+      t->result = err_errno (leave ? ERR_SHUTDOWN : ERR_IO);
       break;
     }
   }
-  for (; t->pieces; t->pieces--) {
-    inflight_abandon (&l->inflight, t->piece[t->first]);
-    t->first = (t->first + 1) % PIECES_IN_FLIGHT;
+  leave_all (t);
+  if (t->op == IO_FLUSH && !t->internal && l->owed_error) {
+    t->result = l->owed_error;
+    l->owed_error = 0;
   }
-  wake_blocked (l);
   waiter_leave (l, &w);
   pthread_mutex_unlock (&l->lock);
+  free (t->scratch);
   return t->result;
 }
 
 int
 link_read (struct link *l, void *buf, uint32_t length_bytes, uint64_t offset)
 {
-  struct transfer t = {.link = l, .op = IO_READ, .read_buf = buf,
-                       .offset = offset, .start = offset,
-                       .left_bytes = length_bytes};
+  uint32_t hot_bytes = hot_read (&l->hot, buf, length_bytes, offset);
+  uint64_t start = offset + hot_bytes;
+  struct transfer t = {.link = l, .op = IO_READ,
+                       .read_buf = (uint8_t *)buf + hot_bytes,
+                       .offset = start, .start = start,
+                       .left_bytes = length_bytes - hot_bytes,
+                       .length_bytes = length_bytes - hot_bytes};
 
-  return run (&t);
+  return t.left_bytes ? run (&t) : 0;
 }
 
 int
@@ -321,7 +462,8 @@ link_write (struct link *l, const void *buf, uint32_t length_bytes,
 {
   struct transfer t = {.link = l, .op = IO_WRITE, .flags = flags,
                        .write_buf = buf, .offset = offset, .start = offset,
-                       .left_bytes = length_bytes};
+                       .left_bytes = length_bytes,
+                       .length_bytes = length_bytes};
 
   return run (&t);
 }
@@ -332,7 +474,17 @@ link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
 {
   struct transfer t = {.link = l, .op = op, .flags = flags, .offset = offset,
                        .start = offset, .left_bytes = length_bytes,
+                       .length_bytes = length_bytes,
                        .plain_left = op == IO_FLUSH};
+
+  return run (&t);
+}
+
+int
+link_flush_internal (struct link *l)
+{
+  struct transfer t = {.link = l, .op = IO_FLUSH, .plain_left = true,
+                       .internal = true};
 
   return run (&t);
 }

@@ -39,7 +39,7 @@ sent (enum io_op op, uint64_t offset, uint32_t length)
 
   CU_ASSERT_EQUAL_FATAL (get (op, offset, length, 0, &slot), ERR_OK);
   inflight_ready (&f, slot);
-  CU_ASSERT_EQUAL_FATAL (inflight_push (&f, &gateway, slot), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (inflight_push (&f, &gateway, slot, 7), ERR_OK);
   return slot;
 }
 
@@ -162,14 +162,14 @@ a_write_in_doubt_holds_back_newer_ones (void)
   inflight_down (&f, died);
   CU_ASSERT_EQUAL (f.slot[a].state, SLOT_QUEUED);
   CU_ASSERT_EQUAL (f.slot[r].state, SLOT_QUEUED);
-  CU_ASSERT_EQUAL (inflight_oldest_queued (&f), a);
+  CU_ASSERT_EQUAL (inflight_next (&f), a);
 
   /* its own replay goes at once */
   ring_object_reset (&requests, 2);
   ring_object_reset (&completions, 2);
   ring_init (&gateway, &requests, &completions);
-  CU_ASSERT_EQUAL (inflight_push (&f, &gateway, a), ERR_OK);
-  CU_ASSERT_EQUAL (inflight_oldest_queued (&f), r);
+  CU_ASSERT_EQUAL (inflight_push (&f, &gateway, a, 7), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_next (&f), r);
   c = answer_to (a);
   CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_OK);
   inflight_put (&f, a);
@@ -254,7 +254,7 @@ a_lying_head_is_refused (void)
   atomic_store (&completions.head, 1000u);
   CU_ASSERT_EQUAL (get (IO_READ, 0, 1, 0, &slot), ERR_OK);
   inflight_ready (&f, slot);
-  CU_ASSERT_EQUAL (inflight_push (&f, &gateway, slot), ERR_PEER);
+  CU_ASSERT_EQUAL (inflight_push (&f, &gateway, slot, 7), ERR_PEER);
   CU_ASSERT_EQUAL (f.slot[slot].state, SLOT_QUEUED);
 }
 
@@ -286,8 +286,8 @@ random_steps_keep_the_invariants (void)
         inflight_ready (&f, slot);
       break;
     case 4:
-      while ((slot = inflight_oldest_queued (&f)) < INFLIGHT_SLOTS)
-        CU_ASSERT_EQUAL_FATAL (inflight_push (&f, &gateway, slot), ERR_OK);
+      while ((slot = inflight_next (&f)) < INFLIGHT_SLOTS)
+        CU_ASSERT_EQUAL_FATAL (inflight_push (&f, &gateway, slot, 7), ERR_OK);
       break;
     case 5:
       if (ring_pop (&worker, &e) == ERR_OK) {

@@ -323,6 +323,9 @@ open_link (void)
 {
   static struct volume_spec spec;
   static const struct log quiet;
+  static const struct link_options options
+    = {.cached = true, .outage_fail_ns = UINT64_MAX,
+       .request_ns = 30 * SECOND};
   struct link *l = NULL;
   struct fault f = {0};
 
@@ -330,7 +333,7 @@ open_link (void)
   memset (&spec, 0, sizeof spec);
   snprintf (spec.proto, sizeof spec.proto, "sftp");
   CU_ASSERT_EQUAL_FATAL (
-    link_open (&spec, NULL, 0, &quiet, interrupted, &l, &f), ERR_OK);
+    link_open (&spec, NULL, 0, &options, &quiet, interrupted, &l, &f), ERR_OK);
   CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
   CU_ASSERT_EQUAL (link_info (l)->size, VOLUME_BYTES);
   return l;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* When the daemon is gone: find or start another, and hand it all that the old
+ * one knew. Until then the worker and cached reads go on; writes go on if this
+ * process holds the lease.
+ */
+#include "config.h"
+#include "gateway/link_private.h"
+
+#include <unistd.h>
+
+#include "ipc/connect.h"
+
+#define CONNECT_TIMEOUT_NS 10000000000ull
+#define SEND_TIMEOUT_NS 5000000000ull
+#define TRY_FIRST_NS 100000000ull
+#define TRY_LAST_NS 5000000000ull
+
+/* The files of OPEN first: the volume_spec counts from zero. */
+static enum err
+add_fds (struct link *l, struct control *m, bool alive)
+{
+  enum err e = ERR_OK;
+
+  for (unsigned i = 0; i < l->nfds && !e; i++)
+    e = control_add_fd (m, l->fds[i]);
+  for (unsigned i = 0; i < CHANNEL_FDS && !e; i++)
+    e = control_add_fd (m, l->channel_fd[i]);
+  if (!e)
+    e = control_add_fd (m, l->hot.stripes_fd);
+  if (!e && alive)
+    e = control_add_fd (m, l->worker_pidfd);
+  if (!e && alive)
+    e = control_add_fd (m, l->worker_net);
+  return e;
+}
+
+/* With the lock held, so that what is said is true when it is sent. */
+static enum err
+send_adopt (struct link *l, struct control *m, int sock)
+{
+  bool alive = l->up && l->worker_pidfd >= 0 && l->worker_net >= 0;
+  struct wirebuf b;
+  enum err e;
+
+  control_begin (m, CONTROL_ADOPT);
+  b = control_body (m);
+  wirebuf_u64 (&b, l->epoch);
+  wirebuf_u8 (&b, alive);
+  wirebuf_u8 (&b, l->lease == LEASE_HELD || l->lease == LEASE_REVOKED);
+  volume_spec_put (&b, &l->spec);
+  if (!(e = add_fds (l, m, alive)))
+    e = control_send_credentials (sock, m, &b, SEND_TIMEOUT_NS);
+  m->fds = 0; /* borrowed */
+  return e;
+}
+
+static void
+try_later (struct link *l)
+{
+  uint64_t wait_ns = TRY_FIRST_NS << (l->adopt_tries < 6 ? l->adopt_tries : 6);
+
+  l->adopt_tries++;
+  l->adopt_try_ns
+    = link_now_ns () + (wait_ns < TRY_LAST_NS ? wait_ns : TRY_LAST_NS);
+}
+
+void
+adopt_try (struct link *l, struct control *m)
+{
+  struct fault f = {0};
+  int sock = -1;
+  enum err e;
+
+  e = daemon_connect ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
+                      CONNECT_TIMEOUT_NS, &sock, &f);
+  pthread_mutex_lock (&l->lock);
+  if (!e && (e = send_adopt (l, m, sock)))
+    fault_set (&f, e, "cannot hand the volume to a new bulkheadd: %s",
+               err_text (e));
+  if (e) {
+    if (sock >= 0)
+      close (sock);
+    if (l->adopt_tries == 0)
+      log_fault (l->log, l->name, &f);
+    try_later (l);
+  } else {
+    l->daemon_sock = sock;
+    /* What the old daemon was asked for, the new one does not know. */
+    if (l->lease == LEASE_WANTED)
+      l->lease = LEASE_NONE;
+    link_wake_all (l);
+  }
+  pthread_mutex_unlock (&l->lock);
+}
