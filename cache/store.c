@@ -150,6 +150,18 @@ store_insert (struct store *s, uint64_t page, uint64_t version,
   entry_close (e);
 }
 
+bool
+store_has (const struct store *s, uint64_t page)
+{
+  uint32_t bucket = pages_bucket (s->entries, page);
+
+  for (uint32_t i = bucket; i < bucket + PAGES_WAYS; i++)
+    if (atomic_load_explicit (&s->index->entry[i].page, memory_order_relaxed)
+        == page)
+      return true;
+  return false;
+}
+
 void
 store_drop_all (struct store *s)
 {

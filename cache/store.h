@@ -41,6 +41,8 @@ void store_fini (struct store *s);
  */
 void store_insert (struct store *s, uint64_t page, uint64_t version,
                    const void *bytes);
+/* Whether any version of the page is in it. */
+bool store_has (const struct store *s, uint64_t page);
 /* Empties it: an outside change was seen. */
 void store_drop_all (struct store *s);
 

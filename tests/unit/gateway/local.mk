@@ -1,13 +1,19 @@
-check_PROGRAMS += tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
+FAKE_PEER = tests/fake/peer.c tests/fake/peer.h
+FAKE_PEER_LIBS = $(GATEWAY_LIBS) libcache_logic.la
+check_PROGRAMS += tests/unit/gateway/coherence_test \
+	tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
 	tests/unit/gateway/options_test tests/unit/gateway/url_test
-TESTS += tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
+TESTS += tests/unit/gateway/coherence_test \
+	tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
 	tests/unit/gateway/options_test tests/unit/gateway/url_test
 tests_unit_gateway_inflight_test_SOURCES = %D%/inflight_test.c
 tests_unit_gateway_inflight_test_LDADD = libgateway_logic.la libipc.la \
 	$(UNIT_LIBS)
 tests_unit_gateway_url_test_SOURCES = %D%/url_test.c
 tests_unit_gateway_url_test_LDADD = $(GATEWAY_LIBS) $(UNIT_LIBS)
-tests_unit_gateway_link_test_SOURCES = %D%/link_test.c
-tests_unit_gateway_link_test_LDADD = $(GATEWAY_LIBS) $(UNIT_LIBS)
+tests_unit_gateway_link_test_SOURCES = %D%/link_test.c $(FAKE_PEER)
+tests_unit_gateway_link_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_options_test_SOURCES = %D%/options_test.c
 tests_unit_gateway_options_test_LDADD = $(GATEWAY_LIBS) $(UNIT_LIBS)
+tests_unit_gateway_coherence_test_SOURCES = %D%/coherence_test.c $(FAKE_PEER)
+tests_unit_gateway_coherence_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)

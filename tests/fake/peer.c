@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "tests/fake/peer.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/eventfd.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ipc/shm.h"
+#include "ipc/volume.h"
+
+/* A fault of the test itself. */
+#define MUST(cond)                                                            \
+  do {                                                                        \
+    if (!(cond)) {                                                            \
+      fprintf (stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);             \
+      abort ();                                                               \
+    }                                                                         \
+  } while (0)
+
+static uint64_t
+now_ns (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * PEER_SECOND + (uint64_t)ts.tv_nsec;
+}
+
+static void
+poke (int eventfd_)
+{
+  uint64_t one = 1;
+  ssize_t ignored = write (eventfd_, &one, sizeof one);
+
+  (void)ignored;
+}
+
+/* ---- worker ---- */
+
+static void
+serve (struct peer_gateway *g, const struct ring_request *r)
+{
+  uint8_t *rd = g->view.base[CHANNEL_READ_ARENA];
+  const uint8_t *wr = g->view.base[CHANNEL_WRITE_ARENA];
+
+  pthread_mutex_lock (&g->peer->server_lock);
+  if (r->op == IO_READ)
+    memcpy (rd + r->arena_offset, g->peer->server + r->offset, r->length);
+  if (r->op == IO_WRITE)
+    memcpy (g->peer->server + r->offset, wr + r->arena_offset, r->length);
+  if (r->op == IO_TRIM || r->op == IO_ZERO)
+    memset (g->peer->server + r->offset, 0, r->length);
+  pthread_mutex_unlock (&g->peer->server_lock);
+}
+
+static void
+answer (struct ring *ring, uint64_t id, uint32_t length)
+{
+  union ring_entry e = {.completion = {.id = id, .length = length}};
+
+  ring_push (ring, &e);
+}
+
+static void
+misbehave (struct peer_gateway *g, struct ring *ring, uint64_t id,
+           uint32_t length)
+{
+  int wake = g->fd[CHANNEL_WAKE_GATEWAY];
+
+  switch (g->peer->mischief) {
+  case PEER_FORGED_ID:
+    answer (ring, id ^ 1ull << 40, length);
+    break;
+  case PEER_FORGED_TAIL:
+    atomic_store (&ring->mine->tail, ring->tail + 1000);
+    while (!g->worker_stop) { /* an honest push would mend it */
+      poke (wake);
+      poll (NULL, 0, 1);
+    }
+    break;
+  case PEER_FORGED_HEAD:
+    atomic_store (&ring->mine->head, ring->head - 1000);
+    answer (ring, id, length);
+    if (ring_wake_needed (ring))
+      poke (wake);
+    poll (NULL, 0, 5); /* until somebody has pushed against it */
+    break;
+  case PEER_TWICE:
+    answer (ring, id, length);
+    answer (ring, id, length);
+    break;
+  case PEER_HANGS:
+    while (!g->worker_stop)
+      poll (NULL, 0, 5);
+    break;
+  default:
+    answer (ring, id, length);
+  }
+}
+
+static bool
+poisonous (const struct peer_gateway *g, const struct ring_request *r)
+{
+  uint64_t at = (uint64_t)PEER_POISON * PAGE_BYTES;
+
+  return g->peer->mischief == PEER_POISONED && r->op == IO_READ
+         && r->offset <= at && at < r->offset + r->length;
+}
+
+struct held {
+  struct ring_request request[RING_ENTRIES];
+  unsigned n;
+  unsigned seed;
+};
+
+static bool
+worker_turn (struct peer_gateway *g, struct ring *ring, struct held *h)
+{
+  union ring_entry e;
+  bool worked = false;
+
+  while (h->n < RING_ENTRIES && ring_pop (ring, &e) == ERR_OK) {
+    if (poisonous (g, &e.request)) {
+      g->worker_died = true;
+      return false;
+    }
+    h->request[h->n++] = e.request;
+    worked = true;
+  }
+  /* In any order; sometimes some are kept for the next turn. */
+  while (h->n && rand_r (&h->seed) % 8) {
+    unsigned i = (unsigned)rand_r (&h->seed) % h->n;
+    struct ring_request r = h->request[i];
+    uint32_t length = r.op == IO_READ ? r.length : 0;
+
+    h->request[i] = h->request[--h->n];
+    serve (g, &r);
+    if (rand_r (&h->seed) % 50 == 0)
+      misbehave (g, ring, r.id, length);
+    else
+      answer (ring, r.id, length);
+    worked = true;
+  }
+  return worked || h->n;
+}
+
+static void
+worker_loop (struct peer_gateway *g, struct ring *ring, struct held *h)
+{
+  uint64_t progress = 0, count;
+
+  while (!g->worker_stop && !g->worker_died) {
+    struct pollfd p = {.fd = g->fd[CHANNEL_WAKE_WORKER], .events = POLLIN};
+    ssize_t ignored;
+
+    atomic_store (&ring->mine->progress, ++progress);
+    if (g->peer->mischief == PEER_SILENT) {
+      union ring_entry e;
+
+      while (ring_pop (ring, &e) == ERR_OK)
+        ;
+    } else if (worker_turn (g, ring, h)) {
+      if (ring_wake_needed (ring))
+        poke (g->fd[CHANNEL_WAKE_GATEWAY]);
+      continue;
+    }
+    if (!ring_sleep (ring))
+      continue;
+    poll (&p, 1, 10);
+    ring_awake (ring);
+    ignored = read (g->fd[CHANNEL_WAKE_WORKER], &count, sizeof count);
+    (void)ignored;
+  }
+}
+
+static void *
+worker_main (void *arg)
+{
+  struct peer_gateway *g = arg;
+  struct control *m = calloc (1, sizeof *m);
+  struct held *h = calloc (1, sizeof *h);
+  struct ring ring;
+  enum err e;
+
+  h->seed = (unsigned)g->epoch;
+  while ((e = control_recv (g->worker_sock[1], m, PEER_SECOND / 100)))
+    if (g->worker_stop || e == ERR_CLOSED)
+      break;
+  if (!e) {
+    struct wire w = wire_init (m->body, m->length_bytes);
+
+    MUST (m->type == CONTROL_GO);
+    ring_object_reset (g->view.base[CHANNEL_COMPLETIONS], wire_u64 (&w));
+    ring_init (&ring, g->view.base[CHANNEL_COMPLETIONS],
+               g->view.base[CHANNEL_REQUESTS]);
+    worker_loop (g, &ring, h);
+  }
+  free (h);
+  free (m);
+  return NULL;
+}
+
+/* ---- daemon ---- */
+
+static const struct volume_info info = {
+  .size = PEER_VOLUME_BYTES, .block_min = 1, .block_preferred = 4096,
+  .request_max = CHANNEL_CHUNK_BYTES,
+  .caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH | VOLUME_CAN_FUA};
+
+static void
+tell (struct peer_gateway *g, struct control *m, enum control_type type)
+{
+  struct wirebuf b;
+
+  control_begin (m, type);
+  b = control_body (m);
+  control_send (g->sock, m, &b, PEER_SECOND);
+}
+
+static void
+start_worker (struct peer_gateway *g, struct control *m)
+{
+  struct wirebuf b;
+
+  MUST (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, g->worker_sock) == 0);
+  g->worker_stop = g->worker_died = false;
+  g->epoch++;
+  g->started_ns = now_ns ();
+  MUST (pthread_create (&g->worker, NULL, worker_main, g) == 0);
+  control_begin (m, CONTROL_WORKER);
+  b = control_body (m);
+  wirebuf_u64 (&b, g->epoch);
+  volume_info_put (&b, &info);
+  control_add_fd (m, g->worker_sock[0]);
+  /* Any fd will do as the network's, and as the pidfd. */
+  control_add_fd (m, g->peer->listen_sock);
+  control_add_fd (m, g->peer->listen_sock);
+  control_send (g->sock, m, &b, PEER_SECOND);
+}
+
+static void
+end_worker (struct peer_gateway *g, struct control *m, bool of_itself)
+{
+  struct wirebuf b;
+  struct fault f;
+
+  g->worker_stop = true;
+  pthread_join (g->worker, NULL);
+  close (g->worker_sock[0]);
+  close (g->worker_sock[1]);
+  if (!m)
+    return;
+  fault_set (&f, ERR_IO, "ended by the test");
+  control_begin (m, CONTROL_GONE);
+  b = control_body (m);
+  wirebuf_u64 (&b, g->epoch);
+  wirebuf_u8 (&b, of_itself);
+  fault_put (&b, &f);
+  control_send (g->sock, m, &b, PEER_SECOND);
+  g->peer->deaths++;
+}
+
+static void
+send_cache (struct peer_gateway *g, struct control *m)
+{
+  struct peer *p = g->peer;
+  int ro[3];
+  struct wirebuf b;
+
+  MUST (!shm_create ("ring", CHANNEL_RING_BYTES,
+                     &g->cache_fd[CACHE_FILL_RING]));
+  MUST (!shm_create ("arena", FILL_ARENA_BYTES,
+                     &g->cache_fd[CACHE_FILL_ARENA]));
+  MUST (!shm_create ("answers", CHANNEL_RING_BYTES,
+                     &g->cache_fd[CACHE_FILL_ANSWERS]));
+  g->cache_fd[CACHE_FILL_WAKE] = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
+  MUST (!shm_map (g->cache_fd[CACHE_FILL_RING], CHANNEL_RING_BYTES, false,
+                  &g->fill_mapped[0]));
+  MUST (!shm_map (g->cache_fd[CACHE_FILL_ANSWERS], CHANNEL_RING_BYTES, true,
+                  &g->fill_mapped[1]));
+  MUST (!shm_map (g->cache_fd[CACHE_FILL_ARENA], FILL_ARENA_BYTES, false,
+                  (void **)&g->fill_arena));
+  ring_object_reset (g->fill_mapped[1], FILL_EPOCH);
+  ring_init (&g->fill_ring, g->fill_mapped[1], g->fill_mapped[0]);
+  ring_sleep (&g->fill_ring);
+
+  MUST (!shm_reopen_readonly (p->index_fd, &ro[0]));
+  MUST (!shm_reopen_readonly (p->pages_fd, &ro[1]));
+  MUST (!shm_reopen_readonly (g->cache_fd[CACHE_FILL_ANSWERS], &ro[2]));
+  control_begin (m, CONTROL_CACHE);
+  b = control_body (m);
+  wirebuf_u32 (&b, PEER_SLOTS);
+  wirebuf_u32 (&b, PEER_STRIPES);
+  wirebuf_u32 (&b, FILL_CHUNKS);
+  wirebuf_cstring (&b, "");
+  control_add_fd (m, ro[0]);
+  control_add_fd (m, ro[1]);
+  control_add_fd (m, p->stripes_fd);
+  control_add_fd (m, g->cache_fd[CACHE_FILL_RING]);
+  control_add_fd (m, g->cache_fd[CACHE_FILL_ARENA]);
+  control_add_fd (m, ro[2]);
+  control_add_fd (m, g->cache_fd[CACHE_FILL_WAKE]);
+  control_send (g->sock, m, &b, PEER_SECOND);
+  for (int i = 0; i < 3; i++)
+    close (ro[i]);
+}
+
+static void
+greet (struct peer_gateway *g, struct control *m)
+{
+  struct wirebuf b;
+  int out[CHANNEL_FDS];
+
+  MUST (!control_recv (g->sock, m, PEER_SECOND)
+        && m->type == CONTROL_HELLO);
+  control_begin (m, CONTROL_HELLO);
+  b = control_body (m);
+  wirebuf_u32 (&b, CONTROL_VERSION);
+  wirebuf_cstring (&b, "test");
+  control_send (g->sock, m, &b, PEER_SECOND);
+  MUST (!control_recv (g->sock, m, PEER_SECOND) && m->type == CONTROL_OPEN);
+  control_close (m);
+  control_begin (m, CONTROL_CHANNEL);
+  b = control_body (m);
+  wirebuf_u32 (&b, CHANNEL_SLOTS);
+  wirebuf_u32 (&b, CHANNEL_CHUNK_BYTES);
+  MUST (!channel_fds_for (g->fd, CHANNEL_SIDE_GATEWAY, out));
+  for (int i = 0; i < CHANNEL_FDS; i++)
+    control_add_fd (m, out[i]);
+  control_send (g->sock, m, &b, PEER_SECOND);
+  channel_close_fds (out);
+  send_cache (g, m);
+}
+
+static void
+connected (struct peer *p, struct control *m)
+{
+  int sock = accept (p->listen_sock, NULL, NULL);
+  struct peer_gateway *g = &p->gateway[p->gateways];
+
+  MUST (sock >= 0 && p->gateways < PEER_GATEWAYS);
+  p->gateways++;
+  g->peer = p;
+  g->sock = sock;
+  g->connected = true;
+  MUST (!channel_create (g->fd));
+  MUST (!channel_map (&g->view, CHANNEL_SIDE_WORKER, g->fd));
+  greet (g, m);
+  start_worker (g, m);
+}
+
+/* The lease: first come, first served. */
+static void
+next_holder (struct peer *p, struct control *m)
+{
+  for (int i = 0; i < PEER_GATEWAYS && p->holder < 0; i++)
+    if (p->waiting & 1u << i) {
+      p->waiting &= ~(1u << i);
+      p->holder = i;
+      p->revoking = false;
+      p->grants++;
+      tell (&p->gateway[i], m, CONTROL_LEASE_GRANT);
+    }
+  if (p->waiting && p->holder >= 0 && !p->revoking) {
+    p->revoking = true;
+    tell (&p->gateway[p->holder], m, CONTROL_LEASE_REVOKE);
+  }
+}
+
+static void
+disconnected (struct peer *p, struct peer_gateway *g, struct control *m)
+{
+  int i = (int)(g - p->gateway);
+
+  end_worker (g, NULL, false);
+  g->connected = false;
+  p->waiting &= ~(1u << i);
+  if (p->holder == i) {
+    p->settled += stripes_settle (&p->map);
+    p->holder = -1;
+  }
+  if (m)
+    next_holder (p, m);
+  close (g->sock);
+  channel_unmap (&g->view);
+  channel_close_fds (g->fd);
+  shm_unmap (g->fill_mapped[0], CHANNEL_RING_BYTES);
+  shm_unmap (g->fill_mapped[1], CHANNEL_RING_BYTES);
+  shm_unmap (g->fill_arena, FILL_ARENA_BYTES);
+  for (int k = CACHE_FILL_RING; k < CACHE_FDS; k++)
+    close (g->cache_fd[k]);
+}
+
+static void
+take_message (struct peer_gateway *g, struct control *m)
+{
+  struct peer *p = g->peer;
+  int i = (int)(g - p->gateway);
+  enum err e = control_recv (g->sock, m, 0);
+
+  if (e == ERR_AGAIN)
+    return;
+  if (e) {
+    disconnected (p, g, m);
+    return;
+  }
+  switch (m->type) {
+  case CONTROL_DISTRUST:
+    p->distrusted++;
+    end_worker (g, m, false);
+    start_worker (g, m);
+    break;
+  case CONTROL_LEASE_WANT:
+    p->waiting |= 1u << i;
+    next_holder (p, m);
+    break;
+  case CONTROL_LEASE_RETURN:
+    MUST (p->holder == i);
+    p->holder = -1;
+    next_holder (p, m);
+    break;
+  default:
+    MUST (m->type == CONTROL_ATTACH);
+  }
+}
+
+static void
+take_fills (struct peer_gateway *g)
+{
+  struct peer *p = g->peer;
+  uint64_t first, count;
+  uint32_t pages;
+  const uint8_t *chunk;
+  ssize_t ignored = read (g->cache_fd[CACHE_FILL_WAKE], &count, sizeof count);
+
+  (void)ignored;
+  ring_awake (&g->fill_ring);
+  do {
+    while (!fill_take (&g->fill_ring, g->fill_arena, &first, &pages, &chunk))
+      for (uint32_t i = 0; i < pages; i++) {
+        uint8_t page[PAGE_BYTES];
+
+        if (fill_version (chunk, i) == PAGE_NONE)
+          continue;
+        memcpy (page, chunk + (size_t)PAGE_BYTES * (1 + i), PAGE_BYTES);
+        store_insert (&p->store, first + i, fill_version (chunk, i), page);
+      }
+  } while (!ring_sleep (&g->fill_ring));
+}
+
+static void
+look_after (struct peer_gateway *g, struct control *m)
+{
+  struct peer *p = g->peer;
+  bool old = p->mischief == PEER_DIES
+             && now_ns () - g->started_ns > p->life_ns;
+
+  if (!old && !g->worker_died)
+    return;
+  end_worker (g, m, g->worker_died);
+  start_worker (g, m);
+}
+
+static void *
+daemon_main (void *arg)
+{
+  struct peer *p = arg;
+  struct control *m = calloc (1, sizeof *m);
+
+  while (!p->over) {
+    struct pollfd fds[1 + 2 * PEER_GATEWAYS];
+
+    fds[0] = (struct pollfd){p->listen_sock, POLLIN, 0};
+    for (unsigned i = 0; i < PEER_GATEWAYS; i++) {
+      struct peer_gateway *g = &p->gateway[i];
+
+      fds[1 + 2 * i]
+        = (struct pollfd){g->connected ? g->sock : -1, POLLIN, 0};
+      fds[2 + 2 * i] = (struct pollfd){
+        g->connected ? g->cache_fd[CACHE_FILL_WAKE] : -1, POLLIN, 0};
+    }
+    poll (fds, 1 + 2 * PEER_GATEWAYS, 5);
+    if (fds[0].revents)
+      connected (p, m);
+    for (unsigned i = 0; i < PEER_GATEWAYS; i++) {
+      struct peer_gateway *g = &p->gateway[i];
+
+      if (g->connected && fds[2 + 2 * i].revents)
+        take_fills (g);
+      if (g->connected && fds[1 + 2 * i].revents)
+        take_message (g, m);
+      if (g->connected)
+        look_after (g, m);
+    }
+  }
+  for (unsigned i = 0; i < PEER_GATEWAYS; i++)
+    if (p->gateway[i].connected)
+      disconnected (p, &p->gateway[i], NULL);
+  free (m);
+  return NULL;
+}
+
+static void
+make_cache (struct peer *p)
+{
+  size_t index_bytes = pages_index_bytes (PEER_SLOTS);
+  size_t data_bytes = (size_t)PEER_SLOTS * PAGE_BYTES;
+
+  MUST (!shm_create ("index", index_bytes, &p->index_fd));
+  MUST (!shm_create ("pages", data_bytes, &p->pages_fd));
+  MUST (!shm_create ("stripes", stripes_bytes (PEER_STRIPES),
+                     &p->stripes_fd));
+  MUST (!shm_map (p->index_fd, index_bytes, true, &p->index));
+  MUST (!shm_map (p->pages_fd, data_bytes, true, &p->pages));
+  MUST (!shm_map (p->stripes_fd, stripes_bytes (PEER_STRIPES), true,
+                  (void **)&p->stripes));
+  stripes_format (p->stripes, PEER_STRIPES);
+  MUST (!stripes_open (p->stripes, stripes_bytes (PEER_STRIPES), &p->map));
+  MUST (!store_init (&p->store, p->index, p->pages, PEER_SLOTS));
+}
+
+void
+peer_start (struct peer *p, enum peer_mischief mischief)
+{
+  struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+  memset (p, 0, sizeof *p);
+  p->mischief = mischief;
+  p->life_ns = PEER_SECOND / 50;
+  p->holder = -1;
+  p->server = calloc (1, PEER_VOLUME_BYTES);
+  pthread_mutex_init (&p->server_lock, NULL);
+  make_cache (p);
+  snprintf (p->dir, sizeof p->dir, "/tmp/bh-peer-XXXXXX");
+  MUST (mkdtemp (p->dir));
+  setenv ("BULKHEAD_RUNTIME_DIR", p->dir, 1);
+  snprintf (sa.sun_path, sizeof sa.sun_path, "%s/bulkheadd.sock", p->dir);
+  p->listen_sock = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  MUST (bind (p->listen_sock, (struct sockaddr *)&sa, sizeof sa) == 0);
+  MUST (listen (p->listen_sock, PEER_GATEWAYS) == 0);
+  MUST (pthread_create (&p->daemon, NULL, daemon_main, p) == 0);
+}
+
+void
+peer_end (struct peer *p)
+{
+  char path[128];
+
+  p->over = true;
+  pthread_join (p->daemon, NULL);
+  close (p->listen_sock);
+  store_fini (&p->store);
+  shm_unmap (p->index, pages_index_bytes (PEER_SLOTS));
+  shm_unmap (p->pages, (size_t)PEER_SLOTS * PAGE_BYTES);
+  shm_unmap (p->stripes, stripes_bytes (PEER_STRIPES));
+  close (p->index_fd);
+  close (p->pages_fd);
+  close (p->stripes_fd);
+  free (p->server);
+  snprintf (path, sizeof path, "%s/bulkheadd.sock", p->dir);
+  unlink (path);
+  snprintf (path, sizeof path, "%s/bulkheadd.lock", p->dir);
+  unlink (path);
+  rmdir (p->dir);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A daemon and its workers as threads of a test program, for tests of the
+ * gateway's link: real sockets, rings, stripes and cache objects, an in-memory
+ * server behind them. Workers answer in any order, die, or break the rules.
+ *
+ * One daemon thread; one worker thread for each gateway that is connected.
+ */
+#ifndef BH_TESTS_FAKE_PEER_H
+#define BH_TESTS_FAKE_PEER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache/store.h"
+#include "ipc/channel.h"
+#include "ipc/control.h"
+#include "ipc/fill.h"
+
+#define PEER_SECOND 1000000000ull
+#define PEER_VOLUME_BYTES (8u << 20)
+#define PEER_GATEWAYS 4
+#define PEER_SLOTS 256u
+#define PEER_STRIPES 2048u
+
+enum peer_mischief {
+  PEER_HONEST,
+  PEER_DIES,        /* each worker is ended after a while */
+  PEER_FORGED_ID,   /* of one completion in fifty */
+  PEER_FORGED_TAIL,
+  PEER_FORGED_HEAD,
+  PEER_TWICE,
+  PEER_SILENT,      /* takes requests and never answers */
+  PEER_HANGS,       /* stops looking, awake, with work in hand */
+  PEER_POISONED,    /* dies of every read of page PEER_POISON */
+};
+
+#define PEER_POISON 77u
+
+struct peer_gateway {
+  struct peer *peer;
+  int sock;
+  int fd[CHANNEL_FDS];
+  struct channel view;
+  int worker_sock[2];
+  pthread_t worker;
+  uint64_t epoch;
+  uint64_t started_ns;
+  _Atomic bool worker_stop, worker_died;
+  bool connected;
+  /* fills */
+  int cache_fd[CACHE_FDS];
+  struct ring fill_ring;
+  uint8_t *fill_arena;
+  void *fill_mapped[2];
+};
+
+struct peer {
+  enum peer_mischief mischief;
+  uint64_t life_ns; /* of a worker that PEER_DIES */
+  char dir[64];
+  int listen_sock;
+  pthread_t daemon;
+  pthread_mutex_t server_lock;
+  uint8_t *server;
+  struct store store;
+  int index_fd, pages_fd, stripes_fd;
+  void *index, *pages;
+  struct stripes *stripes;
+  struct stripe_map map;
+  struct peer_gateway gateway[PEER_GATEWAYS];
+  unsigned gateways; /* that ever connected */
+  int holder;        /* gateway with the lease; -1 */
+  bool revoking;
+  unsigned waiting; /* bit set of gateways */
+  _Atomic bool over;
+  _Atomic unsigned deaths, distrusted, grants, settled;
+};
+
+/* Sets BULKHEAD_RUNTIME_DIR to a folder of its own, and serves there. */
+void peer_start (struct peer *p, enum peer_mischief mischief);
+void peer_end (struct peer *p);
+
+#endif

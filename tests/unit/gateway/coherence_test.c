@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One truth over several gateways of a volume: each block is a register with a
+ * version. Whoever writes takes the next version; a read on any gateway must
+ * return at least the version that was acknowledged before it began, and at
+ * most the one that was begun before it ended. Gateways share cache, stripes
+ * and lease with the daemon as threads of this program (also under TSan);
+ * workers die meanwhile, and so do gateways.
+ */
+#include "config.h"
+#include "gateway/link.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/fake/peer.h"
+#include "tests/unit/unit.h"
+
+/* More blocks than the cache has room for, smaller than its pages as well. */
+#define BLOCK_BYTES 2048u
+#define BLOCKS 800u
+#define THREADS_A_GATEWAY 3
+
+struct block {
+  pthread_mutex_t writing; /* who writes next; not held by readers */
+  _Atomic uint64_t begun, acknowledged;
+};
+
+static struct peer peer;
+static struct block blocks[BLOCKS];
+static _Atomic bool stop;
+
+struct client {
+  struct link *link;
+  unsigned seed;
+  bool writes;
+  unsigned long reads, writes_done, errors, stale, invented;
+};
+
+static bool
+never (void)
+{
+  return false;
+}
+
+static struct link *
+open_link (void)
+{
+  static const struct log quiet;
+  static const struct link_options options
+    = {.cached = true, .outage_fail_ns = UINT64_MAX,
+       .request_ns = 30 * PEER_SECOND};
+  struct volume_spec *spec = calloc (1, sizeof *spec);
+  struct link *l = NULL;
+  struct fault f = {0};
+
+  snprintf (spec->proto, sizeof spec->proto, "sftp");
+  CU_ASSERT_EQUAL_FATAL (
+    link_open (spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
+  free (spec);
+  return l;
+}
+
+/* Every word of a block is its version; a read may see two versions of one
+ * block if a write is under way, but none that is too old or made up.
+ */
+static void
+read_block (struct client *c, uint32_t block)
+{
+  uint64_t words[BLOCK_BYTES / 8];
+  uint64_t least = atomic_load (&blocks[block].acknowledged);
+  uint64_t most;
+  bool stale = false, invented = false;
+
+  if (link_read (c->link, words, BLOCK_BYTES,
+                 (uint64_t)block * BLOCK_BYTES)) {
+    c->errors++;
+    return;
+  }
+  most = atomic_load (&blocks[block].begun);
+  for (size_t i = 0; i < BLOCK_BYTES / 8; i++) {
+    stale |= words[i] < least;
+    invented |= words[i] > most;
+  }
+  c->stale += stale;
+  c->invented += invented;
+  c->reads++;
+}
+
+static void
+write_block (struct client *c, uint32_t block)
+{
+  uint64_t words[BLOCK_BYTES / 8];
+  struct block *b = &blocks[block];
+  uint64_t version;
+
+  pthread_mutex_lock (&b->writing);
+  version = atomic_load (&b->begun) + 1;
+  for (size_t i = 0; i < BLOCK_BYTES / 8; i++)
+    words[i] = version;
+  atomic_store (&b->begun, version);
+  if (link_write (c->link, words, BLOCK_BYTES, (uint64_t)block * BLOCK_BYTES,
+                  0))
+    c->errors++;
+  else
+    atomic_store (&b->acknowledged, version);
+  pthread_mutex_unlock (&b->writing);
+  c->writes_done++;
+}
+
+static void *
+client_main (void *arg)
+{
+  struct client *c = arg;
+
+  while (!stop) {
+    /* Some blocks are hot. */
+    uint32_t block = rand_r (&c->seed) % 2
+                       ? (uint32_t)rand_r (&c->seed) % BLOCKS
+                       : (uint32_t)rand_r (&c->seed) % 40;
+
+    if (c->writes && rand_r (&c->seed) % 8 == 0)
+      write_block (c, block);
+    else
+      read_block (c, block);
+  }
+  return NULL;
+}
+
+static void
+reset_blocks (void)
+{
+  for (unsigned i = 0; i < BLOCKS; i++) {
+    pthread_mutex_init (&blocks[i].writing, NULL);
+    atomic_store (&blocks[i].begun, 0);
+    atomic_store (&blocks[i].acknowledged, 0);
+  }
+  stop = false;
+}
+
+static void
+sleep_ms (long ms)
+{
+  struct timespec ts = {.tv_sec = ms / 1000,
+                        .tv_nsec = ms % 1000 * 1000000};
+
+  nanosleep (&ts, NULL);
+}
+
+static void
+check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
+       long run_ms, long life_ms)
+{
+  struct client clients[PEER_GATEWAYS * THREADS_A_GATEWAY] = {0};
+  pthread_t threads[PEER_GATEWAYS * THREADS_A_GATEWAY];
+  struct link *links[PEER_GATEWAYS];
+  struct link_stats s;
+  unsigned n = gateways * THREADS_A_GATEWAY;
+  unsigned long reads = 0, writes = 0, hits = 0;
+
+  reset_blocks ();
+  peer_start (&peer, mischief);
+  peer.life_ns = (uint64_t)life_ms * 1000000;
+  for (unsigned i = 0; i < gateways; i++)
+    links[i] = open_link ();
+  for (unsigned i = 0; i < n; i++) {
+    clients[i] = (struct client){.link = links[i % gateways], .seed = i,
+                                 .writes = i % gateways < writers};
+    pthread_create (&threads[i], NULL, client_main, &clients[i]);
+  }
+  sleep_ms (run_ms);
+  stop = true;
+  for (unsigned i = 0; i < n; i++) {
+    pthread_join (threads[i], NULL);
+    CU_ASSERT_EQUAL (clients[i].errors, 0);
+    CU_ASSERT_EQUAL (clients[i].stale, 0);
+    CU_ASSERT_EQUAL (clients[i].invented, 0);
+    reads += clients[i].reads;
+    writes += clients[i].writes_done;
+  }
+  for (unsigned i = 0; i < gateways; i++) {
+    link_stats (links[i], &s);
+    hits += s.hits;
+    link_close (links[i]);
+  }
+  printf (" %lu reads (%lu hits), %lu writes, %u leases, %u worker deaths ",
+          reads, hits, writes, peer.grants, peer.deaths);
+  CU_ASSERT (hits > 100);
+  CU_ASSERT (writes > 20);
+  CU_ASSERT (peer.grants >= writers);
+  peer_end (&peer);
+}
+
+static void
+one_writer_three_readers (void)
+{
+  check (PEER_HONEST, 4, 1, 1500, 0);
+}
+
+static void
+all_write (void)
+{
+  check (PEER_HONEST, 4, 4, 1500, 0);
+}
+
+static void
+workers_die_meanwhile (void)
+{
+  check (PEER_DIES, 4, 2, 3000, 150);
+  CU_ASSERT (peer.deaths >= 10);
+}
+
+/* What one writes the other reads at once, also if it had cached it. */
+static void
+cached_before_in_both_directions (void)
+{
+  struct link *a, *b;
+  uint8_t page[PAGE_BYTES], got[PAGE_BYTES];
+  struct link_stats s, t;
+
+  reset_blocks ();
+  peer_start (&peer, PEER_HONEST);
+  a = open_link ();
+  b = open_link ();
+  for (int round = 1; round <= 20; round++) {
+    struct link *writer = round % 2 ? a : b;
+    struct link *reader = round % 2 ? b : a;
+
+    for (int i = 0; i < 3; i++) /* so that it is cached */
+      CU_ASSERT_EQUAL (link_read (reader, got, PAGE_BYTES, 4096), 0);
+    memset (page, round, sizeof page);
+    CU_ASSERT_EQUAL (link_write (writer, page, PAGE_BYTES, 4096, 0), 0);
+    CU_ASSERT_EQUAL (link_read (reader, got, PAGE_BYTES, 4096), 0);
+    CU_ASSERT_EQUAL (memcmp (page, got, PAGE_BYTES), 0);
+  }
+  /* What one has read is a hit for the other. */
+  CU_ASSERT_EQUAL (link_read (a, got, PAGE_BYTES, 8192), 0);
+  for (int i = 0; i < 200 && !store_has (&peer.store, 2); i++)
+    sleep_ms (5);
+  link_stats (b, &s);
+  CU_ASSERT_EQUAL (link_read (b, got, PAGE_BYTES, 8192), 0);
+  link_stats (b, &t);
+  CU_ASSERT_EQUAL (t.hits, s.hits + 1);
+  CU_ASSERT_EQUAL (t.wakes, s.wakes);
+  link_close (a);
+  link_close (b);
+  peer_end (&peer);
+}
+
+UNIT_MAIN ("coherence", UNIT_TEST (cached_before_in_both_directions),
+           UNIT_TEST (one_writer_three_readers), UNIT_TEST (all_write),
+           UNIT_TEST (workers_die_meanwhile))
