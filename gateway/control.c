@@ -155,7 +155,7 @@ link_push_queued (struct link *l)
   while (l->up
          && (slot = inflight_next (&l->inflight)) < INFLIGHT_SLOTS)
     if (inflight_push (&l->inflight, &l->ring, slot, link_now_ns ())) {
-      link_distrust (l, "impossible consumer index", true);
+      link_distrust (l, "impossible consumer index", false);
       return;
     }
   link_wake_worker (l);

@@ -89,7 +89,10 @@ void link_push_queued (struct link *l);
 /* The worker is gone or is treated as such: fences it, takes its requests
  * back. */
 void link_down (struct link *l);
-/* It broke the rules of the rings: down, and the daemon is asked to kill it. */
+/* It broke the rules of the rings, or hangs: down, and the daemon is asked to
+ * kill it. blame: what it had in hand may be why. (Who breaks the rules on
+ * purpose would otherwise choose which requests fail.)
+ */
 void link_distrust (struct link *l, const char *why, bool blame);
 /* The worker had something in hand and died of itself. */
 void link_blame (struct link *l);

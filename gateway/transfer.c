@@ -126,7 +126,7 @@ drain (struct link *l)
     void *owner;
 
     if (inflight_complete (&l->inflight, &e.completion, &owner)) {
-      link_distrust (l, "a completion that answers no request", true);
+      link_distrust (l, "a completion that answers no request", false);
       return n;
     }
     w = owner;
@@ -138,7 +138,7 @@ drain (struct link *l)
     n++;
   }
   if (r == ERR_PEER)
-    link_distrust (l, "impossible producer index", true);
+    link_distrust (l, "impossible producer index", false);
   /* A suspect ran alone: others may go now. */
   if (n && l->inflight.queued_slots)
     link_push_queued (l);

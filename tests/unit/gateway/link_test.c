@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "gateway/inflight.h"
 #include "tests/fake/peer.h"
 #include "tests/unit/unit.h"
 
@@ -34,14 +35,13 @@ interrupted (void)
   return stop_waiting;
 }
 
+static struct link_options options;
+
 static struct link *
 open_link (void)
 {
   static struct volume_spec spec;
   static const struct log quiet;
-  static const struct link_options options
-    = {.cached = true, .outage_fail_ns = UINT64_MAX,
-       .request_ns = 30 * SECOND};
   struct link *l = NULL;
   struct fault f = {0};
 
@@ -103,6 +103,24 @@ client_main (void *arg)
   return NULL;
 }
 
+static void
+default_options (void)
+{
+  options = (struct link_options){.cached = true,
+                                  .outage_fail_ns = UINT64_MAX,
+                                  .request_ns = 30 * SECOND};
+}
+
+static double
+seconds_since (const struct timespec *before)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return (double)(now.tv_sec - before->tv_sec)
+         + (double)(now.tv_nsec - before->tv_nsec) / 1e9;
+}
+
 static unsigned
 hammer (enum peer_mischief mischief)
 {
@@ -111,6 +129,7 @@ hammer (enum peer_mischief mischief)
   unsigned ops = 0;
   struct link *l;
 
+  default_options ();
   peer_start (&peer, mischief);
   l = open_link ();
   for (unsigned i = 0; i < THREADS; i++) {
@@ -175,6 +194,7 @@ shutdown_ends_all_waits (void)
   struct timespec before, after;
   struct link *l;
 
+  default_options ();
   peer_start (&peer, PEER_SILENT);
   l = open_link ();
   for (size_t i = 0; i < 200; i++) /* more than there are slots */
@@ -189,7 +209,106 @@ shutdown_ends_all_waits (void)
   peer_end (&peer);
 }
 
+/* A worker that is awake, does nothing and has work in hand. */
+static void
+a_hanging_worker_is_replaced (void)
+{
+  struct timespec before;
+  uint8_t buf[512];
+  struct link *l;
+
+  default_options ();
+  options.cached = false;
+  peer_start (&peer, PEER_HANGS);
+  l = open_link ();
+  clock_gettime (CLOCK_MONOTONIC, &before);
+  while (!peer.distrusted && seconds_since (&before) < 20)
+    CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 1u << 20), 0);
+  CU_ASSERT_EQUAL (peer.distrusted, 1);
+  CU_ASSERT (seconds_since (&before) >= 2);
+  link_close (l);
+  peer_end (&peer);
+}
+
+/* A server that takes requests and never answers. */
+static void
+an_unanswered_request_ends_the_session (void)
+{
+  struct timespec before;
+  uint8_t buf[512];
+  struct link *l;
+
+  default_options ();
+  options.request_ns = SECOND;
+  options.outage_fail_ns = 0; /* as soon as there is no worker */
+  peer_start (&peer, PEER_SILENT);
+  l = open_link ();
+  clock_gettime (CLOCK_MONOTONIC, &before);
+  CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 0), EIO);
+  CU_ASSERT (seconds_since (&before) >= 1);
+  CU_ASSERT (seconds_since (&before) < 5);
+  link_close (l);
+  peer_end (&peer);
+}
+
+struct innocent {
+  struct link *link;
+  _Atomic bool *stop;
+  _Atomic unsigned reads;
+  unsigned errors;
+};
+
+static void *
+innocent_main (void *arg)
+{
+  struct innocent *c = arg;
+  uint8_t buf[PAGE_BYTES];
+  unsigned seed = 3;
+
+  while (!*c->stop) {
+    uint64_t page = 1000 + (uint64_t)rand_r (&seed) % 500;
+
+    c->errors += link_read (c->link, buf, sizeof buf, page * PAGE_BYTES) != 0;
+    c->reads++;
+  }
+  return NULL;
+}
+
+/* One request kills each worker that sees it: it fails, the others go on. */
+static void
+a_request_that_kills_fails_alone (void)
+{
+  struct innocent c = {0};
+  _Atomic bool stop = false;
+  pthread_t thread;
+  uint8_t buf[PAGE_BYTES];
+  struct link *l;
+
+  default_options ();
+  options.cached = false;
+  peer_start (&peer, PEER_POISONED);
+  l = open_link ();
+  c.link = l;
+  c.stop = &stop;
+  pthread_create (&thread, NULL, innocent_main, &c);
+  for (unsigned i = 1; i <= 3; i++) {
+    CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, PEER_POISON * PAGE_BYTES),
+                     EIO);
+    CU_ASSERT_EQUAL (peer.deaths, i * INFLIGHT_DEATHS_FATAL);
+  }
+  for (unsigned before = c.reads; c.reads < before + 10;) /* all go on */
+    CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 0), 0);
+  stop = true;
+  pthread_join (thread, NULL);
+  CU_ASSERT_EQUAL (c.errors, 0);
+  link_close (l);
+  peer_end (&peer);
+}
+
 UNIT_MAIN ("link", UNIT_TEST (honest_worker),
            UNIT_TEST (workers_that_die_lose_nothing),
            UNIT_TEST (hostile_workers_are_replaced),
-           UNIT_TEST (shutdown_ends_all_waits))
+           UNIT_TEST (shutdown_ends_all_waits),
+           UNIT_TEST (a_hanging_worker_is_replaced),
+           UNIT_TEST (an_unanswered_request_ends_the_session),
+           UNIT_TEST (a_request_that_kills_fails_alone))
