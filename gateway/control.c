@@ -74,6 +74,7 @@ link_down (struct link *l)
   l->worker_net = l->worker_sock = l->worker_pidfd = -1;
   l->down_since_ns = link_now_ns ();
   inflight_down (&l->inflight, link_now_ns ());
+  ahead_down (l);
   link_wake_all (l);
 }
 

@@ -49,6 +49,7 @@ link_new (const struct link_options *options, const struct log *log,
   pthread_cond_init (&l->lease_drained, NULL);
   inflight_init (&l->inflight);
   hot_init (&l->hot);
+  prefetch_init (&l->ahead.prefetch, options->prefetch_bytes);
   for (int i = 0; i < CHANNEL_FDS; i++)
     l->channel_fd[i] = -1;
   l->waiters.next = l->waiters.prev = &l->waiters;

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "gateway/ahead.h"
 #include "gateway/hot.h"
 #include "gateway/inflight.h"
 #include "gateway/link.h"
@@ -37,6 +38,7 @@ struct link {
   struct ring ring;
   uint64_t epoch; /* of the worker that the ring belongs to */
   bool up;        /* a worker was told GO and is not known to be dead */
+  struct ahead ahead;
   struct waiter *leader;
   unsigned blocked; /* how many waiters are */
   struct waiter waiters; /* list head */
@@ -84,6 +86,8 @@ uint64_t link_now_ns (void);
 /* All with the lock held. */
 void link_wake_all (struct link *l);
 void link_wake_worker (struct link *l);
+/* A slot or a range has become free. */
+void link_wake_blocked (struct link *l);
 /* Sends what is QUEUED; the worker must be up. */
 void link_push_queued (struct link *l);
 /* The worker is gone or is treated as such: fences it, takes its requests

@@ -2,11 +2,13 @@
 # links as well.
 noinst_LTLIBRARIES += libgateway_logic.la
 libgateway_logic_la_SOURCES = \
-	%D%/inflight.c %D%/inflight.h
+	%D%/inflight.c %D%/inflight.h \
+	%D%/prefetch.c %D%/prefetch.h
 
 noinst_LTLIBRARIES += libgateway.la
 libgateway_la_SOURCES = \
 	%D%/adopt.c \
+	%D%/ahead.c %D%/ahead.h \
 	%D%/control.c \
 	%D%/hot.c %D%/hot.h \
 	%D%/lease.c \

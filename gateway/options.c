@@ -20,6 +20,8 @@
 
 #define NS_PER_S 1000000000ull
 #define REQUEST_SECONDS 30 /* timeout='s default */
+#define PREFETCH_DEFAULT (4u << 20)
+#define PREFETCH_MAX (8u << 20) /* AHEAD_PIECES chunks */
 
 static const struct param gateway_params[] = {
   {"url", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, NULL, "URL",
@@ -28,6 +30,8 @@ static const struct param gateway_params[] = {
    "refuse writes, whatever the server allows"},
   {"cache", PARAM_BOOL, PARAM_TO_GATEWAY, 0, 0, "on", "BOOL",
    "answer reads from the cache that all gateways of the host share"},
+  {"prefetch", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "4M", "BYTES[K|M]",
+   "read ahead of sequential readers by at most this much; 0: not at all"},
   {"outage", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "wait",
    "wait|fail:SECONDS",
    "while the server cannot be reached: requests wait, or fail after SECONDS"},
@@ -337,22 +341,48 @@ parse_outage (const char *value, uint64_t *ret_ns, struct fault *f)
                     value);
 }
 
+static enum err
+parse_prefetch (const char *value, uint32_t *ret_bytes, struct fault *f)
+{
+  unsigned long v = 0;
+  char *end = NULL;
+
+  if (isdigit ((unsigned char)value[0]))
+    v = strtoul (value, &end, 10);
+  if (end && *end && strchr ("kKmM", *end) && !end[1] && v <= PREFETCH_MAX) {
+    v <<= strchr ("kK", *end) ? 10 : 20;
+    end++;
+  }
+  if (!end || *end || v > PREFETCH_MAX)
+    return fault_set (f, ERR_INVAL,
+                      "prefetch=%s is not a size up to %uM, such as 512K or "
+                      "4M",
+                      value, PREFETCH_MAX >> 20);
+  *ret_bytes = (uint32_t)v;
+  return ERR_OK;
+}
+
 /* What concerns the gateway alone. */
 static enum err
 resolve_own (struct options *o, struct fault *f)
 {
   const char *readonly = option (o, "readonly");
   const char *cache = option (o, "cache");
+  const char *prefetch = option (o, "prefetch");
   const char *outage = option (o, "outage");
   const char *timeout = option (o, "timeout");
   enum err e;
 
   o->link = (struct link_options){.cached = true,
                                   .outage_fail_ns = UINT64_MAX,
+                                  .prefetch_bytes = PREFETCH_DEFAULT,
                                   .request_ns = REQUEST_SECONDS * NS_PER_S};
   if (readonly && (e = parse_bool ("readonly", readonly, &o->readonly, f)))
     return e;
   if (cache && (e = parse_bool ("cache", cache, &o->link.cached, f)))
+    return e;
+  if (prefetch
+      && (e = parse_prefetch (prefetch, &o->link.prefetch_bytes, f)))
     return e;
   if (outage && (e = parse_outage (outage, &o->link.outage_fail_ns, f)))
     return e;

@@ -28,6 +28,9 @@ struct transfer {
   uint64_t start;           /* of the whole */
   uint32_t left_bytes;      /* not yet in a piece */
   uint32_t length_bytes;    /* the whole */
+  uint64_t asked_offset;    /* READ: with what the cache has answered */
+  uint32_t asked_bytes;
+  bool noted; /* by the prefetcher */
   bool plain_left;          /* FLUSH, TRIM, ZERO: the one piece is to come */
   uint32_t piece[PIECES_IN_FLIGHT]; /* slots, first in, first out */
   uint32_t first, pieces;
@@ -83,9 +86,8 @@ wake_leader (struct link *l)
   (void)ignored;
 }
 
-/* A slot or a range has become free. */
-static void
-wake_blocked (struct link *l)
+void
+link_wake_blocked (struct link *l)
 {
   if (!l->blocked)
     return;
@@ -99,6 +101,15 @@ wake_blocked (struct link *l)
   }
 }
 
+/* A prefetched piece is there; any number of threads may wait for it. */
+static void
+wake_wanting (struct link *l, uint32_t slot)
+{
+  for (struct waiter *w = l->waiters.next; w != &l->waiters; w = w->next)
+    if (w->wanted == slot && w != l->leader)
+      pthread_cond_signal (&w->cond);
+}
+
 /* Nobody has waited for this answer; its slot is free again, and what it wrote
  * is no longer under way.
  */
@@ -110,7 +121,7 @@ end_abandoned (struct link *l, uint32_t slot)
   if (op_writes ((enum io_op)r->op) && l->hot.stripes.file)
     stripes_end (&l->hot.stripes, r->offset / PAGE_BYTES,
                  last_page (r->offset, r->length));
-  wake_blocked (l);
+  link_wake_blocked (l);
 }
 
 /* Takes all completions that are there. Returns how many. */
@@ -128,6 +139,11 @@ drain (struct link *l)
     if (inflight_complete (&l->inflight, &e.completion, &owner)) {
       link_distrust (l, "a completion that answers no request", false);
       return n;
+    }
+    if (owner == &l->ahead) {
+      wake_wanting (l, (uint32_t)e.completion.id);
+      n++;
+      continue;
     }
     w = owner;
     /* Pieces that come before their turn wake nobody. */
@@ -245,6 +261,9 @@ next_piece (const struct transfer *t, uint64_t *ret_offset,
       end = l->info.size;
     max -= max % PAGE_BYTES;
   }
+  /* What is on its way already is not asked for twice. */
+  if (t->op == IO_READ && end > ahead_next (l, t->offset))
+    end = ahead_next (l, t->offset);
   *ret_offset = begin;
   *ret_bytes = end - begin < max ? (uint32_t)(end - begin) : max;
 }
@@ -274,6 +293,8 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
     if (!(t->may_write = lease_enter (l)))
       return ERR_AGAIN;
   next_piece (t, &offset, &n);
+  if (!l->inflight.free_slots)
+    ahead_spare (l);
   e = inflight_get (&l->inflight, t->op, t->flags, offset, n, link_now_ns (),
                     w, &slot, ret_retry_ns);
   if (e)
@@ -368,7 +389,7 @@ finish_piece (struct transfer *t)
   inflight_put (&l->inflight, i);
   t->first = (t->first + 1) % PIECES_IN_FLIGHT;
   t->pieces--;
-  wake_blocked (l);
+  link_wake_blocked (l);
 }
 
 /* Whether the outage has lasted for as long as the user wants to wait. */
@@ -390,7 +411,43 @@ leave_all (struct transfer *t)
   }
   if (t->may_write)
     lease_leave (l);
-  wake_blocked (l);
+  link_wake_blocked (l);
+}
+
+/* Gets as much on its way, or answered from what was prefetched, as can be
+ * now. *ret_wanted is the prefetched slot that the next bytes must wait for.
+ */
+static enum err
+advance (struct transfer *t, struct waiter *w, uint32_t *ret_wanted,
+         uint64_t *ret_retry_ns)
+{
+  struct link *l = t->link;
+  enum err e = ERR_OK;
+
+  *ret_wanted = INFLIGHT_SLOTS;
+  while (!e && !t->result && !all_in_pieces (t)
+         && t->pieces < PIECES_IN_FLIGHT) {
+    struct ahead_piece *a
+      = t->op == IO_READ ? ahead_find (l, t->offset) : NULL;
+    uint32_t n;
+
+    if (!a) {
+      e = send_piece (t, w, ret_retry_ns);
+    } else if (l->inflight.slot[a->slot].state == SLOT_DONE) {
+      n = ahead_copy (l, a, t->read_buf + (t->offset - t->start),
+                      t->left_bytes, t->offset);
+      t->offset += n;
+      t->left_bytes -= n;
+    } else {
+      *ret_wanted = a->slot;
+      e = ERR_AGAIN;
+    }
+  }
+  if (t->op == IO_READ && !t->noted) {
+    t->noted = true;
+    ahead_note (l, t->asked_offset, t->asked_bytes);
+  }
+  return e;
 }
 
 static int
@@ -404,12 +461,10 @@ run (struct transfer *t)
   waiter_enter (l, &w);
   for (;;) {
     uint64_t retry_ns = UINT64_MAX;
-    enum err e = ERR_OK;
+    uint32_t wanted;
     bool leave;
+    enum err e = advance (t, &w, &wanted, &retry_ns);
 
-    while (!t->result && !all_in_pieces (t) && t->pieces < PIECES_IN_FLIGHT
-           && (e = send_piece (t, &w, &retry_ns)) == ERR_OK)
-      ;
     if (e && e != ERR_AGAIN && !t->result)
       t->result = err_errno (e);
     if (t->pieces
@@ -420,8 +475,8 @@ run (struct transfer *t)
     }
     if (!t->pieces && (t->result || all_in_pieces (t)))
       break;
-    w.wanted = t->pieces ? t->piece[t->first] : INFLIGHT_SLOTS;
-    w.blocked = e == ERR_AGAIN;
+    w.wanted = t->pieces ? t->piece[t->first] : wanted;
+    w.blocked = e == ERR_AGAIN && wanted == INFLIGHT_SLOTS;
     l->blocked += w.blocked;
     leave = wait_interruptible (t, &w, since_ns, retry_ns);
     l->blocked -= w.blocked;
@@ -451,7 +506,9 @@ link_read (struct link *l, void *buf, uint32_t length_bytes, uint64_t offset)
                        .read_buf = (uint8_t *)buf + hot_bytes,
                        .offset = start, .start = start,
                        .left_bytes = length_bytes - hot_bytes,
-                       .length_bytes = length_bytes - hot_bytes};
+                       .length_bytes = length_bytes - hot_bytes,
+                       .asked_offset = offset,
+                       .asked_bytes = length_bytes};
 
   return t.left_bytes ? run (&t) : 0;
 }

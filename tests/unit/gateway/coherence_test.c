@@ -51,7 +51,7 @@ open_link (void)
 {
   static const struct log quiet;
   static const struct link_options options
-    = {.cached = true, .outage_fail_ns = UINT64_MAX,
+    = {.cached = true, .prefetch_bytes = 1u << 20, .outage_fail_ns = UINT64_MAX,
        .request_ns = 30 * PEER_SECOND};
   struct volume_spec *spec = calloc (1, sizeof *spec);
   struct link *l = NULL;
@@ -118,10 +118,14 @@ client_main (void *arg)
   struct client *c = arg;
 
   while (!stop) {
-    /* Some blocks are hot. */
-    uint32_t block = rand_r (&c->seed) % 2
-                       ? (uint32_t)rand_r (&c->seed) % BLOCKS
-                       : (uint32_t)rand_r (&c->seed) % 40;
+    uint32_t block = (uint32_t)rand_r (&c->seed) % BLOCKS;
+    unsigned length = rand_r (&c->seed) % 64 ? 0 : 100;
+
+    /* Some blocks are hot, and some are read in sequence. */
+    if (rand_r (&c->seed) % 2)
+      block %= 40;
+    for (unsigned run = 0; run < length; run++)
+      read_block (c, (block + run) % BLOCKS);
 
     if (c->writes && rand_r (&c->seed) % 8 == 0)
       write_block (c, block);

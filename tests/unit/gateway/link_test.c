@@ -107,6 +107,7 @@ static void
 default_options (void)
 {
   options = (struct link_options){.cached = true,
+                                  .prefetch_bytes = 4u << 20,
                                   .outage_fail_ns = UINT64_MAX,
                                   .request_ns = 30 * SECOND};
 }
