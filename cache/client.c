@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cache/volume.h"
+#include "common/cleanup.h"
 #include "ipc/control.h"
 
 #define PROGRAM_BYTES 64
@@ -62,7 +63,8 @@ struct client {
 typedef enum err
 on_message (struct client *c, struct wire *w, struct fault *f);
 
-static on_message on_hello, on_open, on_attach, on_distrust, on_late;
+static on_message on_hello, on_open, on_attach, on_distrust, on_want, on_return,
+    on_late;
 
 static const struct {
   enum control_type type;
@@ -73,7 +75,11 @@ static const struct {
     {CONTROL_OPEN, TO (GREETED), on_open},
     {CONTROL_ATTACH, TO (SERVING), on_attach},
     {CONTROL_DISTRUST, TO (SERVING), on_distrust},
+    {CONTROL_LEASE_WANT, TO (SERVING), on_want},
+    {CONTROL_LEASE_RETURN, TO (SERVING), on_return},
     /* They crossed our FAULT. */
+    {CONTROL_LEASE_WANT, TO (FAILED), on_late},
+    {CONTROL_LEASE_RETURN, TO (FAILED), on_late},
     {CONTROL_ATTACH, TO (FAILED), on_late},
     {CONTROL_DISTRUST, TO (FAILED), on_late},
 };
@@ -148,7 +154,7 @@ send_fault (struct client *c, const struct fault *f)
 
 static void
 on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
-           int control_fd, int net_fd)
+           const struct supervisor_worker *fds)
 {
   struct client *c = ctx;
   struct wirebuf b;
@@ -159,13 +165,14 @@ on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
   b = control_body (&c->out);
   wirebuf_u64 (&b, epoch);
   volume_info_put (&b, info);
-  control_add_fd (&c->out, control_fd);
-  control_add_fd (&c->out, net_fd);
+  control_add_fd (&c->out, fds->control_fd);
+  control_add_fd (&c->out, fds->net_fd);
+  control_add_fd (&c->out, fds->pidfd);
   send_message (c, &b);
 }
 
 static void
-on_gone (void *ctx, uint64_t epoch, const struct fault *why)
+on_gone (void *ctx, uint64_t epoch, bool of_itself, const struct fault *why)
 {
   struct client *c = ctx;
   struct wirebuf b;
@@ -175,6 +182,7 @@ on_gone (void *ctx, uint64_t epoch, const struct fault *why)
   control_begin (&c->out, CONTROL_GONE);
   b = control_body (&c->out);
   wirebuf_u64 (&b, epoch);
+  wirebuf_u8 (&b, of_itself);
   fault_put (&b, why);
   send_message (c, &b);
 }
@@ -185,10 +193,58 @@ on_fault (void *ctx, const struct fault *f)
   send_fault (ctx, f);
 }
 
-static const struct supervisor_hooks hooks = {
-    .worker = on_worker,
-    .gone = on_gone,
-    .fault = on_fault,
+static void
+on_cached (void *ctx)
+{
+  struct client *c = ctx;
+  struct wirebuf b;
+
+  if (c->state != CLIENT_SERVING)
+    return;
+  control_begin (&c->out, CONTROL_CACHE);
+  b = control_body (&c->out);
+  volume_put_cache (c->volume, &c->out, &b);
+  send_message (c, &b);
+  volume_cache_sent (c->volume);
+}
+
+static void
+send_plain (struct client *c, enum control_type type)
+{
+  struct wirebuf b;
+
+  if (c->state != CLIENT_SERVING)
+    return;
+  control_begin (&c->out, type);
+  b = control_body (&c->out);
+  send_message (c, &b);
+}
+
+static void
+on_grant (void *ctx)
+{
+  send_plain (ctx, CONTROL_LEASE_GRANT);
+}
+
+static void
+on_revoke (void *ctx)
+{
+  send_plain (ctx, CONTROL_LEASE_REVOKE);
+}
+
+static void
+on_expel (void *ctx, const struct fault *f)
+{
+  struct client *c = ctx;
+
+  volume_close (steal (&c->volume));
+  send_fault (c, f);
+}
+
+static const struct volume_hooks hooks = {
+    .worker = {.worker = on_worker, .gone = on_gone, .fault = on_fault},
+    .lease = {.grant = on_grant, .revoke = on_revoke, .expel = on_expel},
+    .cached = on_cached,
 };
 
 /* Messages */
@@ -243,7 +299,8 @@ static enum err
 on_open (struct client *c, struct wire *w, struct fault *f)
 {
   struct fault why = {0};
-  enum err e = volume_open (c->d, &c->in, &hooks, c, &c->volume, &why);
+  enum err e = volume_open (c->d, c->uid, &c->in, &hooks, c, &c->volume,
+                            &why);
 
   (void)w;
   if (e == ERR_PEER) {
@@ -259,6 +316,10 @@ on_open (struct client *c, struct wire *w, struct fault *f)
              client_name (c), (int)c->pid, c->program);
   set_state (c, CLIENT_SERVING);
   send_channel (c);
+  if (c->state == CLIENT_SERVING && volume_start (c->volume, &why)) {
+    log_fault (c->d->log, client_name (c), &why);
+    send_fault (c, &why);
+  }
   return ERR_OK;
 }
 
@@ -286,6 +347,22 @@ on_distrust (struct client *c, struct wire *w, struct fault *f)
   fault_set (&why, theirs.code, "the gateway distrusts worker %llu: %.200s",
              (unsigned long long)epoch, theirs.text);
   volume_distrust (c->volume, epoch, &why);
+  return ERR_OK;
+}
+
+static enum err
+on_want (struct client *c, struct wire *w, struct fault *f)
+{
+  if (wire_end (w) || volume_lease_want (c->volume))
+    return fault_set (f, ERR_PEER, "LEASE_WANT at the wrong time");
+  return ERR_OK;
+}
+
+static enum err
+on_return (struct client *c, struct wire *w, struct fault *f)
+{
+  if (wire_end (w) || volume_lease_return (c->volume))
+    return fault_set (f, ERR_PEER, "LEASE_RETURN at the wrong time");
   return ERR_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One gateway's connection: a machine that takes HELLO, OPEN, then ATTACH and
- * DISTRUST, and tells the gateway what becomes of its volume.
+/* One gateway's connection: a machine that takes HELLO, OPEN, then ATTACH,
+ * DISTRUST and the messages of the write lease, and tells the gateway what becomes of its volume.
  *
  *   NEW ─HELLO─► GREETED ─OPEN─► SERVING ─► FAILED (the fault is sent)
  *     └──────────────┴──────────────┴──────────┴─► CLOSED
@@ -8,7 +8,8 @@
  * Invariants
  *   C1  A message is legal in the states of the table in client.c; another one
  *       ends the connection.
- *   C2  A volume exists in SERVING only, and in FAILED until the end.
+ *   C2  A volume exists in SERVING only, and in FAILED until the end; not if
+ *       the gateway was made to give up the write lease.
  *   C3  A client is freed from its own timer alone, never inside another
  *       callback: hooks may close it.
  */

@@ -156,6 +156,7 @@ on_sign (struct supervisor *s, struct wire *w, struct fault *f)
 static enum err
 on_ready (struct supervisor *s, struct wire *w, struct fault *f)
 {
+  struct supervisor_worker fds;
   struct volume_info info;
 
   if (volume_info_take (w, &info) || wire_end (w))
@@ -168,8 +169,10 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
   log_write (s->c.daemon->log, LOG_LEVEL_INFO,
              "%s: worker %d ready, epoch %llu", s->c.name, (int)s->worker.pid,
              (unsigned long long)s->epoch);
-  s->c.hooks->worker (s->c.hooks_ctx, s->epoch, &info, s->worker.gateway_fd,
-                      s->worker.net_fd);
+  fds = (struct supervisor_worker){.control_fd = s->worker.gateway_fd,
+                                   .net_fd = s->worker.net_fd,
+                                   .pidfd = s->worker.pidfd};
+  s->c.hooks->worker (s->c.hooks_ctx, s->epoch, &info, &fds);
   /* Ours must not keep the socket open when the gateway closes its own. */
   close (s->worker.gateway_fd);
   s->worker.gateway_fd = -1;
@@ -184,6 +187,7 @@ on_fail (struct supervisor *s, struct wire *w, struct fault *f)
   if (fault_take (w, &theirs) || wire_end (w))
     return damaged (s, f);
   *f = theirs;
+  s->reported = true;
   return f->code;
 }
 

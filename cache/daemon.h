@@ -13,11 +13,14 @@
 
 #define DAEMON_PATH_BYTES 4096
 
+struct shared_set;
+
 struct daemon {
   struct ev_loop *loop;
   struct log *log;
   char worker_path[DAEMON_PATH_BYTES];
   char resolver_path[DAEMON_PATH_BYTES];
+  struct shared_set *volumes;
   int child_stderr_fd; /* -1: /dev/null */
 };
 

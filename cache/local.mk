@@ -1,6 +1,8 @@
 # What is cached and what must go: pure, as gateway/inflight.c is.
 noinst_LTLIBRARIES += libcache_logic.la
-libcache_logic_la_SOURCES = %D%/store.c %D%/store.h
+libcache_logic_la_SOURCES = \
+	%D%/lease.c %D%/lease.h \
+	%D%/store.c %D%/store.h
 
 # All of the daemon but main.c, so that the unit tests link it too.
 noinst_LTLIBRARIES += libcache.la
@@ -11,19 +13,24 @@ libcache_la_SOURCES = \
 	%D%/conversation.c \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/dial.c %D%/dial.h \
+	%D%/fills.c %D%/fills.h \
 	%D%/keys.c %D%/keys.h \
 	%D%/keys_openssh.c \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/server.c %D%/server.h \
+	%D%/shared.c %D%/shared.h %D%/shared_private.h \
+	%D%/shared_set.c \
 	%D%/signer.c %D%/signer.h \
+	%D%/stripes_file.c %D%/stripes_file.h \
 	%D%/supervisor.c %D%/supervisor.h \
 	%D%/supervisor_private.h \
 	%D%/volume.c %D%/volume.h \
+	%D%/volume_key.c %D%/volume_key.h \
 	%D%/volume_params.c %D%/volume_params.h
 libcache_la_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
-libcache_la_LIBADD = libsandbox.la libipc.la libparams.la libcommon.la \
+libcache_la_LIBADD = libcache_logic.la libsandbox.la libipc.la libparams.la libcommon.la \
 	$(OPENSSL_LIBS) $(EV_LIBS)
 
 sbin_PROGRAMS += bulkheadd

@@ -16,6 +16,7 @@
 #include "ipc/control.h"
 
 #define LOGIN_KEYS 3
+#define LOGIN_DIGEST_BYTES 32
 #define LOGIN_KNOWN_HOSTS 2
 #define LOGIN_HOST_BYTES 256
 #define LOGIN_PASSWORD_BYTES 1024 /* with its NUL; what a worker takes */
@@ -25,6 +26,7 @@ struct login_key {
   char *name;          /* for messages: its path */
   struct ssh_key *key; /* NULL: it cannot be used, fault says why */
   struct fault fault;
+  uint8_t digest[LOGIN_DIGEST_BYTES]; /* SHA-256 of its file: volume_key.h */
 };
 
 struct login_config {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bulkheadd: starts and replaces workers, resolves, dials, holds the
- * credentials. Later it owns the shared cache.
+/* bulkheadd: owns the shared cache, starts and replaces workers, resolves,
+ * dials, holds the credentials.
  */
 #include "config.h"
 
@@ -20,6 +20,7 @@
 
 #include "cache/daemon.h"
 #include "cache/server.h"
+#include "cache/shared.h"
 #include "common/cleanup.h"
 #include "ipc/runtime.h"
 
@@ -28,7 +29,13 @@
 #define LOG_BYTES_MAX (1 << 20)
 /* A daemon that is just ending lets go of its lock soon. */
 #define PREDECESSOR_NS 2000000000ull
-/* 64 volumes with about 20 each. */
+#define RETAIN_S 60
+#define RETAIN_MAX_S 86400
+#define CACHE_BYTES (256ull << 20)
+#define CACHE_BYTES_MAX (1ull << 40)
+/* The default is no more than this part of all memory. */
+#define CACHE_MEMORY_PART 8
+/* 64 volumes with about 25 each. */
 #define OPEN_FILES 2048
 
 struct options {
@@ -36,6 +43,7 @@ struct options {
   bool private;
   int ready_fd; /* -1: none */
   unsigned idle_timeout_s;
+  struct shared_limits limits;
   enum log_level log_level;
 };
 
@@ -61,6 +69,12 @@ static const char usage[] =
     "  --foreground            log to stderr instead of bulkheadd.log\n"
     "  --private               end when no gateway is connected for a while\n"
     "  --idle-timeout=SECONDS  how long a while is (default: 60)\n"
+    "  --cache-size=BYTES      memory for cached pages of all volumes (K, M or "
+    "G\n"
+    "                          may follow; 0: no cache; default: 256M, or an\n"
+    "                          eighth of all memory if that is less)\n"
+    "  --retain=SECONDS        how long a volume's cache outlives its last\n"
+    "                          gateway (default: 60)\n"
     "  --log-level=LEVEL       error, warn, info (default) or debug\n"
     "  --ready-fd=N            write \"ok\" there once it serves, or what is "
     "wrong\n"
@@ -84,6 +98,42 @@ parse_number (const char *text, long max, long *ret)
   return true;
 }
 
+/* "64M" */
+static bool
+parse_bytes (const char *text, uint64_t max, uint64_t *ret)
+{
+  static const char units[] = "KMG";
+  const char *unit;
+  char *end;
+  unsigned long long n;
+  unsigned shift = 0;
+
+  errno = 0;
+  n = strtoull (text, &end, 10);
+  if (errno || end == text || text[0] == '-')
+    return false;
+  if (*end && (unit = strchr (units, *end))) {
+    shift = 10 * (unsigned)(unit - units + 1);
+    end++;
+  }
+  if (*end || n > max >> shift)
+    return false;
+  *ret = n << shift;
+  return true;
+}
+
+static uint64_t
+default_cache_bytes (void)
+{
+  long pages = sysconf (_SC_PHYS_PAGES), page_bytes = sysconf (_SC_PAGESIZE);
+  uint64_t part = pages > 0 && page_bytes > 0
+                      ? (uint64_t)pages * (uint64_t)page_bytes
+                            / CACHE_MEMORY_PART
+                      : CACHE_BYTES;
+
+  return part < CACHE_BYTES ? part : CACHE_BYTES;
+}
+
 static bool
 parse_level (const char *text, enum log_level *ret)
 {
@@ -99,12 +149,24 @@ parse_level (const char *text, enum log_level *ret)
 static void
 parse_options (int argc, char **argv, struct options *o)
 {
-  enum { FOREGROUND = 1, PRIVATE, READY_FD, IDLE, LEVEL, HELP, SHOW_VERSION };
+  enum {
+    FOREGROUND = 1,
+    PRIVATE,
+    READY_FD,
+    IDLE,
+    CACHE_SIZE,
+    RETAIN,
+    LEVEL,
+    HELP,
+    SHOW_VERSION
+  };
   static const struct option table[] = {
       {"foreground", no_argument, NULL, FOREGROUND},
       {"private", no_argument, NULL, PRIVATE},
       {"ready-fd", required_argument, NULL, READY_FD},
       {"idle-timeout", required_argument, NULL, IDLE},
+      {"cache-size", required_argument, NULL, CACHE_SIZE},
+      {"retain", required_argument, NULL, RETAIN},
       {"log-level", required_argument, NULL, LEVEL},
       {"help", no_argument, NULL, HELP},
       {"version", no_argument, NULL, SHOW_VERSION},
@@ -129,6 +191,13 @@ parse_options (int argc, char **argv, struct options *o)
     case IDLE:
       ok = parse_number (optarg, IDLE_TIMEOUT_MAX_S, &n) && n > 0;
       o->idle_timeout_s = (unsigned)n;
+      break;
+    case CACHE_SIZE:
+      ok = parse_bytes (optarg, CACHE_BYTES_MAX, &o->limits.cache_bytes);
+      break;
+    case RETAIN:
+      ok = parse_number (optarg, RETAIN_MAX_S, &n);
+      o->limits.retain_s = (double)n;
       break;
     case LEVEL:
       ok = parse_level (optarg, &o->log_level);
@@ -307,6 +376,9 @@ start (struct program *p, struct fault *f)
   p->term.data = p->intr.data = p;
   ev_signal_start (loop, &p->term);
   ev_signal_start (loop, &p->intr);
+  if ((e = shared_set_open (&p->daemon, p->dir, &p->options.limits,
+                            &p->daemon.volumes, f)))
+    return e;
   return server_open (&p->daemon, p->dir,
                       p->options.private ? p->options.idle_timeout_s : 0,
                       on_idle, p, &p->server, f);
@@ -333,12 +405,14 @@ main (int argc, char **argv)
   static struct program p = {
       .options = {.ready_fd = -1,
                   .idle_timeout_s = IDLE_TIMEOUT_S,
+                  .limits = {.retain_s = RETAIN_S},
                   .log_level = LOG_LEVEL_INFO},
       .lock_fd = -1,
       .log_fd = -1,
   };
   struct fault f = {0};
 
+  p.options.limits.cache_bytes = default_cache_bytes ();
   parse_options (argc, argv, &p.options);
   harden ();
   if (p.options.ready_fd >= 0)
@@ -358,5 +432,6 @@ main (int argc, char **argv)
   ev_run (p.daemon.loop, 0);
   /* Workers live on as long as their gateways: nothing is taken down. */
   server_abandon (p.server);
+  shared_set_close (p.daemon.volumes);
   return EXIT_SUCCESS;
 }

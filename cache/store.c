@@ -11,6 +11,7 @@ store_init (struct store *s, struct page_index *index, void *data,
             uint32_t slots)
 {
   struct store n = {.index = index, .data = data, .slots = slots,
+                    .allowed = slots,
                     .entries = pages_entries_for (slots)};
 
   n.owner = malloc ((size_t)slots * sizeof *n.owner);
@@ -73,14 +74,18 @@ forget (struct store *s, uint32_t entry)
   s->again[slot] = 0;
 }
 
-/* A slot without an owner; the clock's hand takes one away if it must. */
+/* A slot without an owner; the clock's hand takes one away if it must. There is
+ * a slot (C2).
+ */
 static uint32_t
 free_slot (struct store *s)
 {
+  if (s->touched < s->slots && s->touched < s->allowed)
+    return s->touched++;
   for (;;) {
     uint32_t slot = s->hand;
 
-    s->hand = slot + 1 == s->slots ? 0 : slot + 1;
+    s->hand = slot + 1 >= s->touched ? 0 : slot + 1;
     if (s->owner[slot] == STORE_NO_ENTRY)
       return slot;
     if (s->again[slot]) {
@@ -130,7 +135,7 @@ store_insert (struct store *s, uint64_t page, uint64_t version,
   uint32_t entry, slot;
   struct page_entry *e;
 
-  if (page == PAGE_NONE)
+  if (page == PAGE_NONE || (s->touched == 0 && s->allowed == 0))
     return;
   entry = entry_for (s, page, &found);
   e = &s->index->entry[entry];
@@ -163,9 +168,21 @@ store_has (const struct store *s, uint64_t page)
 }
 
 void
+store_shrink (struct store *s, uint32_t touched_slots)
+{
+  for (uint32_t slot = touched_slots; slot < s->touched; slot++)
+    if (s->owner[slot] != STORE_NO_ENTRY)
+      forget (s, s->owner[slot]);
+  if (touched_slots < s->touched)
+    s->touched = touched_slots;
+  if (s->hand >= s->touched)
+    s->hand = 0;
+}
+
+void
 store_drop_all (struct store *s)
 {
-  for (uint32_t slot = 0; slot < s->slots; slot++)
+  for (uint32_t slot = 0; slot < s->touched; slot++)
     if (s->owner[slot] != STORE_NO_ENTRY)
       forget (s, s->owner[slot]);
 }

@@ -9,6 +9,8 @@
  *
  * Invariants: those of ipc/pages.h, and
  *   C1  owner[slot] is the entry that names the slot, or none: P3 holds.
+ *   C2  touched <= slots; slots from touched on were never written: their
+ *       memory costs nothing. touched grows only below allowed.
  */
 #ifndef BH_CACHE_STORE_H
 #define BH_CACHE_STORE_H
@@ -22,7 +24,9 @@ struct store {
   uint32_t slots;
   uint32_t *owner;  /* entry of each slot; STORE_NO_ENTRY */
   uint8_t *again;   /* CLOCK's bit of each slot */
-  uint32_t hand;    /* next slot to look at */
+  uint32_t hand;    /* next slot to look at, below touched */
+  uint32_t touched;
+  uint32_t allowed; /* the caller's, at any time; at first all slots */
   uint64_t inserts; /* counters for status and tests */
   uint64_t evictions;
 };
@@ -37,12 +41,16 @@ enum err store_init (struct store *s, struct page_index *index, void *data,
 void store_fini (struct store *s);
 
 /* Puts PAGE_BYTES bytes in as this version of the page. bytes must be memory
- * that nobody else writes.
+ * that nobody else writes. Does nothing if no slot was ever allowed.
  */
 void store_insert (struct store *s, uint64_t page, uint64_t version,
                    const void *bytes);
 /* Whether any version of the page is in it. */
 bool store_has (const struct store *s, uint64_t page);
+/* Gives up all slots from touched_slots on; the caller then frees the memory of
+ * their pages.
+ */
+void store_shrink (struct store *s, uint32_t touched_slots);
 /* Empties it: an outside change was seen. */
 void store_drop_all (struct store *s);
 

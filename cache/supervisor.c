@@ -209,6 +209,17 @@ death_fault (struct supervisor *s, const siginfo_t *si, struct fault *f)
                (int)s->worker.pid, si->si_status, sig ? sig : "?");
 }
 
+/* Whether what it was asked may have killed it. */
+static bool
+died_of_itself (const struct supervisor *s, const siginfo_t *si)
+{
+  if (s->killed_by_us || s->reported)
+    return false;
+  return si->si_code == CLD_EXITED
+         || (si->si_status != SIGKILL && si->si_status != SIGTERM
+             && si->si_status != SIGINT);
+}
+
 static void
 on_dead (struct ev_loop *loop, ev_io *w, int events)
 {
@@ -236,7 +247,8 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
   close_worker (s);
   s->announced = false;
   if (announced)
-    s->c.hooks->gone (s->c.hooks_ctx, s->epoch, &s->why);
+    s->c.hooks->gone (s->c.hooks_ctx, s->epoch, died_of_itself (s, &si),
+                      &s->why);
   plan_next (s, &s->why, &death);
 }
 
@@ -351,7 +363,7 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
   s->addresses.a[0] = first;
   s->worker.net_fd = fd;
   s->why = (struct fault){0};
-  s->distrusted = s->killed_by_us = false;
+  s->distrusted = s->killed_by_us = s->reported = false;
   if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
     close_worker (s);
     attempt_failed (s, &f);

@@ -28,13 +28,25 @@
 #include "ipc/channel.h"
 #include "ipc/volume.h"
 
+/* What the gateway gets of a worker. */
+struct supervisor_worker {
+  int control_fd;
+  int net_fd;
+  int pidfd;
+};
+
 /* Called from the loop, never from within a function of this header. The fds
  * are borrowed. A hook must not close the supervisor.
  */
 struct supervisor_hooks {
   void (*worker) (void *ctx, uint64_t epoch, const struct volume_info *info,
-                  int control_fd, int net_fd);
-  void (*gone) (void *ctx, uint64_t epoch, const struct fault *why);
+                  const struct supervisor_worker *fds);
+  /* of_itself: it may be what it was asked that killed it; not if it was ended
+   * from outside or by us, or if it said that the server or the connection
+   * fails.
+   */
+  void (*gone) (void *ctx, uint64_t epoch, bool of_itself,
+                const struct fault *why);
   void (*fault) (void *ctx, const struct fault *f);
 };
 

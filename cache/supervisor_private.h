@@ -60,6 +60,7 @@ struct supervisor {
   struct fault why; /* the first reason for an end; code 0: none yet */
   bool distrusted;
   bool killed_by_us;
+  bool reported; /* it sent FAIL */
   struct backoff backoff;
   unsigned failures_logged;
   struct control message; /* the one that was received, or is built */

@@ -20,14 +20,17 @@
 
 struct volume {
   struct daemon *d;
+  uid_t uid; /* of the gateway */
   char name[NAME_BYTES];
+  struct volume_spec spec;
   struct volume_spec worker_spec;
   struct login_config login;
   int channel_fd[CHANNEL_FDS];
   void *completions;
-  const struct supervisor_hooks *hooks;
+  const struct volume_hooks *hooks;
   void *hooks_ctx;
-  struct supervisor *supervisor; /* NULL until the password is here */
+  struct member *member;         /* NULL until the password is here */
+  struct supervisor *supervisor; /* the same */
   int password_fd;
   size_t password_bytes;
   ev_io password_readable;
@@ -49,6 +52,7 @@ volume_close (struct volume *v)
   if (!v)
     return;
   supervisor_close (v->supervisor);
+  member_leave (v->member); /* after its worker is fenced */
   stop_password (v);
   shm_unmap (v->completions, CHANNEL_RING_BYTES);
   channel_close_fds (v->channel_fd);
@@ -63,6 +67,38 @@ cleanup_volume (struct volume **v)
   volume_close (*v);
 }
 
+static void
+on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
+           const struct supervisor_worker *fds)
+{
+  struct volume *v = ctx;
+
+  member_set_size (v->member, info->size);
+  v->hooks->worker.worker (v->hooks_ctx, epoch, info, fds);
+}
+
+static void
+on_gone (void *ctx, uint64_t epoch, bool of_itself, const struct fault *why)
+{
+  struct volume *v = ctx;
+
+  v->hooks->worker.gone (v->hooks_ctx, epoch, of_itself, why);
+}
+
+static void
+on_fault (void *ctx, const struct fault *f)
+{
+  struct volume *v = ctx;
+
+  v->hooks->worker.fault (v->hooks_ctx, f);
+}
+
+static const struct supervisor_hooks supervisor_hooks = {
+    .worker = on_worker,
+    .gone = on_gone,
+    .fault = on_fault,
+};
+
 static enum err
 start_supervisor (struct volume *v)
 {
@@ -73,11 +109,29 @@ start_supervisor (struct volume *v)
       .login = &v->login,
       .channel_fd = v->channel_fd,
       .completions = v->completions,
-      .hooks = v->hooks,
-      .hooks_ctx = v->hooks_ctx,
+      .hooks = &supervisor_hooks,
+      .hooks_ctx = v,
   };
 
   return supervisor_start (&c, &v->supervisor);
+}
+
+/* The credential is complete. */
+static enum err
+join_and_start (struct volume *v, struct fault *f)
+{
+  struct member_before before = {.stripes_fd = -1};
+  struct volume_key key;
+  enum err e = volume_key (v->uid, &v->spec, &v->login, &key);
+
+  if (e)
+    return fault_set (f, e, "out of memory");
+  if ((e = member_join (v->d->volumes, &key, v->name, &before,
+                        &v->hooks->lease, v->hooks_ctx, &v->member, f)))
+    return e;
+  v->hooks->cached (v->hooks_ctx);
+  return (e = start_supervisor (v)) ? fault_set (f, e, "out of memory")
+                                    : ERR_OK;
 }
 
 static void
@@ -88,7 +142,7 @@ password_fault (struct volume *v, const char *why)
   stop_password (v);
   fault_set (&f, ERR_INVAL, "the password %s", why);
   fault_hint (&f, "see password= in bulkhead-sftp(1)");
-  v->hooks->fault (v->hooks_ctx, &f);
+  on_fault (v, &f);
 }
 
 static void
@@ -105,6 +159,7 @@ password_complete (struct volume *v)
 {
   char *p = v->login.password;
   size_t n = v->password_bytes;
+  struct fault f = {0};
 
   if (n && p[n - 1] == '\n')
     n--;
@@ -117,12 +172,8 @@ password_complete (struct volume *v)
   }
   v->login.has_password = true;
   stop_password (v);
-  if (start_supervisor (v)) {
-    struct fault f;
-
-    fault_set (&f, ERR_NOMEM, "out of memory");
-    v->hooks->fault (v->hooks_ctx, &f);
-  }
+  if (join_and_start (v, &f))
+    on_fault (v, &f);
 }
 
 static void
@@ -165,7 +216,7 @@ await_password (struct volume *v, struct fault *f)
 }
 
 static struct volume *
-volume_new (struct daemon *d, const struct supervisor_hooks *hooks,
+volume_new (struct daemon *d, const struct volume_hooks *hooks,
             void *hooks_ctx)
 {
   struct volume *v = calloc (1, sizeof *v);
@@ -198,34 +249,34 @@ make_channel (struct volume *v, struct fault *f)
 }
 
 enum err
-volume_open (struct daemon *d, struct control *open,
-             const struct supervisor_hooks *hooks, void *hooks_ctx,
+volume_open (struct daemon *d, uid_t uid, struct control *open,
+             const struct volume_hooks *hooks, void *hooks_ctx,
              struct volume **ret, struct fault *f)
 {
   __attribute__ ((cleanup (cleanup_volume))) struct volume *v =
       volume_new (d, hooks, hooks_ctx);
   struct wire w = wire_init (open->body, open->length_bytes);
-  struct volume_spec spec;
   enum err e;
 
   if (!v)
     return fault_set (f, ERR_NOMEM, "out of memory");
-  if (volume_spec_take (&w, open->fds, &spec) || wire_end (&w))
+  v->uid = uid;
+  if (volume_spec_take (&w, open->fds, &v->spec) || wire_end (&w))
     return fault_set (f, ERR_PEER, "the OPEN message is damaged");
-  volume_spec_name (&spec, v->name, sizeof v->name);
-  if ((e = volume_params_take (&spec, open, &v->login, &v->password_fd, f))
+  volume_spec_name (&v->spec, v->name, sizeof v->name);
+  if ((e = volume_params_take (&v->spec, open, &v->login, &v->password_fd, f))
       || (e = make_channel (v, f)))
     return e;
-  if ((e = volume_params_for_worker (&spec, &v->worker_spec)))
+  if ((e = volume_params_for_worker (&v->spec, &v->worker_spec)))
     return fault_set (f, e, "too many parameters");
-  if (v->password_fd >= 0)
-    e = await_password (v, f);
-  else if ((e = start_supervisor (v)))
-    fault_set (f, e, "out of memory");
-  if (e)
-    return e;
   *ret = steal (&v);
   return ERR_OK;
+}
+
+enum err
+volume_start (struct volume *v, struct fault *f)
+{
+  return v->password_fd >= 0 ? await_password (v, f) : join_and_start (v, f);
 }
 
 const char *
@@ -238,6 +289,31 @@ enum err
 volume_channel_fds (const struct volume *v, int ret_fd[CHANNEL_FDS])
 {
   return channel_fds_for (v->channel_fd, CHANNEL_SIDE_GATEWAY, ret_fd);
+}
+
+void
+volume_put_cache (const struct volume *v, struct control *out,
+                  struct wirebuf *b)
+{
+  member_put_cache (v->member, out, b);
+}
+
+void
+volume_cache_sent (struct volume *v)
+{
+  member_cache_sent (v->member);
+}
+
+enum err
+volume_lease_want (struct volume *v)
+{
+  return v->member ? member_want (v->member) : ERR_PEER;
+}
+
+enum err
+volume_lease_return (struct volume *v)
+{
+  return v->member ? member_return (v->member) : ERR_PEER;
 }
 
 void

@@ -1,25 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One volume of one gateway: what was asked for (checked), the secrets that go
  * with it, the channel, and the supervisor of its worker.
- *
- * The shared page cache of a volume will hang on this object.
+ * What gateways of the same volume share is in shared.h; this object is a
+ * member of it from the time when the credential is known.
  */
 #ifndef BH_CACHE_VOLUME_H
 #define BH_CACHE_VOLUME_H
 
+#include "cache/shared.h"
 #include "cache/supervisor.h"
 #include "ipc/control.h"
 
 struct volume;
 
-/* Takes the message OPEN: its volume_spec, and the files out of it. A password
- * may still come through a pipe when this returns. hooks: see supervisor.h.
- * On an error *f says what was wrong, in words for the user.
+/* Called from the loop, but cached may also be called by volume_start. cached:
+ * the gateway can be told of its cache (volume_put_cache), before any worker.
+ */
+struct volume_hooks {
+  struct supervisor_hooks worker;
+  struct member_hooks lease;
+  void (*cached) (void *ctx);
+};
+
+/* Takes the message OPEN of a gateway of this uid: its volume_spec, and the
+ * files out of it. On an error *f says what was wrong, in words for the user.
  */
 enum err
-volume_open (struct daemon *d, struct control *open,
-             const struct supervisor_hooks *hooks, void *hooks_ctx,
+volume_open (struct daemon *d, uid_t uid, struct control *open,
+             const struct volume_hooks *hooks, void *hooks_ctx,
              struct volume **ret, struct fault *f);
+/* Joins those who share it, and starts the worker; later, if the password is
+ * still to come through a pipe.
+ */
+enum err
+volume_start (struct volume *v, struct fault *f);
 /* Fences and kills the worker. NULL is allowed. */
 void
 volume_close (struct volume *v);
@@ -29,6 +43,18 @@ volume_name (const struct volume *v);
 /* The gateway's fds; the caller owns them. */
 enum err
 volume_channel_fds (const struct volume *v, int ret_fd[CHANNEL_FDS]);
+/* The body and the fds of CACHE; the fds are borrowed until volume_cache_sent.
+ */
+void
+volume_put_cache (const struct volume *v, struct control *out,
+                  struct wirebuf *b);
+void
+volume_cache_sent (struct volume *v);
+/* LEASE_WANT, LEASE_RETURN. ERR_PEER: not now. */
+enum err
+volume_lease_want (struct volume *v);
+enum err
+volume_lease_return (struct volume *v);
 void
 volume_distrust (struct volume *v, uint64_t epoch, const struct fault *why);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
+#include <openssl/sha.h>
 
 #include "common/cleanup.h"
 #include "protocols/params.h"
@@ -125,8 +126,10 @@ load_key (struct login_key *k, int fd)
 
   if (n < 0)
     fault_set (&k->fault, ERR_IO, "cannot be read");
-  else
+  else {
     ssh_key_load (text, (size_t)n, &k->key, &k->fault);
+    SHA256 ((const uint8_t *)text, (size_t)n, k->digest);
+  }
   if (text)
     OPENSSL_cleanse (text, SSH_KEY_FILE_BYTES + 1);
   free (text);

@@ -15,7 +15,8 @@
  *   WORKER         daemon → gateway     u64 epoch, volume_info; worker control
  *                                       socket, dup of the network socket,
  *                                       pidfd of the worker
- *   GONE           daemon → gateway     u64 epoch, fault (why it died)
+ *   GONE           daemon → gateway     u64 epoch, u8 died of itself, fault (why
+ *                                       it died)
  *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
  *                                       is given up
  *   ATTACH         gateway → daemon     (empty; SCM_CREDENTIALS: the serving

@@ -3,6 +3,7 @@ libipc_la_SOURCES = \
 	%D%/channel.c %D%/channel.h \
 	%D%/connect.c %D%/connect.h \
 	%D%/control.c %D%/control.h \
+	%D%/fence.h \
 	%D%/fill.c %D%/fill.h \
 	%D%/hash.h \
 	%D%/pages.c %D%/pages.h \

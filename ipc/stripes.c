@@ -92,3 +92,17 @@ stripes_settle (const struct stripe_map *m)
   }
   return open;
 }
+
+uint32_t
+stripes_unequal (const struct stripe_map *m)
+{
+  uint32_t open = 0;
+
+  for (uint32_t i = 0; i < m->count; i++) {
+    struct stripe *s = &m->file->stripe[i];
+    uint64_t end = atomic_load (&s->end);
+
+    open += atomic_load (&s->begin) != end;
+  }
+  return open;
+}

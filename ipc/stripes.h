@@ -87,5 +87,7 @@ void stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last);
  * how many there were.
  */
 uint32_t stripes_settle (const struct stripe_map *m);
+/* How many stripes have a write under way. */
+uint32_t stripes_unequal (const struct stripe_map *m);
 
 #endif

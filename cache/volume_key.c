@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/volume_key.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+/* Each part with its length, so that no two lists of parts look the same. */
+static bool
+add (EVP_MD_CTX *md, const void *bytes, size_t length_bytes)
+{
+  uint64_t n = length_bytes;
+
+  return EVP_DigestUpdate (md, &n, sizeof n)
+         && EVP_DigestUpdate (md, bytes, length_bytes);
+}
+
+static bool
+add_text (EVP_MD_CTX *md, const char *text)
+{
+  return add (md, text ? text : "", text ? strlen (text) : 0);
+}
+
+enum err
+volume_key (uid_t uid, const struct volume_spec *spec,
+            const struct login_config *c, struct volume_key *ret)
+{
+  EVP_MD_CTX *md = EVP_MD_CTX_new ();
+  struct volume_key k;
+  bool ok = md && EVP_DigestInit_ex (md, EVP_sha256 (), NULL)
+            && add (md, &uid, sizeof uid) && add_text (md, spec->proto)
+            && add_text (md, c->host) && add (md, &c->port, sizeof c->port)
+            && add_text (md, c->user)
+            && add_text (md, volume_spec_get (spec, "path"))
+            && add (md, &c->keys, sizeof c->keys);
+
+  for (unsigned i = 0; ok && i < c->keys; i++)
+    ok = add (md, c->key[i].digest, sizeof c->key[i].digest);
+  ok = ok && add_text (md, c->has_password ? c->password : NULL)
+       && EVP_DigestFinal_ex (md, k.bytes, NULL);
+  EVP_MD_CTX_free (md);
+  if (!ok)
+    return ERR_NOMEM;
+  *ret = k;
+  return ERR_OK;
+}
+
+void
+volume_key_text (const struct volume_key *k, char dst[VOLUME_KEY_TEXT_BYTES])
+{
+  for (int i = 0; i < VOLUME_KEY_BYTES; i++)
+    snprintf (dst + 2 * i, 3, "%02x", k->bytes[i]);
+}
