@@ -54,6 +54,7 @@ struct client {
   pid_t pid; /* that connected; after ATTACH: that serves */
   uid_t uid;
   char program[PROGRAM_BYTES];
+  bool adopted; /* an earlier daemon served it */
   struct volume *volume;
   ev_io readable;
   ev_timer deadline; /* of the state; CLOSED: frees */
@@ -73,6 +74,7 @@ static const struct {
 } legal[] = {
     {CONTROL_HELLO, TO (NEW), on_hello},
     {CONTROL_OPEN, TO (GREETED), on_open},
+    {CONTROL_ADOPT, TO (GREETED), on_open},
     {CONTROL_ATTACH, TO (SERVING), on_attach},
     {CONTROL_DISTRUST, TO (SERVING), on_distrust},
     {CONTROL_LEASE_WANT, TO (SERVING), on_want},
@@ -194,6 +196,18 @@ on_fault (void *ctx, const struct fault *f)
 }
 
 static void
+send_plain (struct client *c, enum control_type type)
+{
+  struct wirebuf b;
+
+  if (c->state != CLIENT_SERVING)
+    return;
+  control_begin (&c->out, type);
+  b = control_body (&c->out);
+  send_message (c, &b);
+}
+
+static void
 on_cached (void *ctx)
 {
   struct client *c = ctx;
@@ -206,18 +220,8 @@ on_cached (void *ctx)
   volume_put_cache (c->volume, &c->out, &b);
   send_message (c, &b);
   volume_cache_sent (c->volume);
-}
-
-static void
-send_plain (struct client *c, enum control_type type)
-{
-  struct wirebuf b;
-
-  if (c->state != CLIENT_SERVING)
-    return;
-  control_begin (&c->out, type);
-  b = control_body (&c->out);
-  send_message (c, &b);
+  if (c->adopted)
+    send_plain (c, CONTROL_ADOPTED);
 }
 
 static void
@@ -312,10 +316,13 @@ on_open (struct client *c, struct wire *w, struct fault *f)
     send_fault (c, &why);
     return ERR_OK;
   }
-  log_write (c->d->log, LOG_LEVEL_INFO, "%s: opened for pid %d (%s)",
-             client_name (c), (int)c->pid, c->program);
+  c->adopted = c->in.type == CONTROL_ADOPT;
+  log_write (c->d->log, LOG_LEVEL_INFO, "%s: %s pid %d (%s)", client_name (c),
+             c->adopted ? "taken over of" : "opened for", (int)c->pid,
+             c->program);
   set_state (c, CLIENT_SERVING);
-  send_channel (c);
+  if (!c->adopted)
+    send_channel (c);
   if (c->state == CLIENT_SERVING && volume_start (c->volume, &why)) {
     log_fault (c->d->log, client_name (c), &why);
     send_fault (c, &why);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One gateway's connection: a machine that takes HELLO, OPEN, then ATTACH,
- * DISTRUST and the messages of the write lease, and tells the gateway what becomes of its volume.
+/* One gateway's connection: a machine that takes HELLO, OPEN or ADOPT, then
+ * ATTACH, DISTRUST and the messages of the write lease, and tells the gateway
+ * what becomes of its volume.
  *
  *   NEW ─HELLO─► GREETED ─OPEN─► SERVING ─► FAILED (the fault is sent)
- *     └──────────────┴──────────────┴──────────┴─► CLOSED
+ *     │             │    ADOPT      │          │
+ *     └─────────────┴───────────────┴──────────┴─► CLOSED
  *
  * Invariants
  *   C1  A message is legal in the states of the table in client.c; another one

@@ -210,7 +210,7 @@ dispatch (struct supervisor *s, struct fault *f)
 void
 sup_converse (struct supervisor *s)
 {
-  while (s->state >= SUP_SPAWNED && s->state <= SUP_READY) {
+  while (s->state >= SUP_SPAWNED && s->state <= SUP_READY && !s->adopted) {
     struct fault f = {0};
     uint16_t type;
     enum err e = control_recv (s->worker.control_fd, &s->message, 0);

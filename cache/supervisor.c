@@ -35,7 +35,7 @@ static const struct {
 #define TO(state) (1u << SUP_##state)
 
 static const unsigned transitions[SUP_STATES] = {
-    [SUP_STOPPED] = TO (RESOLVING),
+    [SUP_STOPPED] = TO (RESOLVING) | TO (READY),
     [SUP_RESOLVING] = TO (DIALLING) | TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_DIALLING] = TO (SPAWNED) | TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_SPAWNED] = TO (SEALED) | TO (DYING),
@@ -197,7 +197,9 @@ death_fault (struct supervisor *s, const siginfo_t *si, struct fault *f)
   char name[64];
   const char *sig = sigabbrev_np (si->si_status);
 
-  if (si->si_code == CLD_EXITED)
+  if (s->adopted)
+    fault_set (f, ERR_IO, "the worker that an earlier bulkheadd started ended");
+  else if (si->si_code == CLD_EXITED)
     fault_set (f, ERR_IO, "worker %d ended with exit status %d",
                (int)s->worker.pid, si->si_status);
   else if (si->si_status == SIGSYS && refused)
@@ -215,6 +217,8 @@ died_of_itself (const struct supervisor *s, const siginfo_t *si)
 {
   if (s->killed_by_us || s->reported)
     return false;
+  if (s->adopted) /* who is not the parent does not learn how it ended */
+    return atomic_load (&s->c.completions->refused_syscall) != 0;
   return si->si_code == CLD_EXITED
          || (si->si_status != SIGKILL && si->si_status != SIGTERM
              && si->si_status != SIGINT);
@@ -229,8 +233,9 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
   bool announced;
 
   (void)events;
-  if (waitid (P_PIDFD, (id_t)s->worker.pidfd, &si, WEXITED | WNOHANG) < 0
-      || si.si_pid == 0)
+  if (!s->adopted
+      && (waitid (P_PIDFD, (id_t)s->worker.pidfd, &si, WEXITED | WNOHANG) < 0
+          || si.si_pid == 0))
     return;
   /* Its last words may still be in the socket. */
   sup_converse (s);
@@ -241,7 +246,8 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
   announced = s->announced;
   death.was_ready = announced;
   death.from_outside = !s->killed_by_us && si.si_code != CLD_EXITED
-                       && (si.si_status == SIGKILL || si.si_status == SIGTERM);
+                       && (s->adopted || si.si_status == SIGKILL
+                           || si.si_status == SIGTERM);
   death.ready_ns =
       announced ? (uint64_t)((ev_now (loop) - s->ready_since) * NS_PER_S) : 0;
   close_worker (s);
@@ -338,11 +344,13 @@ watch_worker (struct supervisor *s)
   struct sup_worker *w = &s->worker;
   struct ev_loop *loop = s->c.daemon->loop;
 
-  ev_io_init (&w->control_readable, on_control, w->control_fd, EV_READ);
-  ev_io_init (&w->dead, on_dead, w->pidfd, EV_READ);
   w->control_readable.data = w->dead.data = s;
-  ev_io_start (loop, &w->control_readable);
+  ev_io_set (&w->dead, w->pidfd, EV_READ);
   ev_io_start (loop, &w->dead);
+  if (w->control_fd < 0)
+    return;
+  ev_io_set (&w->control_readable, w->control_fd, EV_READ);
+  ev_io_start (loop, &w->control_readable);
 }
 
 static void
@@ -363,7 +371,7 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
   s->addresses.a[0] = first;
   s->worker.net_fd = fd;
   s->why = (struct fault){0};
-  s->distrusted = s->killed_by_us = s->reported = false;
+  s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
   if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
     close_worker (s);
     attempt_failed (s, &f);
@@ -444,8 +452,20 @@ on_deadline (struct ev_loop *loop, ev_timer *w, int events)
   }
 }
 
+static void
+adopt_worker (struct supervisor *s, struct supervisor_before *before)
+{
+  s->worker.pidfd = steal_fd (&before->pidfd);
+  s->worker.net_fd = steal_fd (&before->net_fd);
+  s->adopted = s->announced = true;
+  s->ready_since = ev_now (s->c.daemon->loop);
+  sup_set_state (s, SUP_READY);
+  watch_worker (s);
+}
+
 enum err
-supervisor_start (const struct supervisor_config *c, struct supervisor **ret)
+supervisor_start (const struct supervisor_config *c,
+                  struct supervisor_before *before, struct supervisor **ret)
 {
   struct supervisor *s = calloc (1, sizeof *s);
 
@@ -458,7 +478,12 @@ supervisor_start (const struct supervisor_config *c, struct supervisor **ret)
   ev_init (&s->worker.dead, on_dead);
   ev_timer_init (&s->deadline, on_deadline, 0., 0.);
   s->deadline.data = s;
-  ev_timer_start (c->daemon->loop, &s->deadline);
+  s->epoch = before->epoch;
+  s->ever_ready = before->epoch > 0;
+  if (before->pidfd >= 0)
+    adopt_worker (s, before);
+  else
+    ev_timer_start (c->daemon->loop, &s->deadline);
   *ret = s;
   return ERR_OK;
 }

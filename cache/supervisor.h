@@ -13,7 +13,8 @@
  *   S2  A volume's next worker is started only after the last one is proven
  *       dead (reaped) and its socket fenced.
  *   S3  hooks.worker (epoch) is followed by hooks.gone (epoch) before any other
- *       hooks.worker; epochs grow by one for each worker started.
+ *       hooks.worker; epochs grow by one for each worker started. A worker of
+ *       an earlier daemon was announced by that.
  *   S4  A worker's message is legal in the states of the table in
  *       supervisor.c, and only there; another one is its end.
  *   S5  Before the first READY a fault that trying again will not mend goes to
@@ -50,6 +51,13 @@ struct supervisor_hooks {
   void (*fault) (void *ctx, const struct fault *f);
 };
 
+/* What an earlier daemon has left, as a gateway says. */
+struct supervisor_before {
+  uint64_t epoch; /* of the last worker; 0: there was none */
+  int pidfd;      /* of a worker that lives; -1 */
+  int net_fd;     /* the dup of its network socket; -1 */
+};
+
 /* What to keep alive. All of it must outlive the supervisor. */
 struct supervisor_config {
   struct daemon *daemon;
@@ -64,9 +72,12 @@ struct supervisor_config {
 
 struct supervisor;
 
-/* Starts with resolving; the first hook comes later. ERR_NOMEM. */
+/* Starts with resolving, or with the worker that is there: then before's fds are
+ * taken over. The first hook comes later. ERR_NOMEM.
+ */
 enum err
-supervisor_start (const struct supervisor_config *c, struct supervisor **ret);
+supervisor_start (const struct supervisor_config *c,
+                  struct supervisor_before *before, struct supervisor **ret);
 /* Fences and kills what is there. NULL is allowed. */
 void
 supervisor_close (struct supervisor *s);

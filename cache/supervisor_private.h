@@ -61,6 +61,7 @@ struct supervisor {
   bool distrusted;
   bool killed_by_us;
   bool reported; /* it sent FAIL */
+  bool adopted;  /* it is an earlier daemon's child, and says nothing to us */
   struct backoff backoff;
   unsigned failures_logged;
   struct control message; /* the one that was received, or is built */

@@ -26,6 +26,8 @@ struct volume {
   struct volume_spec worker_spec;
   struct login_config login;
   int channel_fd[CHANNEL_FDS];
+  struct supervisor_before worker_before; /* ADOPT */
+  struct member_before before;            /* ADOPT: its fd is ours */
   void *completions;
   const struct volume_hooks *hooks;
   void *hooks_ctx;
@@ -56,6 +58,9 @@ volume_close (struct volume *v)
   stop_password (v);
   shm_unmap (v->completions, CHANNEL_RING_BYTES);
   channel_close_fds (v->channel_fd);
+  cleanup_close (&v->worker_before.pidfd);
+  cleanup_close (&v->worker_before.net_fd);
+  cleanup_close (&v->before.stripes_fd);
   login_config_fini (&v->login);
   OPENSSL_cleanse (v, sizeof *v);
   free (v);
@@ -113,20 +118,19 @@ start_supervisor (struct volume *v)
       .hooks_ctx = v,
   };
 
-  return supervisor_start (&c, &v->supervisor);
+  return supervisor_start (&c, &v->worker_before, &v->supervisor);
 }
 
 /* The credential is complete. */
 static enum err
 join_and_start (struct volume *v, struct fault *f)
 {
-  struct member_before before = {.stripes_fd = -1};
   struct volume_key key;
   enum err e = volume_key (v->uid, &v->spec, &v->login, &key);
 
   if (e)
     return fault_set (f, e, "out of memory");
-  if ((e = member_join (v->d->volumes, &key, v->name, &before,
+  if ((e = member_join (v->d->volumes, &key, v->name, &v->before,
                         &v->hooks->lease, v->hooks_ctx, &v->member, f)))
     return e;
   v->hooks->cached (v->hooks_ctx);
@@ -208,6 +212,9 @@ await_password (struct volume *v, struct fault *f)
       || !(S_ISREG (st.st_mode) || S_ISFIFO (st.st_mode)
            || S_ISSOCK (st.st_mode)))
     return fault_set (f, ERR_INVAL, "the password is neither file nor pipe");
+  /* An earlier daemon may have read it by this very description. */
+  if (S_ISREG (st.st_mode))
+    lseek (v->password_fd, 0, SEEK_SET);
   ev_io_set (&v->password_readable, v->password_fd, EV_READ);
   ev_io_start (v->d->loop, &v->password_readable);
   ev_timer_set (&v->password_deadline, PASSWORD_TIMEOUT_S, 0.);
@@ -227,6 +234,8 @@ volume_new (struct daemon *d, const struct volume_hooks *hooks,
   v->hooks = hooks;
   v->hooks_ctx = hooks_ctx;
   v->password_fd = -1;
+  v->worker_before.pidfd = v->worker_before.net_fd = -1;
+  v->before.stripes_fd = -1;
   for (unsigned i = 0; i < CHANNEL_FDS; i++)
     v->channel_fd[i] = -1;
   login_config_init (&v->login);
@@ -236,10 +245,54 @@ volume_new (struct daemon *d, const struct volume_hooks *hooks,
   return v;
 }
 
+/* How many fds follow the volume's files in ADOPT. */
+static unsigned
+adopted_fds (bool alive)
+{
+  return CHANNEL_FDS + 1 + (alive ? 2 : 0);
+}
+
+/* The fds of ADOPT, from the first that is no file of the volume. */
+static void
+take_before (struct volume *v, struct control *m, unsigned first, bool alive)
+{
+  for (unsigned i = 0; i < CHANNEL_FDS; i++)
+    v->channel_fd[i] = control_take_fd (m, first + i);
+  v->before.stripes_fd = control_take_fd (m, first + CHANNEL_FDS);
+  if (alive) {
+    v->worker_before.pidfd = control_take_fd (m, first + CHANNEL_FDS + 1);
+    v->worker_before.net_fd = control_take_fd (m, first + CHANNEL_FDS + 2);
+  }
+}
+
+/* OPEN or ADOPT, but for the files. */
+static enum err
+take_message (struct volume *v, struct control *m)
+{
+  struct wire w = wire_init (m->body, m->length_bytes);
+  unsigned files = m->fds;
+  bool alive = false;
+
+  if (m->type == CONTROL_ADOPT) {
+    v->worker_before.epoch = wire_u64 (&w);
+    alive = wire_u8 (&w);
+    v->before.holds_lease = wire_u8 (&w);
+    if (w.err || v->worker_before.epoch == 0 || files < adopted_fds (alive))
+      return ERR_PEER;
+    files -= adopted_fds (alive);
+  }
+  if (volume_spec_take (&w, files, &v->spec) || wire_end (&w))
+    return ERR_PEER;
+  if (m->type == CONTROL_ADOPT)
+    take_before (v, m, files, alive);
+  return ERR_OK;
+}
+
 static enum err
 make_channel (struct volume *v, struct fault *f)
 {
-  enum err e = channel_create (v->channel_fd);
+  enum err e = v->before.stripes_fd < 0 ? channel_create (v->channel_fd)
+                                        : channel_adopt (v->channel_fd);
 
   if (!e)
     e = shm_map (v->channel_fd[CHANNEL_COMPLETIONS], CHANNEL_RING_BYTES, true,
@@ -255,14 +308,14 @@ volume_open (struct daemon *d, uid_t uid, struct control *open,
 {
   __attribute__ ((cleanup (cleanup_volume))) struct volume *v =
       volume_new (d, hooks, hooks_ctx);
-  struct wire w = wire_init (open->body, open->length_bytes);
   enum err e;
 
   if (!v)
     return fault_set (f, ERR_NOMEM, "out of memory");
   v->uid = uid;
-  if (volume_spec_take (&w, open->fds, &v->spec) || wire_end (&w))
-    return fault_set (f, ERR_PEER, "the OPEN message is damaged");
+  if (take_message (v, open))
+    return fault_set (f, ERR_PEER, "the %s message is damaged",
+                      control_type_name (open->type));
   volume_spec_name (&v->spec, v->name, sizeof v->name);
   if ((e = volume_params_take (&v->spec, open, &v->login, &v->password_fd, f))
       || (e = make_channel (v, f)))

@@ -22,8 +22,9 @@ struct volume_hooks {
   void (*cached) (void *ctx);
 };
 
-/* Takes the message OPEN of a gateway of this uid: its volume_spec, and the
- * files out of it. On an error *f says what was wrong, in words for the user.
+/* Takes the message OPEN or ADOPT of a gateway of this uid: its volume_spec, and
+ * the files out of it; of ADOPT also what an earlier daemon had made. On an
+ * error *f says what was wrong, in words for the user.
  */
 enum err
 volume_open (struct daemon *d, uid_t uid, struct control *open,

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -92,6 +94,51 @@ channel_fds_for (const int fd[CHANNEL_FDS], enum channel_side side,
   for (int i = 0; i < CHANNEL_FDS; i++)
     ret_fd[i] = out[i];
   return ERR_OK;
+}
+
+/* Its owner may open what it has for reading again for writing too. */
+static enum err
+adopt_object (int i, int *fd)
+{
+  char path[40];
+  void *base;
+  int writable;
+  enum err e;
+
+  snprintf (path, sizeof path, "/proc/self/fd/%d", *fd);
+  writable = open (path, O_RDWR | O_CLOEXEC);
+  if (writable < 0)
+    return ERR_PEER;
+  close (*fd);
+  *fd = writable;
+  if ((e = shm_map (*fd, objects[i].size_bytes, true, &base)))
+    return e;
+  shm_unmap (base, objects[i].size_bytes);
+  return ERR_OK;
+}
+
+static bool
+is_eventfd (int fd)
+{
+  char path[40], target[40] = "";
+
+  snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+  return readlink (path, target, sizeof target - 1) > 0
+         && strcmp (target, "anon_inode:[eventfd]") == 0
+         && (fcntl (fd, F_GETFL) & O_NONBLOCK) != 0;
+}
+
+enum err
+channel_adopt (int fd[CHANNEL_FDS])
+{
+  enum err e = ERR_OK;
+
+  for (int i = 0; i < CHANNEL_FDS && !e; i++)
+    if (objects[i].size_bytes)
+      e = adopt_object (i, &fd[i]);
+    else if (!is_eventfd (fd[i]))
+      e = ERR_PEER;
+  return e;
 }
 
 enum err

@@ -63,6 +63,10 @@ enum err channel_create (int ret_fd[CHANNEL_FDS]);
  */
 enum err channel_fds_for (const int fd[CHANNEL_FDS], enum channel_side side,
                           int ret_fd[CHANNEL_FDS]);
+/* A new daemon: the fds that a gateway has (its rights) become writable ones of
+ * the same objects, in place. ERR_PEER: they are no such objects.
+ */
+enum err channel_adopt (int fd[CHANNEL_FDS]);
 void channel_close_fds (int fd[CHANNEL_FDS]);
 
 /* A side: maps the objects by its rights; the fds stay the caller's (the
