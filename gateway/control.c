@@ -18,19 +18,6 @@
 #define TICK_MS 500
 
 void
-link_wake_all (struct link *l)
-{
-  for (struct waiter *w = l->waiters.next; w != &l->waiters; w = w->next)
-    pthread_cond_signal (&w->cond);
-  /* A leader is not on its condition but on the eventfd. */
-  if (l->leader) {
-    uint64_t one = 1;
-    ssize_t ignored = write (l->wake_gateway, &one, sizeof one);
-    (void)ignored;
-  }
-}
-
-void
 link_wake_worker (struct link *l)
 {
   uint64_t one = 1;

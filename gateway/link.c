@@ -29,6 +29,18 @@ link_now_ns (void)
   return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
+bool
+link_op_writes (enum io_op op)
+{
+  return op == IO_WRITE || op == IO_TRIM || op == IO_ZERO;
+}
+
+uint64_t
+link_last_page (uint64_t offset, uint32_t length_bytes)
+{
+  return (offset + length_bytes - 1) / PAGE_BYTES;
+}
+
 static void
 close_fd (int *fd)
 {
@@ -89,6 +101,7 @@ link_close (struct link *l)
     close_fd (&l->fds[i]);
   channel_unmap (&l->channel);
   hot_fini (&l->hot);
+  waiter_free_all (l);
   pthread_cond_destroy (&l->lease_drained);
   pthread_mutex_destroy (&l->lock);
   free (l);

@@ -7,6 +7,7 @@
 #define BH_GATEWAY_LINK_PRIVATE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "gateway/ahead.h"
 #include "gateway/hot.h"
@@ -16,12 +17,13 @@
 
 #define LINK_SLICE_NS 100000000ull
 
-/* A thread that waits; on its stack, in the link's list while it waits. */
+/* A thread that waits: see wait.c. */
 struct waiter {
-  pthread_cond_t cond;
+  sem_t sem;
   struct waiter *next, *prev;
   uint32_t wanted; /* slot whose answer it waits for; INFLIGHT_SLOTS: none */
   bool blocked;    /* waits for a free slot or for an overlapping write */
+  bool stirred;    /* was woken, and does not run with the lock yet */
 };
 
 /*   state    means                                    leaves by
@@ -42,6 +44,10 @@ struct link {
   struct waiter *leader;
   unsigned blocked; /* how many waiters are */
   struct waiter waiters; /* list head */
+  struct waiter *idle_waiters;
+  unsigned stirring; /* how many waiters are stirred */
+  struct waiter *collected[INFLIGHT_SLOTS]; /* to be woken without the lock */
+  unsigned n_collected;
 
   uint64_t down_since_ns; /* while !up */
   /* What the worker showed of itself when it last moved. */
@@ -83,6 +89,18 @@ struct link {
 };
 
 uint64_t link_now_ns (void);
+bool link_op_writes (enum io_op op);
+uint64_t link_last_page (uint64_t offset, uint32_t length_bytes);
+
+/* wait.c, with the lock held. NULL: no memory. */
+struct waiter *waiter_enter (struct link *l);
+void waiter_leave (struct link *l, struct waiter *w);
+/* Waits until something happened that may concern w, or slice_ns (at most
+ * LINK_SLICE_NS) have passed: as the leader, or for the leader.
+ */
+void waiter_wait (struct link *l, struct waiter *w, uint64_t slice_ns);
+void waiter_free_all (struct link *l);
+
 /* All with the lock held. */
 void link_wake_all (struct link *l);
 void link_wake_worker (struct link *l);

@@ -15,7 +15,8 @@ libgateway_la_SOURCES = \
 	%D%/link.c %D%/link.h %D%/link_private.h \
 	%D%/options.c %D%/options.h \
 	%D%/transfer.c \
-	%D%/url.c %D%/url.h
+	%D%/url.c %D%/url.h \
+	%D%/wait.c
 libgateway_la_CPPFLAGS = $(AM_CPPFLAGS) $(URIPARSER_CFLAGS)
 GATEWAY_LIBS = libgateway.la libgateway_logic.la libparams.la libipc.la \
 	$(URIPARSER_LIBS) -lpthread

@@ -4,11 +4,8 @@
 #include "gateway/link_private.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 /* What one NBD request may have in flight: enough to keep a connection busy,
  * and other requests get slots too.
@@ -37,178 +34,8 @@ struct transfer {
   int result; /* the first errno */
 };
 
-static bool
-op_writes (enum io_op op)
-{
-  return op == IO_WRITE || op == IO_TRIM || op == IO_ZERO;
-}
-
-static uint64_t
-last_page (uint64_t offset, uint32_t length_bytes)
-{
-  return (offset + length_bytes - 1) / PAGE_BYTES;
-}
-
-static void
-waiter_enter (struct link *l, struct waiter *w)
-{
-  pthread_condattr_t a;
-
-  pthread_condattr_init (&a);
-  pthread_condattr_setclock (&a, CLOCK_MONOTONIC);
-  pthread_cond_init (&w->cond, &a);
-  pthread_condattr_destroy (&a);
-  w->wanted = INFLIGHT_SLOTS;
-  w->blocked = false;
-  w->next = &l->waiters;
-  w->prev = l->waiters.prev;
-  w->prev->next = w;
-  l->waiters.prev = w;
-}
-
-static void
-waiter_leave (struct link *l, struct waiter *w)
-{
-  w->prev->next = w->next;
-  w->next->prev = w->prev;
-  pthread_cond_destroy (&w->cond);
-  /* Somebody must watch the ring. */
-  if (!l->leader && l->waiters.next != &l->waiters)
-    pthread_cond_signal (&l->waiters.next->cond);
-}
-
-static void
-wake_leader (struct link *l)
-{
-  uint64_t one = 1;
-  ssize_t ignored = write (l->wake_gateway, &one, sizeof one);
-
-  (void)ignored;
-}
-
-void
-link_wake_blocked (struct link *l)
-{
-  if (!l->blocked)
-    return;
-  for (struct waiter *w = l->waiters.next; w != &l->waiters; w = w->next) {
-    if (!w->blocked)
-      continue;
-    if (w == l->leader)
-      wake_leader (l);
-    else
-      pthread_cond_signal (&w->cond);
-  }
-}
-
-/* A prefetched piece is there; any number of threads may wait for it. */
-static void
-wake_wanting (struct link *l, uint32_t slot)
-{
-  for (struct waiter *w = l->waiters.next; w != &l->waiters; w = w->next)
-    if (w->wanted == slot && w != l->leader)
-      pthread_cond_signal (&w->cond);
-}
-
-/* Nobody has waited for this answer; its slot is free again, and what it wrote
- * is no longer under way.
- */
-static void
-end_abandoned (struct link *l, uint32_t slot)
-{
-  const struct ring_request *r = &l->inflight.slot[slot].request;
-
-  if (op_writes ((enum io_op)r->op) && l->hot.stripes.file)
-    stripes_end (&l->hot.stripes, r->offset / PAGE_BYTES,
-                 last_page (r->offset, r->length));
-  link_wake_blocked (l);
-}
-
-/* Takes all completions that are there. Returns how many. */
-static unsigned
-drain (struct link *l)
-{
-  union ring_entry e;
-  unsigned n = 0;
-  enum err r;
-
-  while ((r = ring_pop (&l->ring, &e)) == ERR_OK) {
-    struct waiter *w;
-    void *owner;
-
-    if (inflight_complete (&l->inflight, &e.completion, &owner)) {
-      link_distrust (l, "a completion that answers no request", false);
-      return n;
-    }
-    if (owner == &l->ahead) {
-      wake_wanting (l, (uint32_t)e.completion.id);
-      n++;
-      continue;
-    }
-    w = owner;
-    /* Pieces that come before their turn wake nobody. */
-    if (w && w != l->leader && w->wanted == (uint32_t)e.completion.id)
-      pthread_cond_signal (&w->cond);
-    if (!w)
-      end_abandoned (l, (uint32_t)e.completion.id);
-    n++;
-  }
-  if (r == ERR_PEER)
-    link_distrust (l, "impossible producer index", false);
-  /* A suspect ran alone: others may go now. */
-  if (n && l->inflight.queued_slots)
-    link_push_queued (l);
-  return n;
-}
-
-/* Sleeps on the eventfd for at most slice_ns, without the lock. */
-static void
-sleep_on_ring (struct link *l, uint64_t slice_ns)
-{
-  uint64_t epoch = l->epoch;
-  struct pollfd p = {.fd = l->wake_gateway, .events = POLLIN};
-  struct timespec ts = {.tv_nsec = (long)slice_ns};
-  uint64_t count;
-  ssize_t ignored;
-
-  if (!ring_sleep (&l->ring))
-    return;
-  pthread_mutex_unlock (&l->lock);
-  if (ppoll (&p, 1, &ts, NULL) > 0) {
-    ignored = read (l->wake_gateway, &count, sizeof count);
-    (void)ignored;
-  }
-  pthread_mutex_lock (&l->lock);
-  /* With another worker the ring has begun anew, awake. */
-  if (l->epoch == epoch)
-    ring_awake (&l->ring);
-}
-
-/* Waits until something happened that may concern w, or slice_ns (at most
- * LINK_SLICE_NS) have passed: as the leader, or for the leader.
- */
-static void
-wait_once (struct link *l, struct waiter *w, uint64_t slice_ns)
-{
-  if (l->up && !l->leader) {
-    l->leader = w;
-    if (drain (l) == 0 && l->up) {
-      sleep_on_ring (l, slice_ns);
-      if (l->up)
-        drain (l);
-    }
-    l->leader = NULL;
-  } else {
-    uint64_t until_ns = link_now_ns () + slice_ns;
-    struct timespec ts = {.tv_sec = (time_t)(until_ns / 1000000000ull),
-                          .tv_nsec = (long)(until_ns % 1000000000ull)};
-
-    pthread_cond_timedwait (&w->cond, &l->lock, &ts);
-  }
-}
-
-/* Like wait_once; true if the thread must leave. Asks only after a whole slice
- * has passed without an answer: that costs nothing on the fast path.
+/* Like waiter_wait; true if the thread must leave. Asks only after a whole
+ * slice has passed without an answer: that costs nothing on the fast path.
  */
 static bool
 wait_interruptible (struct transfer *t, struct waiter *w, uint64_t since_ns,
@@ -229,7 +56,7 @@ wait_interruptible (struct transfer *t, struct waiter *w, uint64_t since_ns,
   }
   if (until_ns < now + slice_ns)
     slice_ns = until_ns > now ? until_ns - now : 1;
-  wait_once (l, w, slice_ns);
+  waiter_wait (l, w, slice_ns);
   return false;
 }
 
@@ -289,7 +116,7 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   uint32_t n, taken, slot;
   enum err e;
 
-  if (op_writes (t->op) && !t->may_write && !l->inflight.failed)
+  if (link_op_writes (t->op) && !t->may_write && !l->inflight.failed)
     if (!(t->may_write = lease_enter (l)))
       return ERR_AGAIN;
   next_piece (t, &offset, &n);
@@ -302,9 +129,9 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   /* Before it can reach the server: from now on nobody takes what is cached
    * of these pages (ipc/stripes.h).
    */
-  if (op_writes (t->op) && l->hot.stripes.file)
+  if (link_op_writes (t->op) && l->hot.stripes.file)
     stripes_begin (&l->hot.stripes, offset / PAGE_BYTES,
-                   last_page (offset, n));
+                   link_last_page (offset, n));
   if (t->op == IO_WRITE)
     copy_payload_in (t, slot, n);
   if (t->op == IO_READ && l->hot.stripes.file)
@@ -383,9 +210,9 @@ finish_piece (struct transfer *t)
   /* Before the write is acknowledged. Without a worker's answer its outcome
    * is not known: then the stripe stays open, and the pages uncached.
    */
-  if (op_writes (t->op) && !s->error && l->hot.stripes.file)
+  if (link_op_writes (t->op) && !s->error && l->hot.stripes.file)
     stripes_end (&l->hot.stripes, s->request.offset / PAGE_BYTES,
-                 last_page (s->request.offset, s->request.length));
+                 link_last_page (s->request.offset, s->request.length));
   inflight_put (&l->inflight, i);
   t->first = (t->first + 1) % PIECES_IN_FLIGHT;
   t->pieces--;
@@ -454,16 +281,20 @@ static int
 run (struct transfer *t)
 {
   struct link *l = t->link;
-  struct waiter w;
+  struct waiter *w;
   uint64_t since_ns = link_now_ns ();
 
   pthread_mutex_lock (&l->lock);
-  waiter_enter (l, &w);
+  w = waiter_enter (l);
+  if (!w) {
+    pthread_mutex_unlock (&l->lock);
+    return ENOMEM;
+  }
   for (;;) {
     uint64_t retry_ns = UINT64_MAX;
     uint32_t wanted;
     bool leave;
-    enum err e = advance (t, &w, &wanted, &retry_ns);
+    enum err e = advance (t, w, &wanted, &retry_ns);
 
     if (e && e != ERR_AGAIN && !t->result)
       t->result = err_errno (e);
@@ -475,12 +306,12 @@ run (struct transfer *t)
     }
     if (!t->pieces && (t->result || all_in_pieces (t)))
       break;
-    w.wanted = t->pieces ? t->piece[t->first] : wanted;
-    w.blocked = e == ERR_AGAIN && wanted == INFLIGHT_SLOTS;
-    l->blocked += w.blocked;
-    leave = wait_interruptible (t, &w, since_ns, retry_ns);
-    l->blocked -= w.blocked;
-    w.blocked = false;
+    w->wanted = t->pieces ? t->piece[t->first] : wanted;
+    w->blocked = e == ERR_AGAIN && wanted == INFLIGHT_SLOTS;
+    l->blocked += w->blocked;
+    leave = wait_interruptible (t, w, since_ns, retry_ns);
+    l->blocked -= w->blocked;
+    w->blocked = false;
     if (leave || outage_over (l)) {
       t->result = err_errno (leave ? ERR_SHUTDOWN : ERR_IO);
       break;
@@ -491,7 +322,7 @@ run (struct transfer *t)
     t->result = l->owed_error;
     l->owed_error = 0;
   }
-  waiter_leave (l, &w);
+  waiter_leave (l, w);
   pthread_mutex_unlock (&l->lock);
   free (t->scratch);
   return t->result;
