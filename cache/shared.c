@@ -44,6 +44,7 @@ struct shared {
   char why_none[160]; /* why there is no cache; "": there is */
   struct stripes_file stripes;
   struct lease lease;
+  bool foreign_told;
   struct store store;
   uint64_t size_bytes; /* UINT64_MAX: no worker has said */
   void *index_base, *pages_base;
@@ -202,7 +203,7 @@ expel (struct shared *s, struct member *m)
 {
   struct fault f;
 
-  fault_set (&f, ERR_TIMEOUT,
+  fault_set (&f, ERR_IO,
              "another process wanted to write and this one did not let it "
              "for %llu seconds",
              (unsigned long long)(LEASE_REVOKE_NS / 1000000000u));
@@ -220,6 +221,21 @@ settle (struct shared *s)
   if (n)
     log_write (s->set->d->log, LOG_LEVEL_INFO,
                "%s: %u stripes of a dead process are settled", s->name, n);
+}
+
+/* Does a process that has not come to this daemon still hold it? */
+static void
+look (struct shared *s)
+{
+  if (!stripes_file_leased (&s->stripes))
+    lease_foreign_gone (&s->lease, has_open_stripes (s), now_ns ());
+  else if (s->lease.waiters && !s->foreign_told) {
+    s->foreign_told = true;
+    log_write (s->set->d->log, LOG_LEVEL_WARN,
+               "%s: writes wait for a process that holds the write lease since "
+               "before this daemon: until it comes back or ends",
+               s->name);
+  }
 }
 
 static void
@@ -247,8 +263,7 @@ on_turn (struct ev_loop *loop, ev_timer *w, int events)
       settle (s);
       break;
     case LEASE_ACT_LOOK:
-      if (!stripes_file_leased (&s->stripes))
-        lease_foreign_gone (&s->lease, has_open_stripes (s), now_ns ());
+      look (s);
       break;
     case LEASE_ACT_NONE:
       break;
@@ -319,7 +334,8 @@ stripes_wanted (uint32_t slots)
 }
 
 /* A file of an earlier daemon is taken over, whether one of its gateways brings
- * it or not (H1). ret_foreign: somebody may have written by it.
+ * it or not (H1). ret_foreign: somebody may have
+ * written by it.
  */
 static enum err
 find_stripes (struct shared *s, const struct member_before *before,
