@@ -7,7 +7,16 @@ tests_system_nbd_model_SOURCES = %D%/nbd-model.c
 tests_system_nbd_model_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_system_nbd_model_LDADD = $(LIBNBD_LIBS)
 
-SYSTEM_TESTS =
+SYSTEM_TESTS = \
+	%D%/basics.sh \
+	%D%/lifecycle.sh \
+	%D%/errors.sh \
+	%D%/auth.sh \
+	%D%/crash.sh \
+	%D%/rekey.sh \
+	%D%/daemon.sh \
+	%D%/large.sh \
+	%D%/restart.sh
 
 check_PROGRAMS += tests/system/worker-driver
 tests_system_worker_driver_SOURCES = %D%/worker-driver.c
