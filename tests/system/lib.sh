@@ -200,7 +200,7 @@ worker_pids () {
   d=$(daemon_pids | head -n 1)
   [ -n "$d" ] || return 0
   # Names are cut at 15 letters.
-  pgrep --runstates R,S,D,T --parent "$d" '-worke|possess' || :
+  pgrep --runstates R,S,D,T --parent "$d" 'bulkhead-w|poss' || :
 }
 
 have_worker () {

@@ -33,6 +33,7 @@ uri="nbd+unix:///?socket=$sock"
 [ ! -s detached.log ] || die "it has something to say: $(cat detached.log)"
 nbdcopy "$uri" copy
 cmp copy disk
+have_worker || die "no worker is seen"
 ends_at_once "$(cat detached.pid)"
 ok "detached nbdkit serves, and ends on SIGTERM ($took ms)"
 wait_for 10 no_worker || die "the worker lives on"
