@@ -7,11 +7,13 @@
  *
  *   --verify=MIB     random reads, writes and flushes at depth 64 against a
  *                    model in memory, until that much went each way
- *   --bench          prints throughput
+ *   --bench[=WORD]   prints throughput, of the rows with WORD in their name
  *   --password=TEXT  logs in by password
  *   --expect=CODE    this FAIL of the worker is the success (text of err.h's
  *                    table, e.g. "login refused")
  *   --violate=N      breaks rule N of the rings after GO
+ *   --kill=PID       SIGKILLs the children of this process (sshd's sessions)
+ *                    after a while
  *   --drop           closes the daemon's socket after READY: it must go on
  *
  * KEY.pem: ssh-ed25519, as `openssl genpkey` writes it. FILE: path on the
@@ -29,6 +31,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,9 +64,11 @@ struct op {
 
 static struct options {
   const char *port, *user, *key, *file, *password, *expect;
+  const char *bench; /* NULL: no */
   uint64_t verify_bytes;
-  bool bench, drop;
+  bool drop;
   int violate;
+  const char *kill;
 } opt;
 
 static struct driver {
@@ -316,7 +321,7 @@ answer_auth (EVP_PKEY *key)
     die ("malformed AUTH");
   printf ("AUTH: the server offers %s\n", offered);
   if (d.key_offers++) {
-    fault_set (&f, ERR_AUTH, "the server refused the key");
+    fault_set (&f, ERR_AUTH, "the server refused the login");
     control_begin (&d.message, CONTROL_AUTH_NONE);
     b = control_body (&d.message);
     fault_put (&b, &f);
@@ -587,6 +592,25 @@ load_model (void)
   }
 }
 
+/* sshd's session: what a server that dies looks like to a client. */
+static void
+kill_sessions (void)
+{
+  char path[64], line[256];
+  FILE *fp;
+  char *p;
+
+  snprintf (path, sizeof path, "/proc/%s/task/%s/children", opt.kill,
+            opt.kill);
+  fp = fopen (path, "r");
+  if (!fp || !fgets (line, sizeof line, fp))
+    die ("no children of process %s", opt.kill);
+  fclose (fp);
+  for (p = strtok (line, " \n"); p; p = strtok (NULL, " \n"))
+    kill ((pid_t)atoi (p), SIGKILL);
+  opt.kill = NULL;
+}
+
 static void
 verify (void)
 {
@@ -600,6 +624,8 @@ verify (void)
     unsigned id = finish ();
 
     check_one (id);
+    if (opt.kill && d.bytes[0] > 16 * MIB)
+      kill_sessions ();
     if (d.bytes[0] < opt.verify_bytes || d.bytes[1] < opt.verify_bytes)
       submit_random (id);
     if (!ring_has_input (&d.ring))
@@ -651,6 +677,8 @@ bench (const char *name, uint16_t op, uint32_t length, unsigned depth,
   double cpu_s = worker_cpu_s (), s;
   unsigned id = 0;
 
+  if (!strstr (name, opt.bench))
+    return;
   for (; done < total; done += length) {
     if (given < total && given - done < (uint64_t)depth * length) {
       for (; given < total && given - done < (uint64_t)depth * length;
@@ -716,10 +744,11 @@ static void
 parse (int argc, char **argv)
 {
   static const struct option longs[]
-    = {{"verify", 1, NULL, 'v'},   {"bench", 0, NULL, 'b'},
+    = {{"verify", 1, NULL, 'v'},   {"bench", 2, NULL, 'b'},
        {"password", 1, NULL, 'p'}, {"expect", 1, NULL, 'e'},
        {"violate", 1, NULL, 'x'},  {"public", 1, NULL, 'k'},
-       {"drop", 0, NULL, 'd'},     {NULL, 0, NULL, 0}};
+       {"drop", 0, NULL, 'd'},     {"kill", 1, NULL, 'K'},
+       {NULL, 0, NULL, 0}};
   int c;
 
   while ((c = getopt_long (argc, argv, "", longs, NULL)) != -1) {
@@ -728,7 +757,7 @@ parse (int argc, char **argv)
       opt.verify_bytes = strtoull (optarg, NULL, 10) * MIB;
       break;
     case 'b':
-      opt.bench = true;
+      opt.bench = optarg ? optarg : "";
       break;
     case 'p':
       opt.password = optarg;
@@ -744,6 +773,9 @@ parse (int argc, char **argv)
       exit (0);
     case 'd':
       opt.drop = true;
+      break;
+    case 'K':
+      opt.kill = optarg;
       break;
     default:
       die ("unknown option");
@@ -774,12 +806,12 @@ main (int argc, char **argv)
   if (opt.verify_bytes)
     verify ();
   if (opt.bench) {
-    bench ("random read 4k, qd 32", IO_READ, BLOCK, 32, true, 128 * MIB);
-    bench ("random read 4k, qd 1", IO_READ, BLOCK, 1, true, 16 * MIB);
-    bench ("read 256k, qd 4", IO_READ, CHANNEL_CHUNK_BYTES, 4, false,
-           1024ull * MIB);
-    bench ("write 256k, qd 4", IO_WRITE, CHANNEL_CHUNK_BYTES, 4, false,
-           1024ull * MIB);
+    bench ("random read 4k, depth 32", IO_READ, BLOCK, 32, true, 128 * MIB);
+    bench ("random read 4k, depth 1", IO_READ, BLOCK, 1, true, 16 * MIB);
+    bench ("read 256k, depth 4", IO_READ, CHANNEL_CHUNK_BYTES, 4, false,
+           512 * MIB);
+    bench ("write 256k, depth 4", IO_WRITE, CHANNEL_CHUNK_BYTES, 4, false,
+           512 * MIB);
   }
   if (opt.expect)
     die ("the worker did not fail");
