@@ -85,12 +85,15 @@ aesctr_init (void *ctx, const unsigned char *key, size_t key_bytes,
              const OSSL_PARAM params[])
 {
   struct aesctr *a = ctx;
+  /* Naming the cipher again would drop the key. */
+  const EVP_CIPHER *cipher
+    = EVP_CIPHER_CTX_get0_cipher (a->base) ? NULL : a->provider->cipher;
 
   (void)params;
   if ((key && key_bytes != KEY_BYTES) || (iv && iv_bytes != IV_BYTES))
     return 0;
   a->used = STREAM_BYTES;
-  return EVP_EncryptInit_ex2 (a->base, a->provider->cipher, key, iv, NULL);
+  return EVP_EncryptInit_ex2 (a->base, cipher, key, iv, NULL);
 }
 
 static bool
