@@ -106,11 +106,15 @@ log_failure (struct supervisor *s, const struct fault *f, uint64_t delay_ns)
 {
   unsigned n = ++s->failures_logged;
 
+  char next[32] = "at once";
+
   if (n & (n - 1))
     return;
+  if (delay_ns)
+    snprintf (next, sizeof next, "in %.1f s", (double)delay_ns / NS_PER_S);
   log_write (s->c.daemon->log, LOG_LEVEL_WARN,
-             "%s: %s%s%s; next try in %.1f s (failure %u)", s->c.name, f->text,
-             f->hint[0] ? "; " : "", f->hint, (double)delay_ns / NS_PER_S, n);
+             "%s: %s%s%s; starts anew %s (failure %u)", s->c.name, f->text,
+             f->hint[0] ? "; " : "", f->hint, next, n);
 }
 
 /* An attempt or a worker's life is over. */
