@@ -18,7 +18,8 @@
  *   DISTRUST       gateway → daemon     u64 epoch, fault: kill this worker, it
  *                                       broke the rules of the rings
  *   CONFIG         daemon → worker      u64 epoch, volume_spec (worker's part),
- *                                       string host-key algorithms
+ *                                       string types of the host keys that
+ *                                       are known (name-list; "": none is)
  *   SEALED         worker → daemon      u32 layers (SBX_LAYER_… bits)
  *   HOSTKEY        worker → daemon      string key blob (RFC 4253 §6.6)
  *   HOSTKEY_OK     daemon → worker      (empty)
