@@ -59,15 +59,15 @@ send_message (struct supervisor *s, const struct wirebuf *b, struct fault *f)
 enum err
 sup_send_config (struct supervisor *s, struct fault *f)
 {
-  char algorithms[HOSTKEY_ALGORITHMS_BYTES];
+  char types[HOSTKEY_TYPES_BYTES];
   struct wirebuf b;
 
-  login_algorithms (&s->login, algorithms);
+  login_hostkey_types (&s->login, types);
   control_begin (&s->message, CONTROL_CONFIG);
   b = control_body (&s->message);
   wirebuf_u64 (&b, s->epoch);
   volume_spec_put (&b, s->c.spec);
-  wirebuf_cstring (&b, algorithms);
+  wirebuf_cstring (&b, types);
   return send_message (s, &b, f);
 }
 

@@ -106,10 +106,9 @@ login_end (struct login *l)
 }
 
 void
-login_algorithms (const struct login *l, char dst[HOSTKEY_ALGORITHMS_BYTES])
+login_hostkey_types (const struct login *l, char dst[HOSTKEY_TYPES_BYTES])
 {
-  known_hosts_algorithms (l->file, l->files, l->config->host, l->config->port,
-                          dst);
+  known_hosts_types (l->file, l->files, l->config->host, l->config->port, dst);
 }
 
 /* What the user would type, with the port only if it is not ssh's own. */

@@ -64,7 +64,7 @@ void
 login_end (struct login *l);
 
 void
-login_algorithms (const struct login *l, char dst[HOSTKEY_ALGORITHMS_BYTES]);
+login_hostkey_types (const struct login *l, char dst[HOSTKEY_TYPES_BYTES]);
 /* ERR_OK: trusted. ERR_HOSTKEY: f tells the user what to do; ERR_PEER. */
 enum err
 login_hostkey (const struct login *l, const uint8_t *blob, size_t blob_bytes,
