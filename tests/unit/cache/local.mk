@@ -1,14 +1,29 @@
 CACHE_UNIT_TESTS = \
+	tests/unit/cache/address_test \
+	tests/unit/cache/backoff_test \
+	tests/unit/cache/daemon_test \
 	tests/unit/cache/keys_test \
 	tests/unit/cache/known_hosts_test \
+	tests/unit/cache/login_test \
 	tests/unit/cache/signer_test
-check_PROGRAMS += $(CACHE_UNIT_TESTS)
+check_PROGRAMS += $(CACHE_UNIT_TESTS) tests/unit/cache/fake_worker
 TESTS += $(CACHE_UNIT_TESTS)
 EXTRA_DIST += %D%/keys_vectors.h
 
+tests_unit_cache_address_test_SOURCES = %D%/address_test.c
+tests_unit_cache_address_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_backoff_test_SOURCES = %D%/backoff_test.c
+tests_unit_cache_backoff_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_keys_test_SOURCES = %D%/keys_test.c
 tests_unit_cache_keys_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_known_hosts_test_SOURCES = %D%/known_hosts_test.c
 tests_unit_cache_known_hosts_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_login_test_SOURCES = %D%/login_test.c
+tests_unit_cache_login_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_signer_test_SOURCES = %D%/signer_test.c
 tests_unit_cache_signer_test_LDADD = libcache.la $(UNIT_LIBS)
+# The whole daemon but its main, with a worker that follows a script.
+tests_unit_cache_daemon_test_SOURCES = %D%/daemon_test.c
+tests_unit_cache_daemon_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_fake_worker_SOURCES = %D%/fake_worker.c
+tests_unit_cache_fake_worker_LDADD = libipc.la libcommon.la

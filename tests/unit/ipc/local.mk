@@ -17,3 +17,8 @@ check_PROGRAMS += tests/unit/ipc/volume_test
 TESTS += tests/unit/ipc/volume_test
 tests_unit_ipc_volume_test_SOURCES = %D%/volume_test.c
 tests_unit_ipc_volume_test_LDADD = libipc.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/runtime_test
+TESTS += tests/unit/ipc/runtime_test
+tests_unit_ipc_runtime_test_SOURCES = %D%/runtime_test.c
+tests_unit_ipc_runtime_test_LDADD = libipc.la libcommon.la $(UNIT_LIBS)

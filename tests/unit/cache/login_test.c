@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/login.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+#include "tests/unit/cache/keys_vectors.h"
+
+static struct login_config config;
+static struct login login;
+static uint8_t body[CONTROL_BODY_BYTES];
+
+static int
+file_with (const char *text)
+{
+  int fd = memfd_create ("known_hosts", MFD_CLOEXEC);
+
+  CU_ASSERT_FATAL (fd >= 0);
+  CU_ASSERT_EQUAL (write (fd, text, strlen (text)), (ssize_t)strlen (text));
+  return fd;
+}
+
+static void
+begin (unsigned keys, const char *password, const char *known_hosts)
+{
+  login_config_init (&config);
+  strcpy (config.host, "h");
+  strcpy (config.user, "me");
+  config.port = 22;
+  for (unsigned i = 0; i < keys; i++) {
+    char name[] = "/key0";
+
+    name[4] = (char)('0' + i);
+    config.key[i].name = strdup (name);
+    ssh_key_load (key_vectors[i].text, strlen (key_vectors[i].text),
+                  &config.key[i].key, &config.key[i].fault);
+  }
+  config.keys = keys;
+  if (password) {
+    strcpy (config.password, password);
+    config.has_password = true;
+  }
+  if (known_hosts) {
+    config.known_hosts[0].name = strdup ("/known");
+    config.known_hosts[0].fd = file_with (known_hosts);
+    config.known_hosts_files = 1;
+  }
+  CU_ASSERT_EQUAL_FATAL (login_begin (&login, &config, NULL), ERR_OK);
+}
+
+static void
+end (void)
+{
+  login_end (&login);
+  login_config_fini (&config);
+}
+
+static enum control_type
+next (const char *methods, struct fault *f)
+{
+  struct wirebuf b = wirebuf_init (body, sizeof body);
+
+  return login_next (&login, methods, &b, f);
+}
+
+static void
+keys_in_turn_then_the_password (void)
+{
+  struct fault f = {0};
+  struct wire w;
+  char word[64];
+
+  begin (2, "secret", NULL);
+  CU_ASSERT_EQUAL (next ("publickey,password", &f), CONTROL_AUTH_KEY);
+  w = wire_init (body, sizeof body);
+  wire_cstring (&w, word, sizeof word);
+  CU_ASSERT_STRING_EQUAL (word, "ssh-ed25519");
+  CU_ASSERT_EQUAL (next ("publickey,password", &f), CONTROL_AUTH_KEY);
+  w = wire_init (body, sizeof body);
+  wire_cstring (&w, word, sizeof word);
+  CU_ASSERT_STRING_EQUAL (word, "ecdsa-sha2-nistp256");
+  CU_ASSERT_EQUAL (next ("publickey,password", &f), CONTROL_AUTH_PASSWORD);
+  w = wire_init (body, sizeof body);
+  wire_cstring (&w, word, sizeof word);
+  CU_ASSERT_STRING_EQUAL (word, "secret");
+  CU_ASSERT_EQUAL (next ("publickey,password", &f), CONTROL_AUTH_NONE);
+  CU_ASSERT_EQUAL (f.code, ERR_AUTH);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "me@h"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "publickey,password"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "/key0, /key1, the password"));
+  CU_ASSERT_PTR_NULL (strstr (f.text, "secret"));
+  CU_ASSERT_EQUAL (next ("publickey,password", &f), CONTROL_AUTH_NONE);
+  end ();
+}
+
+static void
+only_what_the_server_offers (void)
+{
+  struct fault f = {0};
+
+  begin (1, "secret", NULL);
+  CU_ASSERT_EQUAL (next ("keyboard-interactive", &f), CONTROL_AUTH_NONE);
+  CU_ASSERT_EQUAL (next ("publickey2,xpublickey,passwords", &f),
+                   CONTROL_AUTH_NONE);
+  CU_ASSERT_EQUAL (next ("", &f), CONTROL_AUTH_NONE);
+  CU_ASSERT_EQUAL (next ("x,password", &f), CONTROL_AUTH_PASSWORD);
+  /* two factors: the key is still there when the server asks for it next */
+  CU_ASSERT_EQUAL (next ("publickey", &f), CONTROL_AUTH_KEY);
+  end ();
+}
+
+static void
+the_hint_fits_what_the_server_takes (void)
+{
+  struct fault f = {0};
+
+  begin (0, NULL, NULL);
+  next ("publickey", &f);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "identity="));
+  CU_ASSERT_PTR_NULL (strstr (f.hint, "password="));
+  next ("password", &f);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "password="));
+  end ();
+}
+
+static void
+a_key_that_cannot_be_used_is_named (void)
+{
+  struct fault f = {0};
+
+  begin (1, NULL, NULL);
+  ssh_key_free (config.key[0].key);
+  config.key[0].key = NULL;
+  fault_set (&config.key[0].fault, ERR_NOTSUP, "it is encrypted");
+  CU_ASSERT_EQUAL (next ("publickey", &f), CONTROL_AUTH_NONE);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "/key0 (it is encrypted)"));
+  end ();
+}
+
+static void
+long_names_are_cut_not_overrun (void)
+{
+  struct fault f = {0};
+  char *name = malloc (5000);
+
+  begin (3, NULL, NULL);
+  memset (name, 'n', 4999);
+  name[4999] = 0;
+  for (int i = 0; i < 3; i++) {
+    free (config.key[i].name);
+    config.key[i].name = strdup (name);
+    next ("publickey", &f);
+  }
+  CU_ASSERT_EQUAL (next (name, &f), CONTROL_AUTH_NONE);
+  CU_ASSERT_EQUAL (next ("publickey", &f), CONTROL_AUTH_NONE);
+  free (name);
+  end ();
+}
+
+#define A64                                                                    \
+  "AAAAC3NzaC1lZDI1NTE5AAAAIJLIL6+vvRcI9/D95wpO58FXsst+Nui8IUjwutEO2AMn"
+
+static void
+host_keys_are_judged_in_words (void)
+{
+  uint8_t known[64], other[51];
+  struct fault f = {0};
+
+  EVP_DecodeBlock (known, (const uint8_t *)A64, sizeof A64 - 1);
+  memcpy (other, known, sizeof other);
+  other[50] ^= 1;
+  begin (0, NULL, "# keys\nh ssh-ed25519 " A64 "\n");
+  CU_ASSERT_EQUAL (login_hostkey (&login, known, 51, &f), ERR_OK);
+  CU_ASSERT_EQUAL (login_hostkey (&login, other, 51, &f), ERR_HOSTKEY);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "CHANGED"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "line 2 of /known"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (strstr (f.text, "SHA256:") + 1, "SHA256:"));
+  end ();
+  begin (0, NULL, "");
+  config.port = 2222;
+  CU_ASSERT_EQUAL (login_hostkey (&login, known, 51, &f), ERR_HOSTKEY);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "[h]:2222 (ssh-ed25519 SHA256:"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "not in /known"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "ssh-keyscan -p 2222 h >> /known"));
+  end ();
+  begin (0, NULL, "@revoked * ssh-ed25519 " A64 "\n");
+  CU_ASSERT_EQUAL (login_hostkey (&login, known, 51, &f), ERR_HOSTKEY);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "revoked"));
+  end ();
+  begin (0, NULL, NULL);
+  CU_ASSERT_EQUAL (login_hostkey (&login, known, 51, &f), ERR_HOSTKEY);
+  end ();
+}
+
+static void
+a_line_added_later_counts_at_the_next_dial (void)
+{
+  uint8_t known[64];
+  static const char line[] = "h ssh-ed25519 " A64 "\n";
+  struct fault f = {0};
+
+  EVP_DecodeBlock (known, (const uint8_t *)A64, sizeof A64 - 1);
+  begin (0, NULL, "");
+  CU_ASSERT_EQUAL (login_hostkey (&login, known, 51, &f), ERR_HOSTKEY);
+  CU_ASSERT_EQUAL (write (config.known_hosts[0].fd, line, sizeof line - 1),
+                   (ssize_t)sizeof line - 1);
+  login_end (&login);
+  CU_ASSERT_EQUAL_FATAL (login_begin (&login, &config, NULL), ERR_OK);
+  CU_ASSERT_EQUAL (login_hostkey (&login, known, 51, &f), ERR_OK);
+  end ();
+}
+
+static void
+nothing_is_signed_after_the_password_was_offered (void)
+{
+  struct wirebuf b = wirebuf_init (body, sizeof body);
+  struct fault f = {0};
+
+  begin (1, "secret", NULL);
+  CU_ASSERT_EQUAL (next ("publickey,password", &f), CONTROL_AUTH_KEY);
+  CU_ASSERT_EQUAL (next ("password", &f), CONTROL_AUTH_PASSWORD);
+  CU_ASSERT_EQUAL (login_sign (&login, (const uint8_t *)"x", 1, &b, &f),
+                   ERR_PEER);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "without a key"));
+  end ();
+}
+
+UNIT_MAIN ("login", UNIT_TEST (keys_in_turn_then_the_password),
+           UNIT_TEST (only_what_the_server_offers),
+           UNIT_TEST (the_hint_fits_what_the_server_takes),
+           UNIT_TEST (a_key_that_cannot_be_used_is_named),
+           UNIT_TEST (long_names_are_cut_not_overrun),
+           UNIT_TEST (host_keys_are_judged_in_words),
+           UNIT_TEST (a_line_added_later_counts_at_the_next_dial),
+           UNIT_TEST (nothing_is_signed_after_the_password_was_offered))
