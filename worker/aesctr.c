@@ -253,16 +253,32 @@ provider_init (const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *core,
   return 1;
 }
 
-enum err
-aesctr_load (struct fault *f)
+void
+aesctr_unload (struct aesctr_providers *p)
 {
+  if (p->ours)
+    OSSL_PROVIDER_unload (p->ours);
+  if (p->standard)
+    OSSL_PROVIDER_unload (p->standard);
+  *p = (struct aesctr_providers){0};
+}
+
+enum err
+aesctr_load (struct aesctr_providers *ret, struct fault *f)
+{
+  struct aesctr_providers p = {0};
+
   if (EVP_default_properties_is_fips_enabled (NULL))
     return ERR_OK;
   /* A provider that is loaded by name ends the implicit default one. */
-  if (!OSSL_PROVIDER_load (NULL, "default")
+  p.standard = OSSL_PROVIDER_load (NULL, "default");
+  if (!p.standard
       || !OSSL_PROVIDER_add_builtin (NULL, "bulkhead", provider_init)
-      || !OSSL_PROVIDER_load (NULL, "bulkhead")
-      || !EVP_set_default_properties (NULL, "?provider=bulkhead"))
+      || !(p.ours = OSSL_PROVIDER_load (NULL, "bulkhead"))
+      || !EVP_set_default_properties (NULL, "?provider=bulkhead")) {
+    aesctr_unload (&p);
     return fault_set (f, ERR_NOTSUP, "OpenSSL does not take a provider");
+  }
+  *ret = p;
   return ERR_OK;
 }

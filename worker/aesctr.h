@@ -12,7 +12,14 @@
 
 #include "common/err.h"
 
+/* Both NULL: nothing is loaded. */
+struct aesctr_providers {
+  struct ossl_provider_st *standard, *ours;
+};
+
 /* For the whole process, before the sandbox. Does nothing in FIPS mode. */
-enum err aesctr_load (struct fault *f);
+enum err aesctr_load (struct aesctr_providers *ret, struct fault *f);
+/* At the end; nothing may use the cipher any more. */
+void aesctr_unload (struct aesctr_providers *p);
 
 #endif

@@ -70,6 +70,7 @@ warm_key_exchange (void)
 enum err
 warmup (struct fault *f)
 {
+  struct aesctr_providers kept;
   enum err e;
 
   mallopt (M_ARENA_MAX, 1);
@@ -83,7 +84,7 @@ warmup (struct fault *f)
                               | OPENSSL_INIT_NO_ATEXIT,
                             NULL))
     return fault_set (f, ERR_NOTSUP, "OpenSSL does not start");
-  if ((e = aesctr_load (f)))
+  if ((e = aesctr_load (&kept, f)))
     return e;
   if (!warm_ciphers () || !warm_digests () || !warm_key_exchange ())
     return fault_set (f, ERR_NOTSUP, "OpenSSL lacks an algorithm that SSH "

@@ -20,6 +20,8 @@ static const uint8_t iv[16]
   = {0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7,
      0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff};
 
+static struct aesctr_providers providers;
+
 static EVP_CIPHER_CTX *
 start (const char *properties)
 {
@@ -35,12 +37,10 @@ start (const char *properties)
 static void
 load (void)
 {
-  static bool loaded;
   struct fault f;
 
-  if (!loaded)
-    CU_ASSERT_FATAL (aesctr_load (&f) == ERR_OK);
-  loaded = true;
+  if (!providers.ours)
+    CU_ASSERT_FATAL (aesctr_load (&providers, &f) == ERR_OK);
 }
 
 /* As libssh2 does it: no name of a provider anywhere. */
@@ -130,7 +130,14 @@ copies_go_on_alike (void)
   EVP_CIPHER_CTX_free (copy);
 }
 
+static void
+unloads (void)
+{
+  aesctr_unload (&providers);
+  CU_ASSERT (providers.ours == NULL);
+}
+
 UNIT_MAIN ("aesctr", UNIT_TEST (is_what_libssh2_gets),
            UNIT_TEST (gives_the_known_answer),
            UNIT_TEST (is_the_same_in_any_pieces),
-           UNIT_TEST (copies_go_on_alike))
+           UNIT_TEST (copies_go_on_alike), UNIT_TEST (unloads))
