@@ -3,6 +3,7 @@ PODS_1 =
 PODS_8 =
 PODS_1 += %D%/bulkhead-sftp.pod
 PODS_1 += %D%/nbdkit-bulkhead-plugin.pod
+PODS_8 += %D%/bulkhead-worker.pod
 
 man_MANS += $(PODS_1:.pod=.1) $(PODS_8:.pod=.8)
 CLEANFILES += $(PODS_1:.pod=.1) $(PODS_8:.pod=.8)

@@ -10,3 +10,7 @@ check_PROGRAMS += tests/fake/possessed-worker
 tests_fake_possessed_worker_SOURCES = \
 	%D%/possessed-worker.c %D%/possessed-worker.h
 tests_fake_possessed_worker_LDADD = libsandbox.la libipc.la
+
+check_PROGRAMS += tests/fake/policy-print
+tests_fake_policy_print_SOURCES = %D%/policy-print.c
+tests_fake_policy_print_LDADD = libsandbox.la
