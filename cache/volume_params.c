@@ -77,7 +77,7 @@ check_spec (const struct volume_spec *s, const struct proto_params *proto,
   return ERR_OK;
 }
 
-/* Words that go into a command line, a message or a packet as they are. */
+/* Words that go into a message, a packet or (the host) a command line. */
 static enum err
 take_word (const struct volume_spec *s, const char *key, char *dst,
            size_t dst_bytes, struct fault *f)
@@ -89,10 +89,24 @@ take_word (const struct volume_spec *s, const char *key, char *dst,
   if (strlen (value) >= dst_bytes)
     return fault_set (f, ERR_INVAL, "the %s is too long", key);
   for (const char *c = value; *c; c++)
-    if ((unsigned char)*c <= ' ' || *c == 0x7f)
-      return fault_set (f, ERR_INVAL, "the %s has a blank or control character",
-                        key);
+    if ((unsigned char)*c < ' ' || *c == 0x7f)
+      return fault_set (f, ERR_INVAL, "the %s has a control character", key);
   strcpy (dst, value);
+  return ERR_OK;
+}
+
+/* A host stands in commands that we tell the user to type: no name that could
+ * be an option or more than one word there.
+ */
+static enum err
+take_host (const struct volume_spec *s, struct login_config *c, struct fault *f)
+{
+  enum err e = take_word (s, "host", c->host, sizeof c->host, f);
+
+  if (e)
+    return e;
+  if (c->host[0] == '-' || strpbrk (c->host, " '\"`$\\;&|<>()*?!#~"))
+    return fault_set (f, ERR_INVAL, "the host name has an odd character");
   return ERR_OK;
 }
 
@@ -182,8 +196,7 @@ volume_params_take (const struct volume_spec *s, struct control *m,
 
   if (!proto)
     return fault_set (f, ERR_NOTSUP, "unknown protocol %s", s->proto);
-  if ((e = check_spec (s, proto, f))
-      || (e = take_word (s, "host", c->host, sizeof c->host, f))
+  if ((e = check_spec (s, proto, f)) || (e = take_host (s, c, f))
       || (e = take_word (s, "user", c->user, sizeof c->user, f))
       || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f)))
     return e;

@@ -1,6 +1,7 @@
 # Manual pages: NAME.pod here is NAME.1 or NAME.8 there.
 PODS_1 =
 PODS_8 =
+PODS_8 += %D%/bulkheadd.pod
 PODS_1 += %D%/bulkhead-sftp.pod
 PODS_1 += %D%/nbdkit-bulkhead-plugin.pod
 PODS_8 += %D%/bulkhead-worker.pod

@@ -1,6 +1,7 @@
 CACHE_UNIT_TESTS = \
 	tests/unit/cache/address_test \
 	tests/unit/cache/backoff_test \
+	tests/unit/cache/connect_test \
 	tests/unit/cache/daemon_test \
 	tests/unit/cache/keys_test \
 	tests/unit/cache/known_hosts_test \
@@ -27,3 +28,6 @@ tests_unit_cache_daemon_test_SOURCES = %D%/daemon_test.c
 tests_unit_cache_daemon_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_fake_worker_SOURCES = %D%/fake_worker.c
 tests_unit_cache_fake_worker_LDADD = libipc.la libcommon.la
+# Runs the bulkheadd of this build.
+tests_unit_cache_connect_test_SOURCES = %D%/connect_test.c
+tests_unit_cache_connect_test_LDADD = libipc.la libcommon.la $(UNIT_LIBS)
