@@ -22,6 +22,8 @@
  */
 #define ATTEMPTS_BEFORE_READY 3
 #define NS_PER_S 1e9
+/* Far below a delayed acknowledgement, rare enough to cost nothing. */
+#define ACKNOWLEDGE_S 0.004
 
 static const struct {
   const char *name;
@@ -70,6 +72,10 @@ sup_set_state (struct supervisor *s, enum sup_state state)
     ev_timer_set (&s->deadline, states[state].seconds, 0.);
     ev_timer_start (loop, &s->deadline);
   }
+  if (state >= SUP_SEALED && state <= SUP_OFFERED)
+    ev_timer_again (loop, &s->acknowledge);
+  else
+    ev_timer_stop (loop, &s->acknowledge);
 }
 
 /* Failures that a second try will not mend; what a person has to mend. */
@@ -242,6 +248,16 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
   if (announced)
     s->c.hooks->gone (s->c.hooks_ctx, s->epoch, &s->why);
   plan_next (s, &s->why, &death);
+}
+
+static void
+on_acknowledge (struct ev_loop *loop, ev_timer *w, int events)
+{
+  struct supervisor *s = w->data;
+
+  (void)loop;
+  (void)events;
+  dial_acknowledge (s->worker.net_fd);
 }
 
 static void
@@ -449,7 +465,8 @@ supervisor_start (const struct supervisor_config *c, struct supervisor **ret)
   ev_init (&s->worker.control_readable, on_control);
   ev_init (&s->worker.dead, on_dead);
   ev_timer_init (&s->deadline, on_deadline, 0., 0.);
-  s->deadline.data = s;
+  ev_timer_init (&s->acknowledge, on_acknowledge, 0., ACKNOWLEDGE_S);
+  s->deadline.data = s->acknowledge.data = s;
   ev_timer_start (c->daemon->loop, &s->deadline);
   *ret = s;
   return ERR_OK;
@@ -461,6 +478,7 @@ supervisor_close (struct supervisor *s)
   if (!s)
     return;
   ev_timer_stop (s->c.daemon->loop, &s->deadline);
+  ev_timer_stop (s->c.daemon->loop, &s->acknowledge);
   resolver_cancel (s->resolver);
   dialer_cancel (s->dialer);
   if (s->worker.pidfd >= 0) {

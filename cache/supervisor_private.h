@@ -46,7 +46,8 @@ struct sup_worker {
 struct supervisor {
   struct supervisor_config c;
   enum sup_state state;
-  ev_timer deadline; /* of the state; BACKOFF: the delay */
+  ev_timer deadline;    /* of the state; BACKOFF: the delay */
+  ev_timer acknowledge; /* runs during a login: see dial_acknowledge */
   struct resolver *resolver;
   struct dialer *dialer;
   struct address_list addresses; /* count 0: resolve first */
