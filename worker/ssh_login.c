@@ -178,6 +178,12 @@ handshake (struct transport *t, struct fault *f)
                   t->config.hostkey_algs);
     return f->code;
   }
+  if (rc == LIBSSH2_ERROR_BANNER_RECV && !t->net.rx_end
+      && !t->net.sys_errno) {
+    fault_set (f, ERR_PEER, "what answers there does not speak SSH");
+    fault_hint (f, "is it the right port?");
+    return f->code;
+  }
   return rc ? ssh_fault (t, rc, doing, f) : ERR_OK;
 }
 

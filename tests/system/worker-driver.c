@@ -14,6 +14,7 @@
  *   --violate=N      breaks rule N of the rings after GO
  *   --kill=PID       SIGKILLs the children of this process (sshd's sessions)
  *                    after a while
+ *   --greeting=FILE  no sshd: the server says what is in the file, then waits
  *   --drop           closes the daemon's socket after READY: it must go on
  *
  * KEY.pem: ssh-ed25519, as `openssl genpkey` writes it. FILE: path on the
@@ -49,7 +50,7 @@
 
 #define EPOCH 7u
 #define NS_PER_S 1000000000ull
-#define STEP_NS (15 * NS_PER_S)
+#define STEP_NS (25 * NS_PER_S) /* beyond the deadline of a login */
 #define MIB (1024u * 1024)
 #define BLOCK 4096u
 #define DEPTH 64u
@@ -68,7 +69,7 @@ static struct options {
   uint64_t verify_bytes;
   bool drop;
   int violate;
-  const char *kill;
+  const char *kill, *greeting;
 } opt;
 
 static struct driver {
@@ -180,6 +181,24 @@ dial (const char *port)
   return fd;
 }
 
+/* A connection to a server that only ever says what is in the file. */
+static int
+greeted (const char *path)
+{
+  static char text[65536];
+  int s[2], fd = open (path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read (fd, text, sizeof text);
+
+  if (n < 0 || socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                           0, s)
+      || write (s[1], text, (size_t)n) != n)
+    die ("%s: cannot greet with this", path);
+  close (fd);
+  if (n == 0)
+    close (s[1]);
+  return s[0];
+}
+
 static void
 spawn (void)
 {
@@ -201,7 +220,7 @@ spawn (void)
       || channel_map (&d.channel, CHANNEL_SIDE_GATEWAY, d.fd))
     die ("cannot make sockets and channel");
   ring_object_reset (channel_ring (&d.channel, CHANNEL_REQUESTS), EPOCH);
-  d.net = dial (opt.port);
+  d.net = opt.greeting ? greeted (opt.greeting) : dial (opt.port);
   fd[WORKER_FD_DAEMON - 3] = daemon[1];
   fd[WORKER_FD_GATEWAY - 3] = gateway[1];
   fd[WORKER_FD_NET - 3] = d.net;
@@ -748,7 +767,7 @@ parse (int argc, char **argv)
        {"password", 1, NULL, 'p'}, {"expect", 1, NULL, 'e'},
        {"violate", 1, NULL, 'x'},  {"public", 1, NULL, 'k'},
        {"drop", 0, NULL, 'd'},     {"kill", 1, NULL, 'K'},
-       {NULL, 0, NULL, 0}};
+       {"greeting", 1, NULL, 'g'}, {NULL, 0, NULL, 0}};
   int c;
 
   while ((c = getopt_long (argc, argv, "", longs, NULL)) != -1) {
@@ -773,6 +792,9 @@ parse (int argc, char **argv)
       exit (0);
     case 'd':
       opt.drop = true;
+      break;
+    case 'g':
+      opt.greeting = optarg;
       break;
     case 'K':
       opt.kill = optarg;

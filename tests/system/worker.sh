@@ -87,3 +87,18 @@ start_bare_sshd
 fails 'not supported' 'no such subsystem' \
   "$sshd_port" "$user" "$dir/id.pem" "$dir/disk"
 stop_sshd
+
+# greets TEXT: what the worker says to the greeting on standard input.
+greets () {
+  cat >"$dir/greeting"
+  fails "${code:-the peer broke the protocol}" "$1" \
+    --greeting="$dir/greeting" 0 "$user" "$dir/id.pem" "$dir/disk"
+}
+
+code='the connection is closed' greets 'a server that hangs up' </dev/null
+printf 'HTTP/1.1 400 Bad Request\r\n\r\n' \
+  | greets 'a server of another kind'
+{ printf 'SSH-2.0-x\r\n'; head -c 20000 "$dir/disk"; } \
+  | greets 'a server that sends noise'
+printf 'SSH-2.0-x\r\n\377\377\377\377\001aaaaaaaaaaaaaaaaaaaa' \
+  | greets 'a packet of 4 GiB'
