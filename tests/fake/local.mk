@@ -14,3 +14,5 @@ tests_fake_possessed_worker_LDADD = libsandbox.la libipc.la
 check_PROGRAMS += tests/fake/policy-print
 tests_fake_policy_print_SOURCES = %D%/policy-print.c
 tests_fake_policy_print_LDADD = libsandbox.la
+
+EXTRA_DIST += %D%/name-server.pl

@@ -16,6 +16,8 @@ SYSTEM_TESTS = \
 	%D%/rekey.sh \
 	%D%/daemon.sh \
 	%D%/large.sh \
+	%D%/possessed.sh \
+	%D%/resolve.sh \
 	%D%/restart.sh
 
 check_PROGRAMS += tests/system/worker-driver
