@@ -102,6 +102,7 @@ static const struct policy_row sanitizer_rows[] = {
   {SYS (rt_sigprocmask), ALLOW, ANY, "reports"},
   {SYS (getrusage), ALLOW, ANY, "memory limits"},
   {SYS (prlimit64), ALLOW, ARGS (NONE (2, "new limit")), "stack bounds"},
+  {SYS (open), DENY, ANY, "symbols, maps"},
   {SYS (openat), DENY, ANY, "symbols, maps"},
   {SYS (readlink), DENY, ANY, "symbols"},
   {SYS (readlinkat), DENY, ANY, "symbols"},

@@ -279,6 +279,8 @@ forbidden_call (struct possessed *p, const struct ring_request *r)
 
   (void)r;
   syscall (p->call, path, path, 0, 0, 0, 0);
+  /* Some only fail in a sanitizer build. */
+  _exit (EXIT_NOT_REFUSED);
 }
 
 static const struct mode modes[] = {

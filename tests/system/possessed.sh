@@ -48,7 +48,13 @@ replaced () {
   stop_nbdkit
 }
 
+# The run-time libraries of sanitizers may fail at some calls without dying, and
+# report a SIGSEGV in their own way.
+sanitizer=
+grep -Eq '^#define BH_(A|UB|T)SAN' "$BULKHEAD_BUILDDIR/config.h" && sanitizer=1
+
 for call in openat socket connect execve fork ptrace io_uring_setup; do
+  [ "$call$sanitizer" != openat1 ] || continue
   replaced "call-$call" "it called $call "
 done
 ok "each forbidden call ends the worker, and another one takes over"
@@ -57,9 +63,9 @@ replaced exit 'exit'
 replaced exit-at-go 'exit'
 ok "so does one that just ends"
 
-replaced unprotect 'it called mprotect'
 replaced punch 'it called madvise'
-replaced overwrite 'SIGSEGV'
+replaced unprotect "${sanitizer:+exit|}it called mprotect"
+replaced overwrite "${sanitizer:+exit|}SIGSEGV"
 ok "so does one that tries to write what it may only read"
 
 replaced unasked 'answers no request'
