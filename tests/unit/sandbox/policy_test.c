@@ -57,25 +57,32 @@ child_call (enum sbx_profile profile, long number, const uint64_t a[6])
   syscall (SYS_exit_group, 0);
 }
 
+/* What a worker finds as 3 … 7; the other ends stay open in this process. */
+static int given[5];
+
 static void
-prepare_fds (void)
+open_fds (void)
 {
   int control[2][2], net[2];
-  int fd[5];
 
   if (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, control[0]) < 0
       || socketpair (AF_UNIX, SOCK_SEQPACKET, 0, control[1]) < 0
       || socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, net) < 0)
-    _exit (4);
-  fd[0] = control[0][0];
-  fd[1] = control[1][0];
-  fd[2] = net[0];
-  fd[3] = eventfd (0, EFD_NONBLOCK);
-  fd[4] = eventfd (0, EFD_NONBLOCK);
+    abort ();
+  given[0] = control[0][0];
+  given[1] = control[1][0];
+  given[2] = net[0];
+  given[3] = eventfd (0, EFD_NONBLOCK);
+  given[4] = eventfd (0, EFD_NONBLOCK);
   for (int i = 0; i < 5; i++)
-    fd[i] = fcntl (fd[i], F_DUPFD, 100);
+    given[i] = fcntl (given[i], F_DUPFD, 100);
+}
+
+static void
+prepare_fds (void)
+{
   for (int i = 0; i < 5; i++)
-    if (dup2 (fd[i], 3 + i) < 0)
+    if (dup2 (given[i], 3 + i) < 0)
       _exit (4);
 }
 
@@ -448,8 +455,9 @@ names_of_calls (void)
   CU_ASSERT_EQUAL (strlen (sbx_syscall_name (SYS_openat, name, 4)), 3);
 }
 
-static void __attribute__ ((constructor)) map_page (void)
+static void __attribute__ ((constructor)) set_up (void)
 {
+  open_fds ();
   page = mmap (NULL, sizeof *page, PROT_READ | PROT_WRITE,
                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED)
