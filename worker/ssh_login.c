@@ -37,7 +37,7 @@ static const struct {
 };
 
 /* Host keys by their names in known_hosts, most wanted first, and what to
- * offer for each. libssh2 skips the names that it does not know.
+ * offer for each.
  */
 static const struct {
   const char *known;
@@ -47,7 +47,9 @@ static const struct {
   {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
   {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
   {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-  {"ssh-rsa", "rsa-sha2-512,rsa-sha2-256,ssh-rsa"},
+  {"ssh-rsa", "rsa-sha2-512"},
+  {"ssh-rsa", "rsa-sha2-256"},
+  {"ssh-rsa", "ssh-rsa"},
 };
 
 static bool
@@ -61,19 +63,37 @@ in_name_list (const char *list, const char *name)
   return false;
 }
 
+static bool
+is_one_of (const char *const *names, int count, const char *name)
+{
+  for (int i = 0; i < count; i++)
+    if (strcmp (names[i], name) == 0)
+      return true;
+  return false;
+}
+
 enum err
 ssh_set_methods (struct transport *t, struct fault *f)
 {
   const char *known = t->config.hostkey_algs;
+  const char **names = NULL;
+  int count = libssh2_session_supported_algs (t->session,
+                                              LIBSSH2_METHOD_HOSTKEY, &names);
   char offer[256] = "";
 
+  /* libssh2 1.10 would skip names that it does not know, but moves the others
+   * up by a memcpy of overlapping memory.
+   */
   for (size_t i = 0; i < sizeof hostkeys / sizeof hostkeys[0]; i++) {
-    if (known[0] && !in_name_list (known, hostkeys[i].known))
+    if ((known[0] && !in_name_list (known, hostkeys[i].known))
+        || !is_one_of (names, count, hostkeys[i].offered))
       continue;
     if (offer[0])
       strcat (offer, ",");
     strcat (offer, hostkeys[i].offered);
   }
+  if (names)
+    libssh2_free (t->session, names);
   if (!offer[0])
     return fault_set (f, ERR_HOSTKEY,
                       "the known host keys of this server (%s) are of no "
