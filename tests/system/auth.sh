@@ -50,3 +50,14 @@ printf '# mine\n\n[127.0.0.1]:%s %s\n' "$sshd_port" \
   "$(cut -d' ' -f1,2 hostkey.pub)" >plain
 works 'a plain name in known_hosts' "$url" identity="$dir/id" \
   known-hosts="$dir/plain"
+
+# A server with keys of several kinds must be asked for the one that is known.
+stop_sshd
+ssh-keygen -q -t ecdsa -N '' -C host -f hostkey_ecdsa
+start_sshd "HostKey $dir/hostkey_ecdsa"
+printf '[127.0.0.1]:%s %s\n' "$sshd_port" \
+  "$(cut -d' ' -f1,2 hostkey_ecdsa.pub)" >only_ecdsa
+works 'a server whose ecdsa key alone is known' "$url" identity="$dir/id" \
+  known-hosts="$dir/only_ecdsa"
+works 'a server whose ed25519 key alone is known' "$url" identity="$dir/id" \
+  known-hosts="$dir/plain"

@@ -7,6 +7,12 @@ tests_system_nbd_model_SOURCES = %D%/nbd-model.c
 tests_system_nbd_model_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_system_nbd_model_LDADD = $(LIBNBD_LIBS)
 
+# For ./run in AddressSanitizer builds.
+check_LTLIBRARIES += tests/system/no-freelocale.la
+tests_system_no_freelocale_la_SOURCES = %D%/no-freelocale.c
+tests_system_no_freelocale_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -rpath /nowhere
+
 SYSTEM_TESTS = \
 	%D%/basics.sh \
 	%D%/lifecycle.sh \
