@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libworker.la
 libworker_la_SOURCES = \
 	%D%/aesctr.c %D%/aesctr.h \
 	%D%/broker.c %D%/broker.h \
+	%D%/greeting.c %D%/greeting.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/netbuf.c %D%/netbuf.h \
 	%D%/ssh.h \

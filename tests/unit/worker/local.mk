@@ -1,5 +1,6 @@
 WORKER_TESTS = \
 	tests/unit/worker/aesctr_test \
+	tests/unit/worker/greeting_test \
 	tests/unit/worker/loop_test \
 	tests/unit/worker/netbuf_test
 check_PROGRAMS += $(WORKER_TESTS)
@@ -8,6 +9,8 @@ WORKER_TEST_LIBS = libworker.la libipc.la libcommon.la $(UNIT_LIBS)
 
 tests_unit_worker_aesctr_test_SOURCES = %D%/aesctr_test.c
 tests_unit_worker_aesctr_test_LDADD = $(WORKER_TEST_LIBS)
+tests_unit_worker_greeting_test_SOURCES = %D%/greeting_test.c
+tests_unit_worker_greeting_test_LDADD = $(WORKER_TEST_LIBS)
 tests_unit_worker_loop_test_SOURCES = %D%/loop_test.c
 tests_unit_worker_loop_test_LDADD = $(WORKER_TEST_LIBS) -lpthread
 tests_unit_worker_netbuf_test_SOURCES = %D%/netbuf_test.c
