@@ -210,13 +210,21 @@ note_tried (struct login *l, const char *name, const char *why)
             why ? ")" : "");
 }
 
+/* By either method; the worker chooses. */
+static bool
+takes_password (const char *methods)
+{
+  return list_has (methods, "password")
+         || list_has (methods, "keyboard-interactive");
+}
+
 static enum control_type
 nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
               struct fault *f)
 {
   const struct login_config *c = l->config;
   bool key = list_has (methods, "publickey");
-  bool password = list_has (methods, "password");
+  bool password = takes_password (methods);
 
   fault_set (f, ERR_AUTH, "%s@%s refused the login; it accepts %s; tried: %s",
              c->user, c->host, methods[0] ? methods : "nothing",
@@ -256,7 +264,7 @@ login_next (struct login *l, const char *methods, struct wirebuf *b,
     signer_offer (&l->signer, k->key);
     return CONTROL_AUTH_KEY;
   }
-  if (list_has (methods, "password") && c->has_password && !l->password_tried) {
+  if (takes_password (methods) && c->has_password && !l->password_tried) {
     l->password_tried = true;
     note_tried (l, "the password", NULL);
     wirebuf_cstring (b, c->password);

@@ -18,6 +18,7 @@ SYSTEM_TESTS = \
 	%D%/lifecycle.sh \
 	%D%/errors.sh \
 	%D%/auth.sh \
+	%D%/logins.sh \
 	%D%/crash.sh \
 	%D%/rekey.sh \
 	%D%/daemon.sh \

@@ -103,13 +103,26 @@ only_what_the_server_offers (void)
   struct fault f = {0};
 
   begin (1, "secret", NULL);
-  CU_ASSERT_EQUAL (next ("keyboard-interactive", &f), CONTROL_AUTH_NONE);
+  CU_ASSERT_EQUAL (next ("keyboard,interactive", &f), CONTROL_AUTH_NONE);
   CU_ASSERT_EQUAL (next ("publickey2,xpublickey,passwords", &f),
                    CONTROL_AUTH_NONE);
   CU_ASSERT_EQUAL (next ("", &f), CONTROL_AUTH_NONE);
   CU_ASSERT_EQUAL (next ("x,password", &f), CONTROL_AUTH_PASSWORD);
   /* two factors: the key is still there when the server asks for it next */
   CU_ASSERT_EQUAL (next ("publickey", &f), CONTROL_AUTH_KEY);
+  end ();
+}
+
+static void
+the_password_is_for_keyboard_interactive_too (void)
+{
+  struct fault f = {0};
+
+  begin (0, "secret", NULL);
+  CU_ASSERT_EQUAL (next ("publickey,keyboard-interactive", &f),
+                   CONTROL_AUTH_PASSWORD);
+  CU_ASSERT_EQUAL (next ("publickey,keyboard-interactive", &f),
+                   CONTROL_AUTH_NONE);
   end ();
 }
 
@@ -231,6 +244,7 @@ nothing_is_signed_after_the_password_was_offered (void)
 
 UNIT_MAIN ("login", UNIT_TEST (keys_in_turn_then_the_password),
            UNIT_TEST (only_what_the_server_offers),
+           UNIT_TEST (the_password_is_for_keyboard_interactive_too),
            UNIT_TEST (the_hint_fits_what_the_server_takes),
            UNIT_TEST (a_key_that_cannot_be_used_is_named),
            UNIT_TEST (long_names_are_cut_not_overrun),
