@@ -7,11 +7,11 @@ time_limit=240
 
 every=0.2
 at_least=20
-rate=$((24 << 20))
+rate=$((16 << 20))
 if [ -n "$small" ]; then
   # A login of this build needs longer than that.
-  every=0.3
-  rate=$((6 << 20))
+  every=0.25
+  rate=$((4 << 20))
 fi
 
 # The relay's throttle makes the copies long enough.
