@@ -197,7 +197,7 @@ random_file "$data" "$size_mib"
 for ((round = 1; round <= rounds; round++)); do
   for row in ${rows//,/ }; do
     measure peer "$row"
-    [ -n "${NO_OURS:-}" ] || measure ours "$row"
+    measure ours "$row"
   done
 done
 table

@@ -9,7 +9,7 @@ every=0.2
 at_least=20
 rate=$((16 << 20))
 if [ -n "$small" ]; then
-  # A login of this build needs longer than that.
+  # A login of this build takes longer.
   every=0.25
   rate=$((4 << 20))
 fi
