@@ -3,11 +3,14 @@ noinst_LTLIBRARIES += libcache.la
 libcache_la_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/backoff.c %D%/backoff.h \
+	%D%/bcrypt_pbkdf.c %D%/bcrypt_pbkdf.h %D%/pi.h \
 	%D%/client.c %D%/client.h \
 	%D%/conversation.c \
+	%D%/credentials.c %D%/credentials.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/dial.c %D%/dial.h \
 	%D%/keys.c %D%/keys.h \
+	%D%/keys_decrypt.c %D%/keys_decrypt.h \
 	%D%/keys_openssh.c \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
@@ -16,6 +19,7 @@ libcache_la_SOURCES = \
 	%D%/signer.c %D%/signer.h \
 	%D%/supervisor.c %D%/supervisor.h \
 	%D%/supervisor_private.h \
+	%D%/unlock.c %D%/unlock.h \
 	%D%/volume.c %D%/volume.h \
 	%D%/volume_params.c %D%/volume_params.h
 libcache_la_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)

@@ -27,6 +27,7 @@ login_config_fini (struct login_config *c)
   for (unsigned i = 0; i < LOGIN_KEYS; i++) {
     ssh_key_free (c->key[i].key);
     free (c->key[i].name);
+    free (c->key[i].locked);
   }
   for (unsigned i = 0; i < LOGIN_KNOWN_HOSTS; i++) {
     if (c->known_hosts[i].fd >= 0)
@@ -218,6 +219,16 @@ takes_password (const char *methods)
          || list_has (methods, "keyboard-interactive");
 }
 
+/* What helps with a key that was named but cannot be used; NULL: nothing. */
+static const char *
+locked_hint (const struct login_config *c)
+{
+  for (unsigned i = 0; i < c->keys; i++)
+    if (!c->key[i].key && c->key[i].fault.hint[0])
+      return c->key[i].fault.hint;
+  return NULL;
+}
+
 static enum control_type
 nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
               struct fault *f)
@@ -229,7 +240,9 @@ nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
   fault_set (f, ERR_AUTH, "%s@%s refused the login; it accepts %s; tried: %s",
              c->user, c->host, methods[0] ? methods : "nothing",
              l->tried[0] ? l->tried : "nothing");
-  if (key && password)
+  if (key && locked_hint (c))
+    fault_hint (f, "%s", locked_hint (c));
+  else if (key && password)
     fault_hint (f, "give a key with identity=FILE or a password with "
                    "password=-");
   else if (key)

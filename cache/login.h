@@ -25,6 +25,8 @@ struct login_key {
   char *name;          /* for messages: its path */
   struct ssh_key *key; /* NULL: it cannot be used, fault says why */
   struct fault fault;
+  char *locked; /* the file, if it is encrypted */
+  size_t locked_bytes;
 };
 
 struct login_config {

@@ -19,6 +19,9 @@ static const char *const identity_keys[LOGIN_KEYS] = {"identity", "identity-2",
                                                       "identity-3"};
 static const char *const known_hosts_keys[LOGIN_KNOWN_HOSTS] = {
     "known-hosts", "known-hosts-2"};
+static const char *const secret_keys[CREDENTIALS_SECRETS] = {
+    [CREDENTIALS_PASSWORD] = "password",
+    [CREDENTIALS_PASSPHRASE] = "passphrase"};
 
 /* The table's entry for a key as it came: "identity-2" is an "identity". */
 static const struct param *
@@ -129,7 +132,7 @@ take_file (const struct volume_spec *s, struct control *m, const char *key,
 }
 
 /* A key that cannot be used is no end: another one, or the password, may do.
- * The login's message names it.
+ * The login's message names it. An encrypted one may become usable.
  */
 static void
 load_key (struct login_key *k, int fd)
@@ -139,8 +142,11 @@ load_key (struct login_key *k, int fd)
 
   if (n < 0)
     fault_set (&k->fault, ERR_IO, "cannot be read");
-  else
-    ssh_key_load (text, (size_t)n, &k->key, &k->fault);
+  else if (ssh_key_load (text, (size_t)n, NULL, &k->key, &k->fault)
+           == ERR_AUTH) {
+    k->locked = steal (&text);
+    k->locked_bytes = (size_t)n;
+  }
   if (text)
     OPENSSL_cleanse (text, SSH_KEY_FILE_BYTES + 1);
   free (text);
@@ -186,12 +192,11 @@ take_known_hosts (const struct volume_spec *s, struct control *m,
 
 enum err
 volume_params_take (const struct volume_spec *s, struct control *m,
-                    struct login_config *c, int *ret_password_fd,
-                    struct fault *f)
+                    struct login_config *c,
+                    int ret_secret_fd[CREDENTIALS_SECRETS], struct fault *f)
 {
   const struct proto_params *proto = proto_params_find (s->proto);
   const char *port = volume_spec_get (s, "port");
-  int password = volume_spec_fd (s, "password");
   enum err e;
 
   if (!proto)
@@ -201,8 +206,11 @@ volume_params_take (const struct volume_spec *s, struct control *m,
       || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f)))
     return e;
   c->port = port ? (uint16_t)strtoul (port, NULL, 10) : proto->default_port;
-  *ret_password_fd =
-      password >= 0 ? control_take_fd (m, (unsigned)password) : -1;
+  for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++) {
+    int fd = volume_spec_fd (s, secret_keys[i]);
+
+    ret_secret_fd[i] = fd >= 0 ? control_take_fd (m, (unsigned)fd) : -1;
+  }
   return ERR_OK;
 }
 

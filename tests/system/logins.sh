@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Logins beyond a plain key and a password: every kind of key and host key,
-# keyboard-interactive.
+# encrypted keys, keyboard-interactive.
 . "$(dirname "$0")/lib.sh"
 
 # works WHAT ARGUMENT…
@@ -38,6 +38,28 @@ done
 ssh-keygen -q -t rsa -b 4096 -N '' -C rsa -f id_rsa4096
 cat id_rsa4096.pub >>authorized_keys
 works 'an RSA key of 4096 bits' identity="$dir/id_rsa4096"
+
+# ------------------------------------------------------------- encrypted keys
+
+printf 'some words\n' >words
+printf 'other words\n' >other
+chmod 0600 words other
+for format in 'RFC4716 -Z aes256-ctr' 'RFC4716 -Z chacha20-poly1305@openssh.com' \
+  PEM PKCS8; do
+  rm -f locked locked.pub
+  # shellcheck disable=SC2086 # words on purpose
+  ssh-keygen -q -t ecdsa -N 'some words' -C locked -f locked -m $format
+  cat locked.pub >>authorized_keys
+  works "an encrypted key (${format##*-Z })" identity="$dir/locked" \
+    passphrase=+"$dir/words"
+done
+refused 'an encrypted key without its passphrase' \
+  'locked .it is encrypted.*passphrase=-' identity="$dir/locked"
+refused 'a wrong passphrase' 'locked .wrong passphrase' \
+  identity="$dir/locked" passphrase=+"$dir/other"
+ssh-keygen -q -t ed25519 -a 501 -N 'some words' -C rounds -f rounds501
+refused 'too many rounds' '501 rounds, more than 500' \
+  identity="$dir/rounds501" passphrase=+"$dir/words"
 stop_sshd
 
 # ------------------------------------------------------------------ host keys

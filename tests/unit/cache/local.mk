@@ -2,6 +2,7 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/address_test \
 	tests/unit/cache/backoff_test \
 	tests/unit/cache/connect_test \
+	tests/unit/cache/credentials_test \
 	tests/unit/cache/daemon_test \
 	tests/unit/cache/keys_test \
 	tests/unit/cache/known_hosts_test \
@@ -9,12 +10,14 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/signer_test
 check_PROGRAMS += $(CACHE_UNIT_TESTS) tests/unit/cache/fake_worker
 TESTS += $(CACHE_UNIT_TESTS)
-EXTRA_DIST += %D%/keys_vectors.h
+EXTRA_DIST += %D%/keys_vectors.h %D%/locked_vectors.h
 
 tests_unit_cache_address_test_SOURCES = %D%/address_test.c
 tests_unit_cache_address_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_backoff_test_SOURCES = %D%/backoff_test.c
 tests_unit_cache_backoff_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_credentials_test_SOURCES = %D%/credentials_test.c
+tests_unit_cache_credentials_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_keys_test_SOURCES = %D%/keys_test.c
 tests_unit_cache_keys_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_known_hosts_test_SOURCES = %D%/known_hosts_test.c

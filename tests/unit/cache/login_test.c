@@ -36,7 +36,7 @@ begin (unsigned keys, const char *password, const char *known_hosts)
 
     name[4] = (char)('0' + i);
     config.key[i].name = strdup (name);
-    ssh_key_load (key_vectors[i].text, strlen (key_vectors[i].text),
+    ssh_key_load (key_vectors[i].text, strlen (key_vectors[i].text), NULL,
                   &config.key[i].key, &config.key[i].fault);
   }
   config.keys = keys;
