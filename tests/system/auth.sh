@@ -45,6 +45,13 @@ exec 7<pw
 works 'password=-FD' "$url" password=-7 known-hosts="$known_hosts"
 exec 7<&-
 
+ssh-keygen -q -t ed25519 -N 'some words' -C locked -f id_locked
+cat id_locked.pub >>authorized_keys
+printf 'some words\n' >words
+chmod 0600 words
+works 'a key with a passphrase' "$url" identity="$dir/id_locked" \
+  passphrase=+"$dir/words" known-hosts="$known_hosts"
+
 # A plain name in known_hosts, as an old ssh writes it; and a comment.
 printf '# mine\n\n[127.0.0.1]:%s %s\n' "$sshd_port" \
   "$(cut -d' ' -f1,2 hostkey.pub)" >plain
