@@ -234,23 +234,53 @@ give_passphrase (char *buf, int size, int rwflag, void *ctx)
   return (int)n;
 }
 
-/* One armoured block of OpenSSH's own kind, else ERR_NOENT. */
-static enum err
-load_openssh (const char *text, size_t length_bytes, const char *passphrase,
-              EVP_PKEY **ret, struct fault *f)
+/* The armoured block of OpenSSH's own kind, out of its base64: for
+ * OPENSSL_clear_free. Else NULL.
+ */
+static unsigned char *
+openssh_block (const char *text, size_t length_bytes, size_t *ret_bytes)
 {
   CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
   char *name = NULL, *header = NULL;
   unsigned char *data = NULL;
   long data_bytes = 0;
-  enum err e = ERR_NOENT;
 
   if (bio && PEM_read_bio (bio, &name, &header, &data, &data_bytes)
-      && strcmp (name, "OPENSSH PRIVATE KEY") == 0)
-    e = ssh_key_parse_openssh (data, (size_t)data_bytes, passphrase, ret, f);
+      && strcmp (name, "OPENSSH PRIVATE KEY") != 0) {
+    OPENSSL_clear_free (data, (size_t)data_bytes);
+    data = NULL;
+  }
   OPENSSL_free (name);
   OPENSSL_free (header);
-  OPENSSL_clear_free (data, (size_t)data_bytes);
+  ERR_clear_error ();
+  *ret_bytes = (size_t)data_bytes;
+  return data;
+}
+
+/* ERR_NOENT if it is not of that kind. */
+static enum err
+load_openssh (const char *text, size_t length_bytes, const char *passphrase,
+              EVP_PKEY **ret, struct fault *f)
+{
+  size_t n;
+  unsigned char *data = openssh_block (text, length_bytes, &n);
+  enum err e = data ? ssh_key_parse_openssh (data, n, passphrase, ret, f)
+                    : ERR_NOENT;
+
+  OPENSSL_clear_free (data, n);
+  return e;
+}
+
+enum err
+ssh_key_public (const char *text, size_t length_bytes, uint8_t **ret,
+                size_t *ret_bytes)
+{
+  size_t n;
+  unsigned char *data = openssh_block (text, length_bytes, &n);
+  enum err e = data ? ssh_key_parse_public (data, n, ret, ret_bytes)
+                    : ERR_NOENT;
+
+  OPENSSL_clear_free (data, n);
   return e;
 }
 

@@ -36,6 +36,12 @@ ssh_key_load (const char *text, size_t length_bytes, const char *passphrase,
 enum err
 ssh_key_export (const struct ssh_key *k, char *dst, size_t dst_bytes,
                 size_t *ret_bytes);
+/* The public key blob that stands unencrypted in a file of OpenSSH's format,
+ * malloced. ERR_NOENT: it is not of that format. ERR_INVAL, ERR_NOMEM.
+ */
+enum err
+ssh_key_public (const char *text, size_t length_bytes, uint8_t **ret,
+                size_t *ret_bytes);
 /* Wipes the private part. NULL is allowed. */
 void
 ssh_key_free (struct ssh_key *k);
@@ -67,6 +73,9 @@ enum err
 ssh_key_parse_openssh (const uint8_t *bytes, size_t length_bytes,
                        const char *passphrase, EVP_PKEY **ret,
                        struct fault *f);
+enum err
+ssh_key_parse_public (const uint8_t *bytes, size_t length_bytes, uint8_t **ret,
+                      size_t *ret_bytes);
 enum err
 ssh_key_locked (struct fault *f);
 

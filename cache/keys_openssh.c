@@ -277,3 +277,21 @@ ssh_key_parse_openssh (const uint8_t *bytes, size_t length_bytes,
   w = wire_init (file.private, file.private_bytes);
   return parse_private (&w, ret, f);
 }
+
+enum err
+ssh_key_parse_public (const uint8_t *bytes, size_t length_bytes, uint8_t **ret,
+                      size_t *ret_bytes)
+{
+  struct file file;
+  uint8_t *copy;
+
+  if (parse_file (bytes, length_bytes, &file) || file.public_bytes == 0)
+    return ERR_INVAL;
+  copy = malloc (file.public_bytes);
+  if (!copy)
+    return ERR_NOMEM;
+  memcpy (copy, file.public, file.public_bytes);
+  *ret = copy;
+  *ret_bytes = file.public_bytes;
+  return ERR_OK;
+}

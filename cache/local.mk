@@ -2,6 +2,8 @@
 noinst_LTLIBRARIES += libcache.la
 libcache_la_SOURCES = \
 	%D%/address.c %D%/address.h \
+	%D%/agent.c %D%/agent.h \
+	%D%/agent_codec.c %D%/agent_codec.h \
 	%D%/backoff.c %D%/backoff.h \
 	%D%/bcrypt_pbkdf.c %D%/bcrypt_pbkdf.h %D%/pi.h \
 	%D%/client.c %D%/client.h \

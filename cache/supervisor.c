@@ -42,8 +42,9 @@ static const unsigned transitions[SUP_STATES] = {
     [SUP_DIALLING] = TO (SPAWNED) | TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_SPAWNED] = TO (SEALED) | TO (DYING),
     [SUP_SEALED] = TO (TRUSTED) | TO (DYING),
-    [SUP_TRUSTED] = TO (OFFERED) | TO (READY) | TO (DYING),
-    [SUP_OFFERED] = TO (OFFERED) | TO (READY) | TO (DYING),
+    [SUP_TRUSTED] = TO (OFFERED) | TO (ASKING) | TO (READY) | TO (DYING),
+    [SUP_OFFERED] = TO (OFFERED) | TO (ASKING) | TO (READY) | TO (DYING),
+    [SUP_ASKING] = TO (OFFERED) | TO (DYING),
     [SUP_READY] = TO (DYING),
     [SUP_DYING] = TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_BACKOFF] = TO (RESOLVING) | TO (DIALLING),
@@ -160,6 +161,13 @@ attempt_failed (struct supervisor *s, const struct fault *f)
 /* The worker's end */
 
 static void
+stop_asking (struct supervisor *s)
+{
+  agent_cancel (s->question);
+  s->question = NULL;
+}
+
+static void
 kill_worker (struct supervisor *s)
 {
   s->killed_by_us = true;
@@ -181,6 +189,7 @@ close_worker (struct supervisor *s)
   cleanup_close (&w->gateway_fd);
   cleanup_close (&w->net_fd);
   w->pidfd = w->control_fd = w->gateway_fd = w->net_fd = -1;
+  stop_asking (s);
   login_end (&s->login);
 }
 
@@ -191,6 +200,7 @@ sup_end_worker (struct supervisor *s, enum sup_end how, const struct fault *why)
     s->why = *why;
   if (s->state == SUP_DYING)
     return;
+  stop_asking (s);
   /* It has nothing more to say. */
   ev_io_stop (s->c.daemon->loop, &s->worker.control_readable);
   if (how == SUP_END_KILL)
@@ -233,6 +243,7 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
     return;
   /* Its last words may still be in the socket. */
   sup_converse (s);
+  stop_asking (s);
   if (s->state != SUP_DYING)
     sup_set_state (s, SUP_DYING);
   if (!s->why.code)

@@ -23,6 +23,7 @@ struct volume {
   void *completions;
   const struct supervisor_hooks *hooks;
   void *hooks_ctx;
+  struct agent *agent;             /* NULL: none */
   struct credentials *credentials; /* until they are complete */
   struct supervisor *supervisor;   /* NULL until then */
 };
@@ -34,6 +35,7 @@ volume_close (struct volume *v)
     return;
   supervisor_close (v->supervisor);
   credentials_cancel (v->credentials);
+  agent_close (v->agent);
   shm_unmap (v->completions, CHANNEL_RING_BYTES);
   channel_close_fds (v->channel_fd);
   login_config_fini (&v->login);
@@ -55,6 +57,7 @@ start_supervisor (struct volume *v)
       .name = v->name,
       .spec = &v->worker_spec,
       .login = &v->login,
+      .agent = v->agent,
       .channel_fd = v->channel_fd,
       .completions = v->completions,
       .hooks = v->hooks,
@@ -130,6 +133,9 @@ volume_open (struct daemon *d, struct control *open,
     e = make_channel (v, f);
   if (!e && (e = volume_params_for_worker (&spec, &v->worker_spec)))
     fault_set (f, e, "too many parameters");
+  if (!e && v->login.agent_fd >= 0
+      && (e = agent_open (d, v->login.agent_fd, &v->agent)))
+    fault_set (f, e, "out of memory");
   if (!e)
     e = credentials_start (d, &v->login, secret_fd, on_credentials, v,
                            &v->credentials, f);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,7 +51,8 @@ check_param (const struct param *p, const char *key, const char *value, int fd,
 
   if (!p || !(p->flags & (PARAM_TO_DAEMON | PARAM_TO_WORKER)))
     return fault_set (f, ERR_INVAL, "unknown parameter %s", key);
-  is_file = p->type == PARAM_FILE || p->type == PARAM_SECRET;
+  is_file = p->type == PARAM_FILE || p->type == PARAM_SECRET
+            || p->type == PARAM_SOCKET;
   if (is_file != (fd >= 0))
     return fault_set (f, ERR_INVAL, "%s came %s a file", key,
                       is_file ? "without" : "with");
@@ -146,6 +148,7 @@ load_key (struct login_key *k, int fd)
            == ERR_AUTH) {
     k->locked = steal (&text);
     k->locked_bytes = (size_t)n;
+    ssh_key_public (k->locked, k->locked_bytes, &k->public, &k->public_bytes);
   }
   if (text)
     OPENSSL_cleanse (text, SSH_KEY_FILE_BYTES + 1);
@@ -190,6 +193,25 @@ take_known_hosts (const struct volume_spec *s, struct control *m,
   return ERR_OK;
 }
 
+/* A connection that the gateway made; where to is its business. */
+static enum err
+take_agent (const struct volume_spec *s, struct control *m,
+            struct login_config *c, struct fault *f)
+{
+  int index = volume_spec_fd (s, "agent"), type = 0, domain = 0;
+  socklen_t n = sizeof type, k = sizeof domain;
+
+  if (index < 0)
+    return ERR_OK;
+  c->agent_fd = control_take_fd (m, (unsigned)index);
+  if (c->agent_fd < 0
+      || getsockopt (c->agent_fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0
+      || getsockopt (c->agent_fd, SOL_SOCKET, SO_DOMAIN, &domain, &k) < 0
+      || type != SOCK_STREAM || domain != AF_UNIX)
+    return fault_set (f, ERR_INVAL, "the agent is no Unix stream socket");
+  return ERR_OK;
+}
+
 enum err
 volume_params_take (const struct volume_spec *s, struct control *m,
                     struct login_config *c,
@@ -203,7 +225,8 @@ volume_params_take (const struct volume_spec *s, struct control *m,
     return fault_set (f, ERR_NOTSUP, "unknown protocol %s", s->proto);
   if ((e = check_spec (s, proto, f)) || (e = take_host (s, c, f))
       || (e = take_word (s, "user", c->user, sizeof c->user, f))
-      || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f)))
+      || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f))
+      || (e = take_agent (s, m, c, f)))
     return e;
   c->port = port ? (uint16_t)strtoul (port, NULL, 10) : proto->default_port;
   for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++) {

@@ -34,7 +34,8 @@
  *                                       signature (RFC 4253 §6.6): 64 bytes for
  *                                       ssh-ed25519 (RFC 8709 §6); mpint r,
  *                                       mpint s for ecdsa-sha2-… (RFC 5656
- *                                       §3.1.2); s for RSA (RFC 8332 §3)
+ *                                       §3.1.2); s for RSA (RFC 8332 §3);
+ *                                       empty: refused, try something else
  *   READY          worker → daemon      volume_info
  *   FAIL           worker → daemon      fault; the worker then exits
  *   GO             gateway → worker     u64 epoch: the rings are reset, start

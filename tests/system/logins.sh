@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Logins beyond a plain key and a password: every kind of key and host key,
-# encrypted keys, keyboard-interactive.
+# encrypted keys, ssh-agent, keyboard-interactive.
 . "$(dirname "$0")/lib.sh"
 
 # works WHAT ARGUMENT…
@@ -60,6 +60,88 @@ refused 'a wrong passphrase' 'locked .wrong passphrase' \
 ssh-keygen -q -t ed25519 -a 501 -N 'some words' -C rounds -f rounds501
 refused 'too many rounds' '501 rounds, more than 500' \
   identity="$dir/rounds501" passphrase=+"$dir/words"
+
+# ------------------------------------------------------------------ ssh-agent
+
+# start_agent NAME: at $dir/NAME.sock; sets $agent_pid
+start_agent () {
+  SSH_ASKPASS=/bin/false ssh-agent -D -a "$dir/$1.sock" >"$dir/$1.log" 2>&1 &
+  agent_pid=$!
+  wait_for 5 test -S "$dir/$1.sock" || die "ssh-agent does not start"
+}
+
+# add KEY…: to the agent of SSH_AUTH_SOCK
+add () {
+  ssh-add -q "$@"
+}
+
+start_agent agent
+export SSH_AUTH_SOCK=$dir/agent.sock
+rm -f locked locked.pub
+for type in ed25519 ecdsa rsa; do
+  ssh-keygen -q -t $type -N '' -C "agent's $type" -f "in_agent_$type"
+  cat "in_agent_$type.pub" >>authorized_keys
+  add "in_agent_$type"
+  works "an $type key of SSH_AUTH_SOCK's agent"
+  ssh-add -q -D 2>/dev/null
+done
+refused 'an agent without keys' 'tried: ssh-agent .it has no other key'
+add in_agent_rsa
+refused 'agent=no' 'tried: nothing' agent=no
+works 'agent=yes' agent=yes
+SSH_AUTH_SOCK='' works 'agent=PATH' agent="$dir/agent.sock"
+SSH_AUTH_SOCK='' refused 'agent=yes without one' 'SSH_AUTH_SOCK is not set' \
+  agent=yes
+refused 'an agent that is not there' 'agent=.*nowhere: No such file' \
+  agent="$dir/nowhere"
+SSH_AUTH_SOCK=$dir/nowhere works 'an agent that has gone is as none' \
+  identity="$dir/id"
+
+# More keys than a server lets one try: the one whose file was named comes
+# first, although the file is encrypted.
+for i in 1 2 3 4 5 6 7; do
+  ssh-keygen -q -t ed25519 -N '' -C "stranger $i" -f "stranger$i"
+done
+ssh-add -q -D 2>/dev/null
+add stranger?
+refused "no key of many" \
+  'tried: stranger 1 .of the agent.*stranger 5 .of the agent.;'
+cp in_agent_ecdsa named
+ssh-keygen -q -p -P '' -N 'some words' -f named >/dev/null
+add in_agent_ecdsa
+works 'an encrypted identity= that the agent has' identity="$dir/named"
+ssh-add -q -D 2>/dev/null
+
+# The worker's death long after: the daemon still has the connection.
+add in_agent_ed25519
+start_nbdkit later bulkhead "$url" known-hosts="$known_hosts"
+nbdcopy "$uri" copy
+first=$(worker_pids)
+kill -KILL "$first"
+nbdcopy "$uri" copy
+cmp copy disk
+[ "$(worker_pids)" != "$first" ] || die "the same worker"
+ok "the agent is asked again by the next worker"
+kill -KILL "$agent_pid"
+wait "$agent_pid" 2>/dev/null || :
+kill -KILL "$(worker_pids)"
+agent_is_missed () {
+  grep -q 'ssh-agent (the agent has gone)' runtime/bulkheadd.log
+}
+wait_for 10 agent_is_missed || die "nobody misses the agent"
+stop_nbdkit
+ok "$(grep -o 'refused the login.*the agent has gone)' runtime/bulkheadd.log \
+  | head -n 1)"
+rm -f agent.sock
+
+# A key that needs a confirmation that nobody gives: refused, then the next.
+start_agent confirming
+export SSH_AUTH_SOCK=$dir/confirming.sock
+add in_agent_rsa
+ssh-add -q -c in_agent_ed25519
+works "a key that the agent refuses, then another"
+kill -KILL "$agent_pid"
+unset SSH_AUTH_SOCK
 stop_sshd
 
 # ------------------------------------------------------------------ host keys

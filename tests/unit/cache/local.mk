@@ -1,5 +1,6 @@
 CACHE_UNIT_TESTS = \
 	tests/unit/cache/address_test \
+	tests/unit/cache/agent_test \
 	tests/unit/cache/backoff_test \
 	tests/unit/cache/connect_test \
 	tests/unit/cache/credentials_test \
@@ -14,6 +15,8 @@ EXTRA_DIST += %D%/keys_vectors.h %D%/locked_vectors.h
 
 tests_unit_cache_address_test_SOURCES = %D%/address_test.c
 tests_unit_cache_address_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_agent_test_SOURCES = %D%/agent_test.c
+tests_unit_cache_agent_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_backoff_test_SOURCES = %D%/backoff_test.c
 tests_unit_cache_backoff_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_credentials_test_SOURCES = %D%/credentials_test.c
