@@ -1,1 +1,11 @@
-# bench
+# What bulkhead costs and gains, beside what a user would pick instead. See
+# bench/run.sh for the options.
+check_PROGRAMS += bench/relay
+bench_relay_SOURCES = %D%/relay.c
+
+bench: all bench/relay
+	BULKHEAD_BUILDDIR='$(abs_top_builddir)' $(srcdir)/bench/run.sh \
+	  --rounds $${BENCH_ROUNDS-3} $(BENCH_FLAGS)
+.PHONY: bench
+
+EXTRA_DIST += %D%/run.sh

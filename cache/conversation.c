@@ -11,7 +11,6 @@
 
 #include "sandbox/sandbox.h"
 
-#define METHODS_BYTES 512
 #define SIGN_BYTES 16384
 
 #define IN(state) (1u << SUP_##state)
@@ -34,7 +33,8 @@ static const struct {
     /* TRUSTED: a server that lets this user in without any proof */
     {CONTROL_READY, IN (TRUSTED) | IN (OFFERED), on_ready},
     {CONTROL_FAIL,
-     IN (SPAWNED) | IN (SEALED) | IN (TRUSTED) | IN (OFFERED) | IN (READY),
+     IN (SPAWNED) | IN (SEALED) | IN (TRUSTED) | IN (OFFERED) | IN (ASKING)
+         | IN (READY),
      on_fail},
 };
 
@@ -59,15 +59,15 @@ send_message (struct supervisor *s, const struct wirebuf *b, struct fault *f)
 enum err
 sup_send_config (struct supervisor *s, struct fault *f)
 {
-  char algorithms[HOSTKEY_ALGORITHMS_BYTES];
+  char types[HOSTKEY_TYPES_BYTES];
   struct wirebuf b;
 
-  login_algorithms (&s->login, algorithms);
+  login_hostkey_types (&s->login, types);
   control_begin (&s->message, CONTROL_CONFIG);
   b = control_body (&s->message);
   wirebuf_u64 (&b, s->epoch);
   volume_spec_put (&b, s->c.spec);
-  wirebuf_cstring (&b, algorithms);
+  wirebuf_cstring (&b, types);
   return send_message (s, &b, f);
 }
 
@@ -107,20 +107,46 @@ on_hostkey (struct supervisor *s, struct wire *w, struct fault *f)
   return send_message (s, &b, f);
 }
 
-static enum err
-on_auth (struct supervisor *s, struct wire *w, struct fault *f)
+static void
+on_agent_keys (void *ctx, const uint8_t *answer, size_t answer_bytes,
+               const struct fault *why);
+static void
+on_agent_signature (void *ctx, const uint8_t *answer, size_t answer_bytes,
+                    const struct fault *why);
+
+/* True if done will be called; else why says why not. */
+static bool
+ask_agent (struct supervisor *s, const struct wirebuf *question,
+           agent_done *done, struct fault *why)
 {
-  char methods[METHODS_BYTES];
-  enum control_type type;
-  struct fault nothing_left = {0};
-  struct wirebuf b;
+  if (question->err) {
+    fault_set (why, ERR_LIMIT, "too long for the agent");
+    return false;
+  }
+  if (agent_ask (s->c.agent, question->base, question->used_bytes, done, s,
+                 &s->question, why))
+    return false;
+  sup_set_state (s, SUP_ASKING);
+  return true;
+}
+
+/* Tells the worker what to try next, now or when the agent has answered. */
+static enum err
+offer_next (struct supervisor *s, struct fault *f)
+{
+  struct wirebuf b = control_body (&s->message);
+  struct fault nothing_left = {0}, why = {0};
+  enum control_type type = login_next (&s->login, s->methods, &b,
+                                       &nothing_left);
   enum err e;
 
-  wire_cstring (w, methods, sizeof methods);
-  if (wire_end (w))
-    return damaged (s, f);
-  b = control_body (&s->message);
-  type = login_next (&s->login, methods, &b, &nothing_left);
+  if (type == LOGIN_ASK_AGENT) {
+    if (ask_agent (s, &b, on_agent_keys, &why))
+      return ERR_OK;
+    login_agent_keys (&s->login, NULL, 0, &why);
+    b = control_body (&s->message);
+    type = login_next (&s->login, s->methods, &b, &nothing_left);
+  }
   control_begin (&s->message, type);
   if ((e = send_message (s, &b, f)))
     return e;
@@ -133,23 +159,76 @@ on_auth (struct supervisor *s, struct wire *w, struct fault *f)
   return ERR_OK;
 }
 
+static void
+on_agent_keys (void *ctx, const uint8_t *answer, size_t answer_bytes,
+               const struct fault *why)
+{
+  struct supervisor *s = ctx;
+  struct fault f = {0};
+
+  s->question = NULL;
+  login_agent_keys (&s->login, answer, answer_bytes, why);
+  if (offer_next (s, &f))
+    sup_end_worker (s, SUP_END_KILL, &f);
+}
+
+static enum err
+on_auth (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  wire_cstring (w, s->methods, sizeof s->methods);
+  return wire_end (w) ? damaged (s, f) : offer_next (s, f);
+}
+
+static enum err
+send_agent_signature (struct supervisor *s, const uint8_t *answer,
+                      size_t answer_bytes, const struct fault *why,
+                      struct fault *f)
+{
+  struct wirebuf b;
+
+  control_begin (&s->message, CONTROL_SIGNATURE);
+  b = control_body (&s->message);
+  login_agent_signature (&s->login, answer, answer_bytes, why, &b);
+  return send_message (s, &b, f);
+}
+
+static void
+on_agent_signature (void *ctx, const uint8_t *answer, size_t answer_bytes,
+                    const struct fault *why)
+{
+  struct supervisor *s = ctx;
+  struct fault f = {0};
+
+  s->question = NULL;
+  if (send_agent_signature (s, answer, answer_bytes, why, &f))
+    sup_end_worker (s, SUP_END_KILL, &f);
+  else
+    sup_set_state (s, SUP_OFFERED);
+}
+
 static enum err
 on_sign (struct supervisor *s, struct wire *w, struct fault *f)
 {
   size_t data_bytes;
   const uint8_t *data = wire_string (w, SIGN_BYTES, &data_bytes);
-  uint8_t signature[SSH_SIGNATURE_BYTES + 4];
-  struct wirebuf sig = wirebuf_init (signature, sizeof signature);
+  uint8_t result[AGENT_QUESTION_BYTES];
+  struct wirebuf r = wirebuf_init (result, sizeof result);
+  struct fault why = {0};
   struct wirebuf b;
   enum err e;
 
   if (wire_end (w))
     return damaged (s, f);
-  if ((e = login_sign (&s->login, data, data_bytes, &sig, f)))
+  e = login_sign (&s->login, data, data_bytes, &r, f);
+  if (e == ERR_AGAIN)
+    return ask_agent (s, &r, on_agent_signature, &why)
+               ? ERR_OK
+               : send_agent_signature (s, NULL, 0, &why, f);
+  if (e)
     return e;
   control_begin (&s->message, CONTROL_SIGNATURE);
   b = control_body (&s->message);
-  wirebuf_bytes (&b, sig.base, sig.used_bytes);
+  wirebuf_bytes (&b, r.base, r.used_bytes);
   return send_message (s, &b, f);
 }
 

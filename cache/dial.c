@@ -201,6 +201,14 @@ dialer_start (struct daemon *d, const char *host,
 }
 
 void
+dial_acknowledge (int fd)
+{
+  static const int on = 1;
+
+  setsockopt (fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+void
 dial_fence (int fd)
 {
   struct sockaddr sa = {.sa_family = AF_UNSPEC};

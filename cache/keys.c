@@ -207,58 +207,96 @@ ssh_key_free (struct ssh_key *k)
   free (k);
 }
 
-/* PEM asks for a passphrase: note it, have none. */
+enum err
+ssh_key_locked (struct fault *f)
+{
+  fault_set (f, ERR_AUTH, "it is encrypted");
+  fault_hint (f, "give its passphrase with passphrase=-");
+  return ERR_AUTH;
+}
+
+struct pem_passphrase {
+  const char *text; /* NULL: none */
+  bool asked;
+};
+
 static int
-no_passphrase (char *buf, int size, int rwflag, void *ctx)
+give_passphrase (char *buf, int size, int rwflag, void *ctx)
 {
-  (void)buf;
-  (void)size;
+  struct pem_passphrase *p = ctx;
+  size_t n = p->text ? strlen (p->text) : 0;
+
   (void)rwflag;
-  *(bool *)ctx = true;
-  return -1;
+  p->asked = true;
+  if (n == 0 || n > (size_t)size)
+    return -1;
+  memcpy (buf, p->text, n);
+  return (int)n;
 }
 
-static enum err
-refuse_encrypted (struct fault *f)
-{
-  fault_set (f, ERR_NOTSUP, "encrypted keys are not supported yet");
-  fault_hint (f, "use a key without a passphrase, made with ssh-keygen -N '', "
-                 "or password=");
-  return ERR_NOTSUP;
-}
-
-/* One armoured block of OpenSSH's own kind, else ERR_NOENT. */
-static enum err
-load_openssh (const char *text, size_t length_bytes, EVP_PKEY **ret,
-              struct fault *f)
+/* The armoured block of OpenSSH's own kind, out of its base64: for
+ * OPENSSL_clear_free. Else NULL.
+ */
+static unsigned char *
+openssh_block (const char *text, size_t length_bytes, size_t *ret_bytes)
 {
   CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
   char *name = NULL, *header = NULL;
   unsigned char *data = NULL;
   long data_bytes = 0;
-  enum err e = ERR_NOENT;
 
   if (bio && PEM_read_bio (bio, &name, &header, &data, &data_bytes)
-      && strcmp (name, "OPENSSH PRIVATE KEY") == 0)
-    e = ssh_key_parse_openssh (data, (size_t)data_bytes, ret, f);
+      && strcmp (name, "OPENSSH PRIVATE KEY") != 0) {
+    OPENSSL_clear_free (data, (size_t)data_bytes);
+    data = NULL;
+  }
   OPENSSL_free (name);
   OPENSSL_free (header);
-  OPENSSL_clear_free (data, (size_t)data_bytes);
+  ERR_clear_error ();
+  *ret_bytes = (size_t)data_bytes;
+  return data;
+}
+
+/* ERR_NOENT if it is not of that kind. */
+static enum err
+load_openssh (const char *text, size_t length_bytes, const char *passphrase,
+              EVP_PKEY **ret, struct fault *f)
+{
+  size_t n;
+  unsigned char *data = openssh_block (text, length_bytes, &n);
+  enum err e = data ? ssh_key_parse_openssh (data, n, passphrase, ret, f)
+                    : ERR_NOENT;
+
+  OPENSSL_clear_free (data, n);
+  return e;
+}
+
+enum err
+ssh_key_public (const char *text, size_t length_bytes, uint8_t **ret,
+                size_t *ret_bytes)
+{
+  size_t n;
+  unsigned char *data = openssh_block (text, length_bytes, &n);
+  enum err e = data ? ssh_key_parse_public (data, n, ret, ret_bytes)
+                    : ERR_NOENT;
+
+  OPENSSL_clear_free (data, n);
   return e;
 }
 
 static enum err
-load_pem (const char *text, size_t length_bytes, EVP_PKEY **ret,
-          struct fault *f)
+load_pem (const char *text, size_t length_bytes, const char *passphrase,
+          EVP_PKEY **ret, struct fault *f)
 {
   CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
-  bool encrypted = false;
+  struct pem_passphrase p = {.text = passphrase};
   EVP_PKEY *pkey =
-      bio ? PEM_read_bio_PrivateKey (bio, NULL, no_passphrase, &encrypted)
-          : NULL;
+      bio ? PEM_read_bio_PrivateKey (bio, NULL, give_passphrase, &p) : NULL;
 
-  if (!pkey && encrypted)
-    return refuse_encrypted (f);
+  if (!pkey && p.asked)
+    return passphrase ? fault_set (f, ERR_AUTH, "wrong passphrase, or a kind "
+                                   "of encryption that is not supported")
+                      : ssh_key_locked (f);
   if (!pkey) {
     fault_set (f, ERR_INVAL, "this is not a private key, or it is damaged");
     fault_hint (f, "identity= takes the private key, not the .pub file");
@@ -269,19 +307,41 @@ load_pem (const char *text, size_t length_bytes, EVP_PKEY **ret,
 }
 
 enum err
-ssh_key_load (const char *text, size_t length_bytes, struct ssh_key **ret,
-              struct fault *f)
+ssh_key_load (const char *text, size_t length_bytes, const char *passphrase,
+              struct ssh_key **ret, struct fault *f)
 {
   EVP_PKEY *pkey = NULL;
   enum err e;
 
   if (length_bytes > SSH_KEY_FILE_BYTES)
     return fault_set (f, ERR_LIMIT, "the file is too long for a private key");
-  e = load_openssh (text, length_bytes, &pkey, f);
+  e = load_openssh (text, length_bytes, passphrase, &pkey, f);
   if (e == ERR_NOENT)
-    e = load_pem (text, length_bytes, &pkey, f);
+    e = load_pem (text, length_bytes, passphrase, &pkey, f);
   ERR_clear_error ();
   return e ? e : make_key (pkey, ret, f);
+}
+
+enum err
+ssh_key_export (const struct ssh_key *k, char *dst, size_t dst_bytes,
+                size_t *ret_bytes)
+{
+  CLEANUP_BIO BIO *bio = BIO_new (BIO_s_secmem ());
+  char *text;
+  long n;
+
+  if (!bio
+      || !PEM_write_bio_PKCS8PrivateKey (bio, k->pkey, NULL, NULL, 0, NULL,
+                                         NULL)
+      || (n = BIO_get_mem_data (bio, &text)) <= 0) {
+    ERR_clear_error ();
+    return ERR_NOMEM;
+  }
+  if ((size_t)n > dst_bytes)
+    return ERR_LIMIT;
+  memcpy (dst, text, (size_t)n);
+  *ret_bytes = (size_t)n;
+  return ERR_OK;
 }
 
 const char *

@@ -9,13 +9,15 @@
 #include "cache/keys.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/param_build.h>
 
-#include "common/cleanup.h"
+#include "cache/keys_decrypt.h"
 #include "common/wire.h"
 
 #define MAGIC "openssh-key-v1"
@@ -170,6 +172,8 @@ parse_private (struct wire *w, EVP_PKEY **ret, struct fault *f)
   if (wire_u32 (w) != check)
     return damaged (f);
   wire_cstring (w, type, sizeof type);
+  if (w->err)
+    return damaged (f);
   if (strcmp (type, "ssh-ed25519") == 0)
     e = parse_ed25519 (w, &pkey);
   else if (strncmp (type, "ecdsa-sha2-", 11) == 0)
@@ -196,33 +200,98 @@ parse_private (struct wire *w, EVP_PKEY **ret, struct fault *f)
   return ERR_OK;
 }
 
-enum err
-ssh_key_parse_openssh (const uint8_t *bytes, size_t length_bytes,
-                       EVP_PKEY **ret, struct fault *f)
+static enum err
+parse_encrypted (const struct key_encryption *k, const char *passphrase,
+                 const uint8_t *private, size_t private_bytes, EVP_PKEY **ret,
+                 struct fault *f)
+{
+  uint8_t *plain;
+  struct wire w;
+  enum err e;
+
+  if (!passphrase)
+    return ssh_key_locked (f);
+  plain = malloc (private_bytes + 1);
+  if (!plain)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  e = keys_decrypt (k, passphrase, private, private_bytes, plain, f);
+  if (!e) {
+    w = wire_init (plain, private_bytes);
+    /* Most ciphers cannot tell a wrong key: the two numbers are for that. */
+    if (wire_u32 (&w) != wire_u32 (&w))
+      e = fault_set (f, ERR_AUTH, "wrong passphrase");
+  }
+  if (!e) {
+    w = wire_init (plain, private_bytes);
+    e = parse_private (&w, ret, f);
+  }
+  OPENSSL_cleanse (plain, private_bytes);
+  free (plain);
+  return e;
+}
+
+struct file {
+  char cipher[64], kdf[64];
+  struct key_encryption encryption;
+  const uint8_t *public, *private;
+  size_t public_bytes, private_bytes;
+};
+
+static enum err
+parse_file (const uint8_t *bytes, size_t length_bytes, struct file *ret)
 {
   struct wire w = wire_init (bytes, length_bytes);
   const uint8_t *magic = wire_bytes (&w, sizeof MAGIC);
-  char cipher[64], kdf[64];
-  size_t n, private_bytes;
-  const uint8_t *private;
+  struct key_encryption *k = &ret->encryption;
   uint32_t keys;
 
   if (!magic || memcmp (magic, MAGIC, sizeof MAGIC) != 0)
-    return damaged (f);
-  wire_cstring (&w, cipher, sizeof cipher);
-  wire_cstring (&w, kdf, sizeof kdf);
-  wire_string (&w, 1024, &n);
+    return ERR_INVAL;
+  wire_cstring (&w, ret->cipher, sizeof ret->cipher);
+  wire_cstring (&w, ret->kdf, sizeof ret->kdf);
+  k->cipher = ret->cipher;
+  k->kdf = ret->kdf;
+  k->kdf_options = wire_string (&w, 1100, &k->kdf_options_bytes);
   keys = wire_u32 (&w);
-  wire_string (&w, SSH_KEY_BLOB_BYTES, &n);
-  private = wire_string (&w, SSH_KEY_FILE_BYTES, &private_bytes);
-  if (wire_end (&w) || keys != 1)
+  ret->public = wire_string (&w, SSH_KEY_BLOB_BYTES, &ret->public_bytes);
+  ret->private = wire_string (&w, SSH_KEY_FILE_BYTES, &ret->private_bytes);
+  k->tag_bytes = wire_left (&w);
+  k->tag = wire_bytes (&w, k->tag_bytes);
+  return w.err || keys != 1 ? ERR_INVAL : ERR_OK;
+}
+
+enum err
+ssh_key_parse_openssh (const uint8_t *bytes, size_t length_bytes,
+                       const char *passphrase, EVP_PKEY **ret, struct fault *f)
+{
+  struct file file;
+  struct wire w;
+
+  if (parse_file (bytes, length_bytes, &file))
     return damaged (f);
-  if (strcmp (cipher, "none") != 0 || strcmp (kdf, "none") != 0) {
-    fault_set (f, ERR_NOTSUP, "encrypted keys are not supported yet");
-    fault_hint (f, "use a key without a passphrase, made with "
-                   "ssh-keygen -N '', or password=");
-    return ERR_NOTSUP;
-  }
-  w = wire_init (private, private_bytes);
+  if (strcmp (file.cipher, "none") != 0 || strcmp (file.kdf, "none") != 0)
+    return parse_encrypted (&file.encryption, passphrase, file.private,
+                            file.private_bytes, ret, f);
+  if (file.encryption.tag_bytes)
+    return damaged (f);
+  w = wire_init (file.private, file.private_bytes);
   return parse_private (&w, ret, f);
+}
+
+enum err
+ssh_key_parse_public (const uint8_t *bytes, size_t length_bytes, uint8_t **ret,
+                      size_t *ret_bytes)
+{
+  struct file file;
+  uint8_t *copy;
+
+  if (parse_file (bytes, length_bytes, &file) || file.public_bytes == 0)
+    return ERR_INVAL;
+  copy = malloc (file.public_bytes);
+  if (!copy)
+    return ERR_NOMEM;
+  memcpy (copy, file.public, file.public_bytes);
+  *ret = copy;
+  *ret_bytes = file.public_bytes;
+  return ERR_OK;
 }

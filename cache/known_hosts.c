@@ -322,17 +322,10 @@ known_hosts_check (const struct known_hosts_file *files, unsigned count,
   return v;
 }
 
-/* key type in a file → the algorithms (RFC 8332 for RSA) that prove it */
-static const struct {
-  const char *type;
-  const char *algorithms;
-} types[] = {
-    {"ssh-ed25519", "ssh-ed25519"},
-    {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
-    {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
-    {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-    {"ssh-rsa", "rsa-sha2-512,rsa-sha2-256,ssh-rsa"},
-};
+/* What libssh2 can check, most wanted first. */
+static const char *const types[] = {"ssh-ed25519", "ecdsa-sha2-nistp256",
+                                    "ecdsa-sha2-nistp384",
+                                    "ecdsa-sha2-nistp521", "ssh-rsa"};
 
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -346,15 +339,15 @@ known_types (const struct known_hosts_file *files, unsigned count,
 
   while (next_entry (&s, &e))
     for (size_t i = 0; i < TYPES; i++)
-      if (e.marker == MARKER_NONE && span_is (e.type, types[i].type))
+      if (e.marker == MARKER_NONE && span_is (e.type, types[i]))
         known |= 1u << i;
   return known;
 }
 
 void
-known_hosts_algorithms (const struct known_hosts_file *files, unsigned count,
-                        const char *host, uint16_t port,
-                        char dst[HOSTKEY_ALGORITHMS_BYTES])
+known_hosts_types (const struct known_hosts_file *files, unsigned count,
+                   const char *host, uint16_t port,
+                   char dst[HOSTKEY_TYPES_BYTES])
 {
   char name[HOST_BYTES];
   unsigned known = 0;
@@ -365,11 +358,10 @@ known_hosts_algorithms (const struct known_hosts_file *files, unsigned count,
   if (!known && host_name (host, 22, name))
     known = known_types (files, count, name);
   dst[0] = 0;
-  for (int pass = 0; pass < 2; pass++)
-    for (size_t i = 0; i < TYPES; i++)
-      if ((known >> i & 1) == (pass == 0))
-        used += (size_t)snprintf (dst + used, HOSTKEY_ALGORITHMS_BYTES - used,
-                                  "%s%s", used ? "," : "", types[i].algorithms);
+  for (size_t i = 0; i < TYPES; i++)
+    if (known >> i & 1)
+      used += (size_t)snprintf (dst + used, HOSTKEY_TYPES_BYTES - used, "%s%s",
+                                used ? "," : "", types[i]);
 }
 
 void

@@ -17,7 +17,7 @@
 #define HOSTKEY_FINGERPRINT_BYTES 64
 #define HOSTKEY_TYPE_BYTES 64
 #define HOSTKEY_BLOB_BYTES 8192
-#define HOSTKEY_ALGORITHMS_BYTES 512
+#define HOSTKEY_TYPES_BYTES 128
 
 struct known_hosts_file {
   const char *name; /* for messages */
@@ -48,14 +48,14 @@ known_hosts_check (const struct known_hosts_file *files, unsigned count,
                    const char *host, uint16_t port, const uint8_t *blob,
                    size_t blob_bytes, struct known_hosts_found *ret);
 
-/* The host-key algorithms in the order in which to ask the server for them, as
- * a name-list: those with a key in the files first, so that a server with
- * several keys shows one that can be checked.
+/* The types of the keys that the files have for this host, most wanted first,
+ * as a name-list: what to ask the server for, so that of several keys it shows
+ * one that can be checked. "" if the host is unknown.
  */
 void
-known_hosts_algorithms (const struct known_hosts_file *files, unsigned count,
-                        const char *host, uint16_t port,
-                        char dst[HOSTKEY_ALGORITHMS_BYTES]);
+known_hosts_types (const struct known_hosts_file *files, unsigned count,
+                   const char *host, uint16_t port,
+                   char dst[HOSTKEY_TYPES_BYTES]);
 
 /* As ssh-keygen -l prints it. */
 void

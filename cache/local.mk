@@ -8,13 +8,18 @@ libcache_logic_la_SOURCES = \
 noinst_LTLIBRARIES += libcache.la
 libcache_la_SOURCES = \
 	%D%/address.c %D%/address.h \
+	%D%/agent.c %D%/agent.h \
+	%D%/agent_codec.c %D%/agent_codec.h \
 	%D%/backoff.c %D%/backoff.h \
+	%D%/bcrypt_pbkdf.c %D%/bcrypt_pbkdf.h %D%/pi.h \
 	%D%/client.c %D%/client.h \
 	%D%/conversation.c \
+	%D%/credentials.c %D%/credentials.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/dial.c %D%/dial.h \
 	%D%/fills.c %D%/fills.h \
 	%D%/keys.c %D%/keys.h \
+	%D%/keys_decrypt.c %D%/keys_decrypt.h \
 	%D%/keys_openssh.c \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
@@ -26,6 +31,7 @@ libcache_la_SOURCES = \
 	%D%/stripes_file.c %D%/stripes_file.h \
 	%D%/supervisor.c %D%/supervisor.h \
 	%D%/supervisor_private.h \
+	%D%/unlock.c %D%/unlock.h \
 	%D%/volume.c %D%/volume.h \
 	%D%/volume_key.c %D%/volume_key.h \
 	%D%/volume_params.c %D%/volume_params.h

@@ -16,7 +16,7 @@
 void
 login_config_init (struct login_config *c)
 {
-  *c = (struct login_config){0};
+  *c = (struct login_config){.agent_fd = -1};
   for (unsigned i = 0; i < LOGIN_KNOWN_HOSTS; i++)
     c->known_hosts[i].fd = -1;
 }
@@ -27,12 +27,16 @@ login_config_fini (struct login_config *c)
   for (unsigned i = 0; i < LOGIN_KEYS; i++) {
     ssh_key_free (c->key[i].key);
     free (c->key[i].name);
+    free (c->key[i].locked);
+    free (c->key[i].public);
   }
   for (unsigned i = 0; i < LOGIN_KNOWN_HOSTS; i++) {
     if (c->known_hosts[i].fd >= 0)
       close (c->known_hosts[i].fd);
     free (c->known_hosts[i].name);
   }
+  if (c->agent_fd >= 0)
+    close (c->agent_fd);
   OPENSSL_cleanse (c->password, sizeof c->password);
   login_config_init (c);
 }
@@ -102,14 +106,14 @@ login_end (struct login *l)
 {
   for (unsigned i = 0; i < l->files; i++)
     free ((char *)l->file[i].text);
+  free (l->agent_key);
   *l = (struct login){0};
 }
 
 void
-login_algorithms (const struct login *l, char dst[HOSTKEY_ALGORITHMS_BYTES])
+login_hostkey_types (const struct login *l, char dst[HOSTKEY_TYPES_BYTES])
 {
-  known_hosts_algorithms (l->file, l->files, l->config->host, l->config->port,
-                          dst);
+  known_hosts_types (l->file, l->files, l->config->host, l->config->port, dst);
 }
 
 /* What the user would type, with the port only if it is not ssh's own. */
@@ -211,18 +215,38 @@ note_tried (struct login *l, const char *name, const char *why)
             why ? ")" : "");
 }
 
+/* By either method; the worker chooses. */
+static bool
+takes_password (const char *methods)
+{
+  return list_has (methods, "password")
+         || list_has (methods, "keyboard-interactive");
+}
+
+/* What helps with a key that was named but cannot be used; NULL: nothing. */
+static const char *
+locked_hint (const struct login_config *c)
+{
+  for (unsigned i = 0; i < c->keys; i++)
+    if (!c->key[i].key && c->key[i].fault.hint[0])
+      return c->key[i].fault.hint;
+  return NULL;
+}
+
 static enum control_type
 nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
               struct fault *f)
 {
   const struct login_config *c = l->config;
   bool key = list_has (methods, "publickey");
-  bool password = list_has (methods, "password");
+  bool password = takes_password (methods);
 
   fault_set (f, ERR_AUTH, "%s@%s refused the login; it accepts %s; tried: %s",
              c->user, c->host, methods[0] ? methods : "nothing",
              l->tried[0] ? l->tried : "nothing");
-  if (key && password)
+  if (key && locked_hint (c))
+    fault_hint (f, "%s", locked_hint (c));
+  else if (key && password)
     fault_hint (f, "give a key with identity=FILE or a password with "
                    "password=-");
   else if (key)
@@ -236,6 +260,41 @@ nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
   return CONTROL_AUTH_NONE;
 }
 
+/* A place is kept for the password. */
+static bool
+may_try_key (const struct login *l, const char *methods)
+{
+  return list_has (methods, "publickey")
+         && l->attempts + l->config->has_password < LOGIN_ATTEMPTS;
+}
+
+static enum control_type
+offer_key (struct login *l, const struct ssh_key *k, struct wirebuf *b)
+{
+  size_t blob_bytes;
+  const uint8_t *blob = ssh_key_blob (k, &blob_bytes);
+
+  l->attempts++;
+  wirebuf_cstring (b, ssh_key_algorithm (k));
+  wirebuf_string (b, blob, blob_bytes);
+  signer_offer (&l->signer, k);
+  return CONTROL_AUTH_KEY;
+}
+
+static enum control_type
+offer_agent_key (struct login *l, struct wirebuf *b)
+{
+  const struct agent_key *k = &l->agent_key[l->next_agent_key++];
+
+  note_tried (l, k->comment[0] ? k->comment : k->algorithm, "of the agent");
+  l->attempts++;
+  wirebuf_cstring (b, k->algorithm);
+  wirebuf_string (b, k->offered, k->offered_bytes);
+  signer_offer_foreign (&l->signer, k->algorithm, k->offered,
+                        k->offered_bytes);
+  return CONTROL_AUTH_KEY;
+}
+
 enum control_type
 login_next (struct login *l, const char *methods, struct wirebuf *b,
             struct fault *f)
@@ -243,27 +302,72 @@ login_next (struct login *l, const char *methods, struct wirebuf *b,
   const struct login_config *c = l->config;
 
   signer_offer (&l->signer, NULL);
-  while (list_has (methods, "publickey") && l->next_key < c->keys) {
+  while (may_try_key (l, methods) && l->next_key < c->keys) {
     const struct login_key *k = &c->key[l->next_key++];
-    size_t blob_bytes;
-    const uint8_t *blob;
 
     note_tried (l, k->name, k->key ? NULL : k->fault.text);
-    if (!k->key)
-      continue;
-    blob = ssh_key_blob (k->key, &blob_bytes);
-    wirebuf_cstring (b, ssh_key_algorithm (k->key));
-    wirebuf_string (b, blob, blob_bytes);
-    signer_offer (&l->signer, k->key);
-    return CONTROL_AUTH_KEY;
+    if (k->key)
+      return offer_key (l, k->key, b);
   }
-  if (list_has (methods, "password") && c->has_password && !l->password_tried) {
+  if (may_try_key (l, methods) && c->agent_fd >= 0 && !l->agent_asked) {
+    l->agent_asked = true;
+    agent_put_list (b);
+    return LOGIN_ASK_AGENT;
+  }
+  if (may_try_key (l, methods) && l->next_agent_key < l->agent_keys
+      && !l->agent_gone)
+    return offer_agent_key (l, b);
+  if (takes_password (methods) && c->has_password && !l->password_tried) {
     l->password_tried = true;
     note_tried (l, "the password", NULL);
     wirebuf_cstring (b, c->password);
     return CONTROL_AUTH_PASSWORD;
   }
   return nothing_left (l, methods, b, f);
+}
+
+/* What a key of the agent is to the files that were named: tried already, the
+ * one that is encrypted there, or just another one.
+ */
+enum relation { TRIED, WANTED, OTHER };
+
+static enum relation
+relation_to_files (const struct login_config *c, const struct agent_key *a)
+{
+  for (unsigned i = 0; i < c->keys; i++) {
+    const struct login_key *k = &c->key[i];
+    size_t n;
+    const uint8_t *blob = k->key ? ssh_key_blob (k->key, &n) : NULL;
+
+    if (blob && n == a->offered_bytes && memcmp (blob, a->offered, n) == 0)
+      return TRIED;
+    if (!k->key && k->public && k->public_bytes == a->blob_bytes
+        && memcmp (k->public, a->blob, a->blob_bytes) == 0)
+      return WANTED;
+  }
+  return OTHER;
+}
+
+void
+login_agent_keys (struct login *l, const uint8_t *answer, size_t answer_bytes,
+                  const struct fault *why)
+{
+  static const enum relation order[] = {WANTED, OTHER};
+
+  if (!answer) {
+    note_tried (l, "ssh-agent", why->text);
+    return;
+  }
+  l->agent_key = calloc (LOGIN_ATTEMPTS, sizeof *l->agent_key);
+  for (size_t i = 0; l->agent_key && i < 2; i++)
+    for (size_t at = 0; l->agent_keys < LOGIN_ATTEMPTS
+                        && agent_next_key (answer, answer_bytes, &at,
+                                           &l->agent_key[l->agent_keys]);)
+      if (relation_to_files (l->config, &l->agent_key[l->agent_keys])
+          == order[i])
+        l->agent_keys++;
+  if (l->agent_keys == 0)
+    note_tried (l, "ssh-agent", "it has no other key");
 }
 
 enum err
@@ -274,8 +378,32 @@ login_sign (struct login *l, const uint8_t *data, size_t data_bytes,
   size_t n;
   enum err e = signer_sign (&l->signer, data, data_bytes, sig, &n, f);
 
+  if (e == ERR_AGAIN)
+    agent_put_sign (b, &l->agent_key[l->next_agent_key - 1], data, data_bytes);
   if (e)
     return e;
   wirebuf_string (b, sig, n);
   return ERR_OK;
+}
+
+void
+login_agent_signature (struct login *l, const uint8_t *answer,
+                       size_t answer_bytes, const struct fault *why,
+                       struct wirebuf *b)
+{
+  const uint8_t *sig = NULL;
+  size_t n = 0;
+  enum err e = answer ? agent_take_signature (
+                            answer, answer_bytes,
+                            &l->agent_key[l->next_agent_key - 1], &sig, &n)
+                      : why->code;
+
+  if (e) {
+    note_tried (l, "ssh-agent",
+                !answer         ? why->text
+                : e == ERR_AUTH ? "it refused to sign"
+                                : "its signature is of another kind");
+    l->agent_gone |= !answer;
+  }
+  wirebuf_string (b, sig, n);
 }

@@ -224,15 +224,17 @@ emit_file (void *ctx, enum log_level level, const char *line)
 {
   struct program *p = ctx;
   char out[1200], when[32];
-  time_t now = time (NULL);
+  struct timespec now;
   struct tm tm;
   int n;
   ssize_t ignored;
 
-  localtime_r (&now, &tm);
+  clock_gettime (CLOCK_REALTIME, &now);
+  localtime_r (&now.tv_sec, &tm);
   strftime (when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-  n = snprintf (out, sizeof out, "%s bulkheadd[%d]: %s: %s\n", when,
-                (int)getpid (), level_names[level], line);
+  n = snprintf (out, sizeof out, "%s.%03d bulkheadd[%d]: %s: %s\n", when,
+                (int)(now.tv_nsec / 1000000), (int)getpid (),
+                level_names[level], line);
   if (n > (int)sizeof out - 1)
     n = sizeof out - 1;
   ignored = write (p->log_fd, out, (size_t)n);

@@ -17,7 +17,23 @@ signer_init (struct signer *s, const char *user)
 void
 signer_offer (struct signer *s, const struct ssh_key *key)
 {
-  s->offered = key;
+  s->algorithm = NULL;
+  s->blob = NULL;
+  s->key = key;
+  if (key) {
+    s->algorithm = ssh_key_algorithm (key);
+    s->blob = ssh_key_blob (key, &s->blob_bytes);
+  }
+}
+
+void
+signer_offer_foreign (struct signer *s, const char *algorithm,
+                      const uint8_t *blob, size_t blob_bytes)
+{
+  s->algorithm = algorithm;
+  s->blob = blob;
+  s->blob_bytes = blob_bytes;
+  s->key = NULL;
 }
 
 static bool
@@ -36,10 +52,6 @@ static const char *
 check_request (const struct signer *s, struct wire *w,
                const uint8_t **ret_session_id, size_t *ret_session_id_bytes)
 {
-  const char *algorithm = ssh_key_algorithm (s->offered);
-  size_t blob_bytes;
-  const uint8_t *blob = ssh_key_blob (s->offered, &blob_bytes);
-
   *ret_session_id =
       wire_string (w, SIGNER_SESSION_ID_BYTES, ret_session_id_bytes);
   if (!*ret_session_id || *ret_session_id_bytes == 0)
@@ -58,9 +70,9 @@ check_request (const struct signer *s, struct wire *w,
     return "method name";
   if (wire_u8 (w) != 1)
     return "has-signature flag";
-  if (!string_is (w, algorithm, strlen (algorithm)))
+  if (!string_is (w, s->algorithm, strlen (s->algorithm)))
     return "algorithm";
-  if (!string_is (w, blob, blob_bytes))
+  if (!string_is (w, s->blob, s->blob_bytes))
     return "public key";
   if (wire_end (w))
     return "end";
@@ -75,11 +87,11 @@ signer_sign (struct signer *s, const uint8_t *data, size_t data_bytes,
   struct wire w = wire_init (data, data_bytes);
   const uint8_t *session_id;
   size_t session_id_bytes;
-  const struct ssh_key *key = s->offered;
+  const struct ssh_key *key = s->key;
   const char *wrong;
   enum err e;
 
-  if (!key)
+  if (!s->algorithm)
     return fault_set (f, ERR_PEER,
                       "the worker asked for a signature without a key");
   if (s->signatures == SIGNER_SIGNATURES)
@@ -91,9 +103,11 @@ signer_sign (struct signer *s, const uint8_t *data, size_t data_bytes,
                       "login: wrong %s",
                       wrong);
   s->signatures++;
-  s->offered = NULL;
+  signer_offer (s, NULL);
   memcpy (s->session_id, session_id, session_id_bytes);
   s->session_id_bytes = session_id_bytes;
+  if (!key)
+    return ERR_AGAIN;
   e = ssh_key_sign (key, data, data_bytes, dst, SSH_SIGNATURE_BYTES, ret_bytes);
   return e ? fault_set (f, e, "cannot sign: %s", err_text (e)) : ERR_OK;
 }

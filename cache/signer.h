@@ -20,7 +20,10 @@
 
 struct signer {
   const char *user;
-  const struct ssh_key *offered; /* NULL: nothing may be signed */
+  const char *algorithm; /* of the key that may sign; NULL: nothing may */
+  const uint8_t *blob;
+  size_t blob_bytes;
+  const struct ssh_key *key; /* NULL: an agent has it */
   unsigned signatures;
   uint8_t session_id[SIGNER_SESSION_ID_BYTES]; /* of the first signature */
   size_t session_id_bytes;
@@ -29,12 +32,19 @@ struct signer {
 /* user must outlive the signer. */
 void
 signer_init (struct signer *s, const char *user);
-/* From now on this key may sign once. It must outlive the signer. */
+/* From now on this key may sign once; NULL: none may. It must outlive the
+ * signer.
+ */
 void
 signer_offer (struct signer *s, const struct ssh_key *key);
+/* The same for a key that is not ours: see ssh_key_algorithm, ssh_key_blob. */
+void
+signer_offer_foreign (struct signer *s, const char *algorithm,
+                      const uint8_t *blob, size_t blob_bytes);
 
-/* Signs data into dst. ERR_PEER if it is not the request that was expected:
- * f then says in what. ERR_LIMIT: too many signatures.
+/* Signs data into dst. ERR_AGAIN: the key is foreign; its owner may sign this
+ * data now, and dst is untouched. ERR_PEER if it is not the request that was
+ * expected: f then says in what. ERR_LIMIT: too many signatures.
  */
 enum err
 signer_sign (struct signer *s, const uint8_t *data, size_t data_bytes,

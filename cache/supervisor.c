@@ -22,6 +22,8 @@
  */
 #define ATTEMPTS_BEFORE_READY 3
 #define NS_PER_S 1e9
+/* Far below a delayed acknowledgement, rare enough to cost nothing. */
+#define ACKNOWLEDGE_S 0.004
 
 static const struct {
   const char *name;
@@ -40,8 +42,9 @@ static const unsigned transitions[SUP_STATES] = {
     [SUP_DIALLING] = TO (SPAWNED) | TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_SPAWNED] = TO (SEALED) | TO (DYING),
     [SUP_SEALED] = TO (TRUSTED) | TO (DYING),
-    [SUP_TRUSTED] = TO (OFFERED) | TO (READY) | TO (DYING),
-    [SUP_OFFERED] = TO (OFFERED) | TO (READY) | TO (DYING),
+    [SUP_TRUSTED] = TO (OFFERED) | TO (ASKING) | TO (READY) | TO (DYING),
+    [SUP_OFFERED] = TO (OFFERED) | TO (ASKING) | TO (READY) | TO (DYING),
+    [SUP_ASKING] = TO (OFFERED) | TO (DYING),
     [SUP_READY] = TO (DYING),
     [SUP_DYING] = TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_BACKOFF] = TO (RESOLVING) | TO (DIALLING),
@@ -70,6 +73,10 @@ sup_set_state (struct supervisor *s, enum sup_state state)
     ev_timer_set (&s->deadline, states[state].seconds, 0.);
     ev_timer_start (loop, &s->deadline);
   }
+  if (state >= SUP_SEALED && state <= SUP_OFFERED)
+    ev_timer_again (loop, &s->acknowledge);
+  else
+    ev_timer_stop (loop, &s->acknowledge);
 }
 
 /* Failures that a second try will not mend; what a person has to mend. */
@@ -106,11 +113,15 @@ log_failure (struct supervisor *s, const struct fault *f, uint64_t delay_ns)
 {
   unsigned n = ++s->failures_logged;
 
+  char next[32] = "at once";
+
   if (n & (n - 1))
     return;
+  if (delay_ns)
+    snprintf (next, sizeof next, "in %.1f s", (double)delay_ns / NS_PER_S);
   log_write (s->c.daemon->log, LOG_LEVEL_WARN,
-             "%s: %s%s%s; next try in %.1f s (failure %u)", s->c.name, f->text,
-             f->hint[0] ? "; " : "", f->hint, (double)delay_ns / NS_PER_S, n);
+             "%s: %s%s%s; starts anew %s (failure %u)", s->c.name, f->text,
+             f->hint[0] ? "; " : "", f->hint, next, n);
 }
 
 /* An attempt or a worker's life is over. */
@@ -150,6 +161,13 @@ attempt_failed (struct supervisor *s, const struct fault *f)
 /* The worker's end */
 
 static void
+stop_asking (struct supervisor *s)
+{
+  agent_cancel (s->question);
+  s->question = NULL;
+}
+
+static void
 kill_worker (struct supervisor *s)
 {
   s->killed_by_us = true;
@@ -171,6 +189,7 @@ close_worker (struct supervisor *s)
   cleanup_close (&w->gateway_fd);
   cleanup_close (&w->net_fd);
   w->pidfd = w->control_fd = w->gateway_fd = w->net_fd = -1;
+  stop_asking (s);
   login_end (&s->login);
 }
 
@@ -181,6 +200,7 @@ sup_end_worker (struct supervisor *s, enum sup_end how, const struct fault *why)
     s->why = *why;
   if (s->state == SUP_DYING)
     return;
+  stop_asking (s);
   /* It has nothing more to say. */
   ev_io_stop (s->c.daemon->loop, &s->worker.control_readable);
   if (how == SUP_END_KILL)
@@ -239,6 +259,7 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
     return;
   /* Its last words may still be in the socket. */
   sup_converse (s);
+  stop_asking (s);
   if (s->state != SUP_DYING)
     sup_set_state (s, SUP_DYING);
   if (!s->why.code)
@@ -256,6 +277,16 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
     s->c.hooks->gone (s->c.hooks_ctx, s->epoch, died_of_itself (s, &si),
                       &s->why);
   plan_next (s, &s->why, &death);
+}
+
+static void
+on_acknowledge (struct ev_loop *loop, ev_timer *w, int events)
+{
+  struct supervisor *s = w->data;
+
+  (void)loop;
+  (void)events;
+  dial_acknowledge (s->worker.net_fd);
 }
 
 static void
@@ -477,7 +508,8 @@ supervisor_start (const struct supervisor_config *c,
   ev_init (&s->worker.control_readable, on_control);
   ev_init (&s->worker.dead, on_dead);
   ev_timer_init (&s->deadline, on_deadline, 0., 0.);
-  s->deadline.data = s;
+  ev_timer_init (&s->acknowledge, on_acknowledge, 0., ACKNOWLEDGE_S);
+  s->deadline.data = s->acknowledge.data = s;
   s->epoch = before->epoch;
   s->ever_ready = before->epoch > 0;
   if (before->pidfd >= 0)
@@ -494,6 +526,7 @@ supervisor_close (struct supervisor *s)
   if (!s)
     return;
   ev_timer_stop (s->c.daemon->loop, &s->deadline);
+  ev_timer_stop (s->c.daemon->loop, &s->acknowledge);
   resolver_cancel (s->resolver);
   dialer_cancel (s->dialer);
   if (s->worker.pidfd >= 0) {

@@ -8,6 +8,8 @@
  *              BACKOFF ────────┴──────── DYING ◄────────────────────── READY
  *                 └─► GIVEN_UP
  *
+ * ASKING comes out of TRUSTED and OFFERED, and leads to OFFERED or DYING.
+ *
  * Invariants
  *   S1  A worker exists in SPAWNED … READY and in DYING only, never two.
  *   S2  A volume's next worker is started only after the last one is proven
@@ -24,6 +26,7 @@
 #ifndef BH_CACHE_SUPERVISOR_H
 #define BH_CACHE_SUPERVISOR_H
 
+#include "cache/agent.h"
 #include "cache/daemon.h"
 #include "cache/login.h"
 #include "ipc/channel.h"
@@ -64,6 +67,7 @@ struct supervisor_config {
   const char *name;               /* for the log */
   const struct volume_spec *spec; /* the worker's part */
   const struct login_config *login;
+  struct agent *agent;             /* NULL: none */
   const int *channel_fd;           /* CHANNEL_FDS */
   struct ring_object *completions; /* mapped writable */
   const struct supervisor_hooks *hooks;

@@ -20,10 +20,13 @@
   X (SEALED, 20)   /* key exchange */                                          \
   X (TRUSTED, 20)  /* the server says how to log in */                         \
   X (OFFERED, 30)  /* logged in, and the engine started */                     \
+  X (ASKING, 0)    /* the user's agent; agent.h has the deadline */            \
   X (READY, 0)                                                                 \
   X (DYING, 1)                                                                 \
   X (BACKOFF, 0) /* has a timer of its own */                                  \
   X (GIVEN_UP, 0)
+
+#define SUP_METHODS_BYTES 512
 
 enum sup_state {
 #define X(name, seconds) SUP_##name,
@@ -46,12 +49,15 @@ struct sup_worker {
 struct supervisor {
   struct supervisor_config c;
   enum sup_state state;
-  ev_timer deadline; /* of the state; BACKOFF: the delay */
+  ev_timer deadline;    /* of the state; BACKOFF: the delay */
+  ev_timer acknowledge; /* runs during a login: see dial_acknowledge */
   struct resolver *resolver;
   struct dialer *dialer;
   struct address_list addresses; /* count 0: resolve first */
   struct sup_worker worker;
   struct login login;
+  struct agent_question *question; /* in ASKING alone */
+  char methods[SUP_METHODS_BYTES]; /* that the server offers */
   uint64_t epoch; /* of the last worker started */
   bool announced; /* hooks.worker was called for it */
   bool ever_ready;

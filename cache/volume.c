@@ -2,20 +2,16 @@
 #include "config.h"
 #include "cache/volume.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/crypto.h>
 
+#include "cache/credentials.h"
 #include "cache/volume_params.h"
 #include "common/cleanup.h"
 #include "ipc/shm.h"
 
-/* A password that comes through a pipe: somebody may have to type it. */
-#define PASSWORD_TIMEOUT_S 60.0
 #define NAME_BYTES 512
 
 struct volume {
@@ -31,21 +27,19 @@ struct volume {
   void *completions;
   const struct volume_hooks *hooks;
   void *hooks_ctx;
-  struct member *member;         /* NULL until the password is here */
-  struct supervisor *supervisor; /* the same */
-  int password_fd;
-  size_t password_bytes;
-  ev_io password_readable;
-  ev_timer password_deadline;
+  struct agent *agent;             /* NULL: none */
+  int secret_fd[CREDENTIALS_SECRETS]; /* until volume_start */
+  struct credentials *credentials; /* until they are complete */
+  struct member *member;           /* NULL until then */
+  struct supervisor *supervisor;   /* the same */
 };
 
 static void
-stop_password (struct volume *v)
+close_secrets (struct volume *v)
 {
-  ev_io_stop (v->d->loop, &v->password_readable);
-  ev_timer_stop (v->d->loop, &v->password_deadline);
-  if (v->password_fd >= 0)
-    close (steal_fd (&v->password_fd));
+  for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++)
+    if (v->secret_fd[i] >= 0)
+      close (steal_fd (&v->secret_fd[i]));
 }
 
 void
@@ -55,7 +49,9 @@ volume_close (struct volume *v)
     return;
   supervisor_close (v->supervisor);
   member_leave (v->member); /* after its worker is fenced */
-  stop_password (v);
+  credentials_cancel (v->credentials);
+  agent_close (v->agent);
+  close_secrets (v);
   shm_unmap (v->completions, CHANNEL_RING_BYTES);
   channel_close_fds (v->channel_fd);
   cleanup_close (&v->worker_before.pidfd);
@@ -112,6 +108,7 @@ start_supervisor (struct volume *v)
       .name = v->name,
       .spec = &v->worker_spec,
       .login = &v->login,
+      .agent = v->agent,
       .channel_fd = v->channel_fd,
       .completions = v->completions,
       .hooks = &supervisor_hooks,
@@ -139,87 +136,16 @@ join_and_start (struct volume *v, struct fault *f)
 }
 
 static void
-password_fault (struct volume *v, const char *why)
+on_credentials (void *ctx, const struct fault *why)
 {
-  struct fault f;
-
-  stop_password (v);
-  fault_set (&f, ERR_INVAL, "the password %s", why);
-  fault_hint (&f, "see password= in bulkhead-sftp(1)");
-  on_fault (v, &f);
-}
-
-static void
-on_password_deadline (struct ev_loop *loop, ev_timer *w, int events)
-{
-  (void)loop;
-  (void)events;
-  password_fault (w->data, "did not come in time");
-}
-
-/* One line end at its end is not part of it. */
-static void
-password_complete (struct volume *v)
-{
-  char *p = v->login.password;
-  size_t n = v->password_bytes;
+  struct volume *v = ctx;
   struct fault f = {0};
 
-  if (n && p[n - 1] == '\n')
-    n--;
-  if (n && p[n - 1] == '\r')
-    n--;
-  p[n] = 0;
-  if (n == 0 || strlen (p) != n) {
-    password_fault (v, n ? "has a NUL in it" : "is empty");
-    return;
-  }
-  v->login.has_password = true;
-  stop_password (v);
-  if (join_and_start (v, &f))
-    on_fault (v, &f);
-}
-
-static void
-on_password (struct ev_loop *loop, ev_io *w, int events)
-{
-  struct volume *v = w->data;
-  size_t room = sizeof v->login.password - v->password_bytes;
-  ssize_t n =
-      read (v->password_fd, v->login.password + v->password_bytes, room);
-
-  (void)loop;
-  (void)events;
-  if (n < 0 && (errno == EINTR || errno == EAGAIN))
-    return;
-  if (n < 0) {
-    password_fault (v, "cannot be read");
-    return;
-  }
-  v->password_bytes += (size_t)n;
-  if (n == 0)
-    password_complete (v);
-  else if (v->password_bytes == sizeof v->login.password)
-    password_fault (v, "is too long");
-}
-
-static enum err
-await_password (struct volume *v, struct fault *f)
-{
-  struct stat st;
-
-  if (fstat (v->password_fd, &st) < 0
-      || !(S_ISREG (st.st_mode) || S_ISFIFO (st.st_mode)
-           || S_ISSOCK (st.st_mode)))
-    return fault_set (f, ERR_INVAL, "the password is neither file nor pipe");
-  /* An earlier daemon may have read it by this very description. */
-  if (S_ISREG (st.st_mode))
-    lseek (v->password_fd, 0, SEEK_SET);
-  ev_io_set (&v->password_readable, v->password_fd, EV_READ);
-  ev_io_start (v->d->loop, &v->password_readable);
-  ev_timer_set (&v->password_deadline, PASSWORD_TIMEOUT_S, 0.);
-  ev_timer_start (v->d->loop, &v->password_deadline);
-  return ERR_OK;
+  v->credentials = NULL;
+  if (!why && join_and_start (v, &f))
+    why = &f;
+  if (why)
+    on_fault (v, why);
 }
 
 static struct volume *
@@ -233,15 +159,13 @@ volume_new (struct daemon *d, const struct volume_hooks *hooks,
   v->d = d;
   v->hooks = hooks;
   v->hooks_ctx = hooks_ctx;
-  v->password_fd = -1;
   v->worker_before.pidfd = v->worker_before.net_fd = -1;
   v->before.stripes_fd = -1;
+  for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++)
+    v->secret_fd[i] = -1;
   for (unsigned i = 0; i < CHANNEL_FDS; i++)
     v->channel_fd[i] = -1;
   login_config_init (&v->login);
-  ev_init (&v->password_readable, on_password);
-  ev_init (&v->password_deadline, on_password_deadline);
-  v->password_readable.data = v->password_deadline.data = v;
   return v;
 }
 
@@ -317,11 +241,16 @@ volume_open (struct daemon *d, uid_t uid, struct control *open,
     return fault_set (f, ERR_PEER, "the %s message is damaged",
                       control_type_name (open->type));
   volume_spec_name (&v->spec, v->name, sizeof v->name);
-  if ((e = volume_params_take (&v->spec, open, &v->login, &v->password_fd, f))
-      || (e = make_channel (v, f)))
+  e = volume_params_take (&v->spec, open, &v->login, v->secret_fd, f);
+  if (!e)
+    e = make_channel (v, f);
+  if (!e && (e = volume_params_for_worker (&v->spec, &v->worker_spec)))
+    fault_set (f, e, "too many parameters");
+  if (!e && v->login.agent_fd >= 0
+      && (e = agent_open (d, v->login.agent_fd, &v->agent)))
+    fault_set (f, e, "out of memory");
+  if (e)
     return e;
-  if ((e = volume_params_for_worker (&v->spec, &v->worker_spec)))
-    return fault_set (f, e, "too many parameters");
   *ret = steal (&v);
   return ERR_OK;
 }
@@ -329,7 +258,11 @@ volume_open (struct daemon *d, uid_t uid, struct control *open,
 enum err
 volume_start (struct volume *v, struct fault *f)
 {
-  return v->password_fd >= 0 ? await_password (v, f) : join_and_start (v, f);
+  enum err e = credentials_start (v->d, &v->login, v->secret_fd,
+                                  on_credentials, v, &v->credentials, f);
+
+  close_secrets (v);
+  return e;
 }
 
 const char *

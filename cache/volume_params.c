@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,9 @@ static const char *const identity_keys[LOGIN_KEYS] = {"identity", "identity-2",
                                                       "identity-3"};
 static const char *const known_hosts_keys[LOGIN_KNOWN_HOSTS] = {
     "known-hosts", "known-hosts-2"};
+static const char *const secret_keys[CREDENTIALS_SECRETS] = {
+    [CREDENTIALS_PASSWORD] = "password",
+    [CREDENTIALS_PASSPHRASE] = "passphrase"};
 
 /* The table's entry for a key as it came: "identity-2" is an "identity". */
 static const struct param *
@@ -48,7 +52,8 @@ check_param (const struct param *p, const char *key, const char *value, int fd,
 
   if (!p || !(p->flags & (PARAM_TO_DAEMON | PARAM_TO_WORKER)))
     return fault_set (f, ERR_INVAL, "unknown parameter %s", key);
-  is_file = p->type == PARAM_FILE || p->type == PARAM_SECRET;
+  is_file = p->type == PARAM_FILE || p->type == PARAM_SECRET
+            || p->type == PARAM_SOCKET;
   if (is_file != (fd >= 0))
     return fault_set (f, ERR_INVAL, "%s came %s a file", key,
                       is_file ? "without" : "with");
@@ -78,7 +83,7 @@ check_spec (const struct volume_spec *s, const struct proto_params *proto,
   return ERR_OK;
 }
 
-/* Words that go into a command line, a message or a packet as they are. */
+/* Words that go into a message, a packet or (the host) a command line. */
 static enum err
 take_word (const struct volume_spec *s, const char *key, char *dst,
            size_t dst_bytes, struct fault *f)
@@ -90,10 +95,24 @@ take_word (const struct volume_spec *s, const char *key, char *dst,
   if (strlen (value) >= dst_bytes)
     return fault_set (f, ERR_INVAL, "the %s is too long", key);
   for (const char *c = value; *c; c++)
-    if ((unsigned char)*c <= ' ' || *c == 0x7f)
-      return fault_set (f, ERR_INVAL, "the %s has a blank or control character",
-                        key);
+    if ((unsigned char)*c < ' ' || *c == 0x7f)
+      return fault_set (f, ERR_INVAL, "the %s has a control character", key);
   strcpy (dst, value);
+  return ERR_OK;
+}
+
+/* A host stands in commands that we tell the user to type: no name that could
+ * be an option or more than one word there.
+ */
+static enum err
+take_host (const struct volume_spec *s, struct login_config *c, struct fault *f)
+{
+  enum err e = take_word (s, "host", c->host, sizeof c->host, f);
+
+  if (e)
+    return e;
+  if (c->host[0] == '-' || strpbrk (c->host, " '\"`$\\;&|<>()*?!#~"))
+    return fault_set (f, ERR_INVAL, "the host name has an odd character");
   return ERR_OK;
 }
 
@@ -116,7 +135,7 @@ take_file (const struct volume_spec *s, struct control *m, const char *key,
 }
 
 /* A key that cannot be used is no end: another one, or the password, may do.
- * The login's message names it.
+ * The login's message names it. An encrypted one may become usable.
  */
 static void
 load_key (struct login_key *k, int fd)
@@ -127,8 +146,13 @@ load_key (struct login_key *k, int fd)
   if (n < 0)
     fault_set (&k->fault, ERR_IO, "cannot be read");
   else {
-    ssh_key_load (text, (size_t)n, &k->key, &k->fault);
     SHA256 ((const uint8_t *)text, (size_t)n, k->digest);
+    if (ssh_key_load (text, (size_t)n, NULL, &k->key, &k->fault) == ERR_AUTH) {
+      k->locked = steal (&text);
+      k->locked_bytes = (size_t)n;
+      ssh_key_public (k->locked, k->locked_bytes, &k->public,
+                      &k->public_bytes);
+    }
   }
   if (text)
     OPENSSL_cleanse (text, SSH_KEY_FILE_BYTES + 1);
@@ -173,26 +197,47 @@ take_known_hosts (const struct volume_spec *s, struct control *m,
   return ERR_OK;
 }
 
+/* A connection that the gateway made; where to is its business. */
+static enum err
+take_agent (const struct volume_spec *s, struct control *m,
+            struct login_config *c, struct fault *f)
+{
+  int index = volume_spec_fd (s, "agent"), type = 0, domain = 0;
+  socklen_t n = sizeof type, k = sizeof domain;
+
+  if (index < 0)
+    return ERR_OK;
+  c->agent_fd = control_take_fd (m, (unsigned)index);
+  if (c->agent_fd < 0
+      || getsockopt (c->agent_fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0
+      || getsockopt (c->agent_fd, SOL_SOCKET, SO_DOMAIN, &domain, &k) < 0
+      || type != SOCK_STREAM || domain != AF_UNIX)
+    return fault_set (f, ERR_INVAL, "the agent is no Unix stream socket");
+  return ERR_OK;
+}
+
 enum err
 volume_params_take (const struct volume_spec *s, struct control *m,
-                    struct login_config *c, int *ret_password_fd,
-                    struct fault *f)
+                    struct login_config *c,
+                    int ret_secret_fd[CREDENTIALS_SECRETS], struct fault *f)
 {
   const struct proto_params *proto = proto_params_find (s->proto);
   const char *port = volume_spec_get (s, "port");
-  int password = volume_spec_fd (s, "password");
   enum err e;
 
   if (!proto)
     return fault_set (f, ERR_NOTSUP, "unknown protocol %s", s->proto);
-  if ((e = check_spec (s, proto, f))
-      || (e = take_word (s, "host", c->host, sizeof c->host, f))
+  if ((e = check_spec (s, proto, f)) || (e = take_host (s, c, f))
       || (e = take_word (s, "user", c->user, sizeof c->user, f))
-      || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f)))
+      || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f))
+      || (e = take_agent (s, m, c, f)))
     return e;
   c->port = port ? (uint16_t)strtoul (port, NULL, 10) : proto->default_port;
-  *ret_password_fd =
-      password >= 0 ? control_take_fd (m, (unsigned)password) : -1;
+  for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++) {
+    int fd = volume_spec_fd (s, secret_keys[i]);
+
+    ret_secret_fd[i] = fd >= 0 ? control_take_fd (m, (unsigned)fd) : -1;
+  }
   return ERR_OK;
 }
 

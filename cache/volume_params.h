@@ -3,18 +3,18 @@
 #ifndef BH_CACHE_VOLUME_PARAMS_H
 #define BH_CACHE_VOLUME_PARAMS_H
 
-#include "cache/login.h"
+#include "cache/credentials.h"
 #include "ipc/control.h"
 #include "ipc/volume.h"
 
-/* Fills c from spec and from the fds of m (taken out of it). *ret_password_fd
- * is the caller's, or -1: it may be a pipe that is still empty. On an error c
- * may be half full: login_config_fini.
+/* Fills c from spec and from the fds of m (taken out of it). ret_secret_fd[] are
+ * the caller's, or -1: see credentials_start. On an error c may be half full:
+ * login_config_fini.
  */
 enum err
 volume_params_take (const struct volume_spec *spec, struct control *m,
-                    struct login_config *c, int *ret_password_fd,
-                    struct fault *f);
+                    struct login_config *c,
+                    int ret_secret_fd[CREDENTIALS_SECRETS], struct fault *f);
 
 /* What a worker may know of spec. */
 enum err

@@ -41,8 +41,10 @@ log_emit_stderr (void *ctx, enum log_level level, const char *line)
   int n = snprintf (out, sizeof out, "%s: %s%s\n", (const char *)ctx,
                     names[level], line);
 
-  if (n > (int)sizeof out - 1)
+  if (n > (int)sizeof out - 1) {
     n = sizeof out - 1;
+    out[n - 1] = '\n';
+  }
   /* A log that cannot be written has nowhere to say so. */
   ssize_t ignored = write (STDERR_FILENO, out, (size_t)n);
   (void)ignored;

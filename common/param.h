@@ -13,6 +13,7 @@ enum param_type {
   PARAM_BOOL,   /* as nbdkit_parse_bool: yes/no, true/false, on/off, 1/0 */
   PARAM_FILE,   /* opened by the requester, handed over as an fd */
   PARAM_SECRET, /* "-" prompt, "+FILE", "-FD"; never the words themselves */
+  PARAM_SOCKET, /* "yes", "no" or a path; connected by the requester */
 };
 
 /* Who is told. Nothing reaches a worker that it does not need. */

@@ -1,8 +1,10 @@
 # Manual pages: NAME.pod here is NAME.1 or NAME.8 there.
 PODS_1 =
 PODS_8 =
+PODS_8 += %D%/bulkheadd.pod
 PODS_1 += %D%/bulkhead-sftp.pod
 PODS_1 += %D%/nbdkit-bulkhead-plugin.pod
+PODS_8 += %D%/bulkhead-worker.pod
 
 man_MANS += $(PODS_1:.pod=.1) $(PODS_8:.pod=.8)
 CLEANFILES += $(PODS_1:.pod=.1) $(PODS_8:.pod=.8)

@@ -11,7 +11,9 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -204,6 +206,51 @@ add_secret (struct options *o, const struct param *p, const char *value,
   return add_fd (o, p->key, "(secret)", steal_fd (&fd), f);
 }
 
+/* Connects to a user's agent: the daemon would be somebody else there. */
+static enum err
+connect_socket (const char *key, const char *path, int *ret_fd,
+                struct fault *f)
+{
+  struct sockaddr_un sa = {.sun_family = AF_UNIX};
+  CLEANUP_CLOSE int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  if (strlen (path) >= sizeof sa.sun_path)
+    return fault_set (f, ERR_INVAL, "%s=%s is too long for a socket", key,
+                      path);
+  strcpy (sa.sun_path, path);
+  if (fd < 0 || connect (fd, (struct sockaddr *)&sa, sizeof sa) < 0)
+    return fault_set (f, err_from_errno (errno), "%s=%s: %s", key, path,
+                      strerror (errno));
+  *ret_fd = steal_fd (&fd);
+  return ERR_OK;
+}
+
+static enum err
+add_socket (struct options *o, const struct param *p, const char *value,
+            struct fault *f)
+{
+  bool on = true;
+  int fd;
+  enum err e;
+
+  if (!strchr (value, '/')) {
+    if ((e = parse_bool (p->key, value, &on, f))) {
+      fault_hint (f, "%s=yes, %s=no or %s=/path/to/socket", p->key, p->key,
+                  p->key);
+      return e;
+    }
+    if (!on)
+      return ERR_OK;
+    value = secure_getenv ("SSH_AUTH_SOCK");
+    if (!value || !value[0])
+      return fault_set (f, ERR_INVAL, "%s=yes, but SSH_AUTH_SOCK is not set",
+                        p->key);
+  }
+  if ((e = connect_socket (p->key, value, &fd, f)))
+    return e;
+  return add_fd (o, p->key, value, fd, f);
+}
+
 static enum err
 add_param (struct options *o, const struct param *p, const char *value,
            int (*read_secret) (const char *, char **), struct fault *f)
@@ -219,6 +266,8 @@ add_param (struct options *o, const struct param *p, const char *value,
     if ((e = open_file (p->key, value, &fd, f)))
       return e;
     return add_fd (o, p->key, value, fd, f);
+  case PARAM_SOCKET:
+    return add_socket (o, p, value, f);
   case PARAM_UINT:
     e = check_uint (p, value, f);
     break;
@@ -299,6 +348,27 @@ add_default_files (struct options *o, const struct param *p,
   return ERR_OK;
 }
 
+/* An agent that cannot be reached is as none. */
+static enum err
+add_default_socket (struct options *o, const struct param *p,
+                    const struct log *log, struct fault *f)
+{
+  const char *path = secure_getenv ("SSH_AUTH_SOCK");
+  int fd;
+  enum err e;
+
+  if (!path || !path[0])
+    return ERR_OK;
+  e = connect_socket (p->key, path, &fd, f);
+  if (e == ERR_NOENT)
+    return ERR_OK;
+  if (e) {
+    log_fault (log, "not used", f);
+    return ERR_OK;
+  }
+  return add_fd (o, p->key, path, fd, f);
+}
+
 static enum err
 add_default (struct options *o, const struct param *p, const struct log *log,
              struct fault *f)
@@ -308,6 +378,9 @@ add_default (struct options *o, const struct param *p, const struct log *log,
 
   if (p->type == PARAM_FILE)
     return add_default_files (o, p, log, f);
+  if (p->type == PARAM_SOCKET)
+    return option (o, p->key) ? ERR_OK /* "no" */
+                              : add_default_socket (o, p, log, f);
   if (!value && strcmp (p->key, "user") == 0) {
     pw = getpwuid (geteuid ());
     value = pw ? pw->pw_name : NULL;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -131,10 +132,14 @@ control_send_credentials (int sock, struct control *m,
   return send_message (sock, m, b, timeout_ns, 1);
 }
 
-/* Takes every ancillary fd, also those beyond our limit: none may leak. */
-static void
+/* Takes every ancillary fd, also those beyond our limit: none may leak. False
+ * if there were any.
+ */
+static bool
 take_ancillary (struct control *m, struct msghdr *h)
 {
+  bool fits = true;
+
   for (struct cmsghdr *c = CMSG_FIRSTHDR (h); c; c = CMSG_NXTHDR (h, c)) {
     if (c->cmsg_level != SOL_SOCKET)
       continue;
@@ -147,8 +152,10 @@ take_ancillary (struct control *m, struct msghdr *h)
         memcpy (&fd, CMSG_DATA (c) + i * sizeof fd, sizeof fd);
         if (m->fds < CONTROL_FDS)
           m->fd[m->fds++] = fd;
-        else
+        else {
           close (fd);
+          fits = false;
+        }
       }
     } else if (c->cmsg_type == SCM_CREDENTIALS) {
       struct ucred cred;
@@ -158,6 +165,7 @@ take_ancillary (struct control *m, struct msghdr *h)
       m->sender_uid = cred.uid;
     }
   }
+  return fits;
 }
 
 enum err
@@ -172,6 +180,7 @@ control_recv (int sock, struct control *m, uint64_t timeout_ns)
   } u;
   struct msghdr h;
   uint64_t deadline_ns = timeout_ns ? now_ns () + timeout_ns : 0;
+  bool fits;
   ssize_t n;
 
   for (;;) {
@@ -193,10 +202,10 @@ control_recv (int sock, struct control *m, uint64_t timeout_ns)
     if ((e = wait_for (sock, POLLIN, deadline_ns)))
       return e;
   }
-  take_ancillary (m, &h);
+  fits = take_ancillary (m, &h);
   if (n == 0 && !m->fds)
     return ERR_CLOSED;
-  if (n < 2 || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+  if (!fits || n < 2 || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
     control_close (m);
     return ERR_PEER;
   }

@@ -35,7 +35,8 @@
  *   LEASE_REVOKE   daemon → gateway     (empty): another one waits; answered by
  *   LEASE_RETURN   gateway → daemon     (empty): drained and flushed
  *   CONFIG         daemon → worker      u64 epoch, volume_spec (worker's part),
- *                                       string host-key algorithms
+ *                                       string types of the host keys that
+ *                                       are known (name-list; "": none is)
  *   SEALED         worker → daemon      u32 layers (SBX_LAYER_… bits)
  *   HOSTKEY        worker → daemon      string key blob (RFC 4253 §6.6)
  *   HOSTKEY_OK     daemon → worker      (empty)
@@ -50,7 +51,8 @@
  *                                       signature (RFC 4253 §6.6): 64 bytes for
  *                                       ssh-ed25519 (RFC 8709 §6); mpint r,
  *                                       mpint s for ecdsa-sha2-… (RFC 5656
- *                                       §3.1.2); s for RSA (RFC 8332 §3)
+ *                                       §3.1.2); s for RSA (RFC 8332 §3);
+ *                                       empty: refused, try something else
  *   READY          worker → daemon      volume_info
  *   FAIL           worker → daemon      fault; the worker then exits
  *   GO             gateway → worker     u64 epoch: the rings are reset, start

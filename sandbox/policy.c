@@ -9,9 +9,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
-#define SYS(name) SYS_##name, #name
+/* libseccomp's numbers: negative for what this architecture does not have. */
+#define SYS(name) SCMP_SYS (name), #name
 #define ALLOW POLICY_ALLOW
 #define DENY POLICY_DENY
 
@@ -102,6 +102,7 @@ static const struct policy_row sanitizer_rows[] = {
   {SYS (rt_sigprocmask), ALLOW, ANY, "reports"},
   {SYS (getrusage), ALLOW, ANY, "memory limits"},
   {SYS (prlimit64), ALLOW, ARGS (NONE (2, "new limit")), "stack bounds"},
+  {SYS (open), DENY, ANY, "symbols, maps"},
   {SYS (openat), DENY, ANY, "symbols, maps"},
   {SYS (readlink), DENY, ANY, "symbols"},
   {SYS (readlinkat), DENY, ANY, "symbols"},
@@ -159,8 +160,9 @@ static const struct policy_row resolver_rows[] = {
   {SYS (faccessat), ALLOW, ANY, "resolved"},
   {SYS (readlink), ALLOW, ANY, "resolved"},
   {SYS (close), ALLOW, ANY, "configuration"},
-  {SYS (write), ALLOW, ARGS (FD (RESOLVER_FD_RESULT)), "the answer"},
-  {SYS (write), ALLOW, ARGS (FD (2)), "the reason of a failure"},
+  /* Nothing can be opened for writing, so this reaches sockets only. */
+  {SYS (write), ALLOW, ANY, "the answer, mdns"},
+  {SYS (writev), ALLOW, ANY, "DNS over TCP"},
   {SYS (fcntl), ALLOW, ARGS (IS (1, "command", F_GETFD)), "resolved"},
   {SYS (fcntl), ALLOW, ARGS (IS (1, "command", F_SETFD)), "nscd, resolved"},
   {SYS (fcntl), ALLOW, ARGS (IS (1, "command", F_GETFL)), "nscd, resolved"},
@@ -229,7 +231,7 @@ static bool
 row_matches (const struct policy_row *row, uint32_t number,
              const uint64_t arg[6])
 {
-  if (row->number != number)
+  if (row->number < 0 || (uint32_t)row->number != number)
     return false;
   for (unsigned i = 0; i < POLICY_ARGS && row->arg[i].text; i++)
     if ((arg[row->arg[i].index] & row->arg[i].mask) != row->arg[i].value)
@@ -241,7 +243,7 @@ row_matches (const struct policy_row *row, uint32_t number,
 static bool
 allowed_before (const struct policy_table *table, unsigned t, unsigned i)
 {
-  uint32_t number = table[t].row[i].number;
+  int number = table[t].row[i].number;
 
   for (unsigned u = 0; u <= t; u++)
     for (unsigned j = 0; j < (u == t ? i : table[u].rows); j++)
@@ -254,8 +256,10 @@ allowed_before (const struct policy_table *table, unsigned t, unsigned i)
 static bool
 row_counts (const struct policy_table *table, unsigned t, unsigned i)
 {
-  return table[t].row[i].action == POLICY_ALLOW
-         || !allowed_before (table, t, i);
+  const struct policy_row *row = &table[t].row[i];
+
+  return row->number >= 0
+         && (row->action == POLICY_ALLOW || !allowed_before (table, t, i));
 }
 
 enum policy_action
@@ -300,7 +304,7 @@ add_row (scmp_filter_ctx ctx, const struct policy_row *row)
   for (; n < POLICY_ARGS && row->arg[n].text; n++)
     cmp[n] = (struct scmp_arg_cmp){row->arg[n].index, SCMP_CMP_MASKED_EQ,
                                    row->arg[n].mask, row->arg[n].value};
-  return seccomp_rule_add_array (ctx, action, (int)row->number, n, cmp);
+  return seccomp_rule_add_array (ctx, action, row->number, n, cmp);
 }
 
 static void
@@ -338,13 +342,19 @@ policy_load (enum sbx_profile profile, struct fault *f)
 }
 
 static void
-print_row (FILE *out, const struct policy_row *row)
+print_table (FILE *out, const struct policy_table *table)
 {
-  fprintf (out, "  %-16s%s", row->name,
-           row->action == POLICY_DENY ? " fails with EPERM" : "");
-  for (unsigned i = 0; i < POLICY_ARGS && row->arg[i].text; i++)
-    fprintf (out, "%s %s", i ? "," : "", row->arg[i].text);
-  fprintf (out, "\n  %-16s    %s\n", "", row->why);
+  fprintf (out, "=head2 %s\n\n=over 4\n", table->title);
+  for (unsigned i = 0; i < table->rows; i++) {
+    const struct policy_row *row = &table->row[i];
+
+    fprintf (out, "\n=item B<%s>%s", row->name,
+             row->action == POLICY_DENY ? " fails with EPERM" : "");
+    for (unsigned j = 0; j < POLICY_ARGS && row->arg[j].text; j++)
+      fprintf (out, "%s %s", j ? "," : ":", row->arg[j].text);
+    fprintf (out, "\n\n%s\n", row->why);
+  }
+  fprintf (out, "\n=back\n");
 }
 
 void
@@ -353,14 +363,10 @@ sbx_policy_print (FILE *out)
   struct policy_table table[POLICY_TABLES];
 
   policy_tables (SBX_WORKER, true, table);
-  for (unsigned t = 0; t < POLICY_TABLES; t++) {
-    fprintf (out, "=head2 %s\n\n", table[t].title);
-    for (unsigned i = 0; i < table[t].rows; i++)
-      print_row (out, &table[t].row[i]);
-    fprintf (out, "\n");
-  }
+  print_table (out, &table[0]);
+  fprintf (out, "\n");
+  print_table (out, &table[1]);
   policy_tables (SBX_RESOLVER, false, table);
-  fprintf (out, "=head2 %s\n\n", table[0].title);
-  for (unsigned i = 0; i < table[0].rows; i++)
-    print_row (out, &table[0].row[i]);
+  fprintf (out, "\n");
+  print_table (out, &table[0]);
 }

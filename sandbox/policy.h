@@ -33,7 +33,7 @@ struct policy_arg {
 #define POLICY_ARGS 4
 
 struct policy_row {
-  uint32_t number;
+  int number; /* negative: not on this architecture */
   const char *name;
   enum policy_action action;
   struct policy_arg arg[POLICY_ARGS];

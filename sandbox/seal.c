@@ -3,10 +3,11 @@
 #include "sandbox/sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,21 @@ missing (struct fault *f, const char *layer)
   return e;
 }
 
+/* Set by sbx_spawn already, but a change of uid forgets it. The parent may
+ * have died in between: then nobody reads the result.
+ */
+static bool
+die_with_parent (void)
+{
+  struct pollfd reader = {.fd = RESOLVER_FD_RESULT, .events = 0};
+
+  if (prctl (PR_SET_PDEATHSIG, SIGKILL) < 0)
+    return false;
+  if (poll (&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP)))
+    _exit (EXIT_FAILURE);
+  return true;
+}
+
 /* Everything up to seccomp. */
 static enum err
 drop (enum sbx_profile profile, uint32_t *layers, struct fault *f)
@@ -134,8 +150,7 @@ drop (enum sbx_profile profile, uint32_t *layers, struct fault *f)
   if (!child_drop_rights (&nobody))
     return missing (f, "no-capabilities");
   *layers |= SBX_LAYER_NO_CAPS | (nobody ? SBX_LAYER_UNPRIVILEGED_UID : 0);
-  /* A change of uid forgets it. */
-  if (profile == SBX_RESOLVER && prctl (PR_SET_PDEATHSIG, SIGKILL) < 0)
+  if (profile == SBX_RESOLVER && !die_with_parent ())
     return missing (f, "PR_SET_PDEATHSIG");
   *layers |= landlock_apply (profile);
   if (prctl (PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)

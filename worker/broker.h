@@ -56,7 +56,8 @@ enum err broker_auth (struct broker *b, const char *methods,
                       struct fault *f);
 void broker_offer_wipe (struct broker_offer *o);
 /* data: what RFC 4252 §7 wants signed. The signature (see CONTROL_SIGNATURE)
- * goes to dst, which has BROKER_SIGNATURE_BYTES.
+ * goes to dst, which has BROKER_SIGNATURE_BYTES. ERR_AUTH, with f untouched:
+ * whoever has the key refused.
  */
 enum err broker_sign (struct broker *b, const void *data, size_t data_bytes,
                       uint8_t *dst, size_t *ret_bytes, uint64_t deadline_ns,

@@ -1,7 +1,9 @@
 # The worker, but for main: what unit tests link too.
 noinst_LTLIBRARIES += libworker.la
 libworker_la_SOURCES = \
+	%D%/aesctr.c %D%/aesctr.h \
 	%D%/broker.c %D%/broker.h \
+	%D%/greeting.c %D%/greeting.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/netbuf.c %D%/netbuf.h \
 	%D%/ssh.h \

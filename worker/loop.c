@@ -93,6 +93,7 @@ push_completion (struct loop *l, const struct ring_completion *c,
     return fault_set (f, ERR_PEER,
                       "the gateway broke the rules of the ring: completions "
                       "without room");
+  l->answered = true;
   return ERR_OK;
 }
 
@@ -176,7 +177,7 @@ answer (struct loop *l, struct fault *f)
     if ((e = push_completion (l, &c, f)))
       return e;
   }
-  if (ring_wake_needed (&l->ring))
+  if (l->answered && ring_wake_needed (&l->ring))
     while (write (l->wake_gateway_fd, &one, sizeof one) < 0 && errno == EINTR)
       ;
   return ERR_OK;
@@ -307,17 +308,21 @@ check_time (struct loop *l, struct fault *f)
 
 /* ---------------------------------------------------------------- wait --- */
 
-static struct timespec
-time_left (const struct loop *l)
+/* How long ppoll may sleep; NULL: until something happens. */
+static struct timespec *
+time_left (const struct loop *l, struct timespec *ts)
 {
   uint64_t until_ns = l->ops->deadline_ns (l->proto);
   uint64_t left_ns;
 
   if (l->deadline_ns < until_ns)
     until_ns = l->deadline_ns;
+  if (until_ns == PROTO_NO_DEADLINE)
+    return NULL;
   left_ns = until_ns > l->now_ns ? until_ns - l->now_ns : 0;
-  return (struct timespec){.tv_sec = (time_t)(left_ns / NS_PER_S),
-                           .tv_nsec = (long)(left_ns % NS_PER_S)};
+  ts->tv_sec = (time_t)(left_ns / NS_PER_S);
+  ts->tv_nsec = (long)(left_ns % NS_PER_S);
+  return ts;
 }
 
 static enum err
@@ -347,14 +352,14 @@ wait_for_work (struct loop *l, struct fault *f)
     {.fd = l->gateway_closed ? -1 : l->gateway_fd, .events = POLLIN},
     {.fd = l->daemon_closed ? -1 : l->daemon_fd, .events = POLLIN},
   };
-  struct timespec ts = {0};
+  struct timespec ts = {0}, *timeout = &ts;
   bool busy = l->transport_ops->pending (l->transport) || !l->tx_waits;
   bool asleep = !busy && l->state == LOOP_SERVING && ring_sleep (&l->ring);
   int n;
 
   if (asleep || (!busy && l->state != LOOP_SERVING))
-    ts = time_left (l);
-  n = ppoll (p, 4, &ts, NULL);
+    timeout = time_left (l, &ts);
+  n = ppoll (p, 4, timeout, NULL);
   if (asleep)
     ring_awake (&l->ring);
   if (n < 0 && errno != EINTR)

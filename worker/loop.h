@@ -46,6 +46,7 @@ struct loop {
   struct control message; /* from the control sockets */
   bool daemon_closed, gateway_closed;
   bool tx_waits; /* the transport took no more: wait for the socket */
+  bool answered; /* completions stand in the ring that nobody was woken for */
   uint64_t now_ns;
   unsigned free_slots;
   uint8_t free_slot[PROTO_REQUESTS]; /* a stack of indices */

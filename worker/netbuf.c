@@ -43,17 +43,14 @@ fill (struct netbuf *n)
   do
     got = recv (n->fd, n->rx, NETBUF_RX_BYTES, MSG_DONTWAIT);
   while (got < 0 && errno == EINTR);
-  if (got < 0 && errno != EAGAIN) {
+  n->rx_dry = true;
+  if (got < 0 && errno == EAGAIN)
+    return -EAGAIN;
+  if (got < 0) {
     n->sys_errno = errno;
     return -n->sys_errno;
   }
-  if (got < 0) {
-    n->rx_dry = true;
-    return -EAGAIN;
-  }
   n->rx_end = got == 0;
-  /* less than asked for: asking again would only say EAGAIN */
-  n->rx_dry = got < (ssize_t)NETBUF_RX_BYTES;
   n->rx_head = 0;
   n->rx_tail = (size_t)got;
   return got;

@@ -2,7 +2,8 @@
 /* User-space buffers on both sides of the network socket.
  *
  * Received bytes are taken by one large recv and handed out in small pieces;
- * a socket that was found dry is not asked again before netbuf_ready. Sent
+ * the socket is not asked again before netbuf_ready. So a library that reads
+ * until nothing is left gives its caller a turn after NETBUF_RX_BYTES. Sent
  * bytes are always accepted whole, and leave by one send in netbuf_flush: the
  * library above never sees a partial send. libssh2 up to 1.11.1 needs that: it
  * deadlocks when a key re-exchange begins while one of its packets is sent in
@@ -31,7 +32,7 @@ struct netbuf {
   uint8_t *rx, *tx;
   size_t rx_head, rx_tail; /* bytes not handed out yet */
   size_t tx_head, tx_tail; /* bytes not sent yet */
-  bool rx_dry;   /* found empty; true until netbuf_ready */
+  bool rx_dry;   /* was asked, or is not readable: until netbuf_ready */
   bool rx_end;   /* the peer closed its side */
   int sys_errno; /* a failed send or recv is final */
 };
@@ -41,7 +42,7 @@ enum err netbuf_init (struct netbuf *n, int fd);
 void netbuf_fini (struct netbuf *n);
 
 /* At most length_bytes bytes; 0 at the end of the stream, a negative errno on
- * failure, -EAGAIN without a system call when the socket is known to be dry.
+ * failure, -EAGAIN without a system call while rx_dry.
  */
 ssize_t netbuf_recv (struct netbuf *n, void *dst, size_t length_bytes);
 /* Takes all of it, or nothing: -ENOBUFS when the bound is reached, which is

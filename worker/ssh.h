@@ -16,6 +16,7 @@
 #include <libssh2.h>
 
 #include "worker/broker.h"
+#include "worker/greeting.h"
 #include "worker/netbuf.h"
 #include "worker/transport.h"
 
@@ -48,9 +49,14 @@ struct transport {
   uint8_t hostkey[SSH_HOSTKEY_BYTES];
   char goodbye[SSH_GOODBYE_BYTES]; /* the server's words when it disconnects */
 
+  struct greeting greeting; /* while `greets` */
+  bool greets;
+
   uint64_t deadline_ns; /* of start */
   struct fault sign_fault;
   char password[BROKER_PASSWORD_BYTES]; /* for keyboard-interactive */
+  unsigned prompts;                     /* that it has answered */
+  struct fault prompt_fault;
 };
 
 /* Why the last libssh2 call failed with rc, as a fault. `doing` completes "…

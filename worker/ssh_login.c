@@ -11,9 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-#define ANSWER_TIMEOUT_NS 10000000000ull
+/* The daemon may have to ask a person, by way of an agent. */
+#define ANSWER_TIMEOUT_NS 30000000000ull
 #define LOGIN_TRIES 16
 #define METHODS_BYTES 256
+#define PROMPT_SHOWN_BYTES 80
 #define NS_PER_S 1000000000ull
 
 /* Fastest first among what is still sound: libssh2 encrypts block by block, so
@@ -37,7 +39,7 @@ static const struct {
 };
 
 /* Host keys by their names in known_hosts, most wanted first, and what to
- * offer for each. libssh2 skips the names that it does not know.
+ * offer for each.
  */
 static const struct {
   const char *known;
@@ -47,7 +49,9 @@ static const struct {
   {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
   {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
   {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-  {"ssh-rsa", "rsa-sha2-512,rsa-sha2-256,ssh-rsa"},
+  {"ssh-rsa", "rsa-sha2-512"},
+  {"ssh-rsa", "rsa-sha2-256"},
+  {"ssh-rsa", "ssh-rsa"},
 };
 
 static bool
@@ -61,19 +65,37 @@ in_name_list (const char *list, const char *name)
   return false;
 }
 
+static bool
+is_one_of (const char *const *names, int count, const char *name)
+{
+  for (int i = 0; i < count; i++)
+    if (strcmp (names[i], name) == 0)
+      return true;
+  return false;
+}
+
 enum err
 ssh_set_methods (struct transport *t, struct fault *f)
 {
   const char *known = t->config.hostkey_algs;
+  const char **names = NULL;
+  int count = libssh2_session_supported_algs (t->session,
+                                              LIBSSH2_METHOD_HOSTKEY, &names);
   char offer[256] = "";
 
+  /* libssh2 1.10 would skip names that it does not know, but moves the others
+   * up by a memcpy of overlapping memory.
+   */
   for (size_t i = 0; i < sizeof hostkeys / sizeof hostkeys[0]; i++) {
-    if (known[0] && !in_name_list (known, hostkeys[i].known))
+    if ((known[0] && !in_name_list (known, hostkeys[i].known))
+        || !is_one_of (names, count, hostkeys[i].offered))
       continue;
     if (offer[0])
       strcat (offer, ",");
     strcat (offer, hostkeys[i].offered);
   }
+  if (names)
+    libssh2_free (t->session, names);
   if (!offer[0])
     return fault_set (f, ERR_HOSTKEY,
                       "the known host keys of this server (%s) are of no "
@@ -150,11 +172,82 @@ wait_for_server (struct transport *t, const char *doing, struct fault *f)
            && !((e) = wait_for_server ((t), (doing), (f))))
 
 static uint64_t
-answer_deadline_ns (const struct transport *t)
+answer_deadline_ns (void)
 {
-  uint64_t soon_ns = clock_now_ns () + ANSWER_TIMEOUT_NS;
+  return clock_now_ns () + ANSWER_TIMEOUT_NS;
+}
 
-  return soon_ns < t->deadline_ns ? soon_ns : t->deadline_ns;
+/* The server is not to blame for the time that the daemon took. */
+static void
+daemon_took (struct transport *t, uint64_t since_ns)
+{
+  t->deadline_ns += clock_now_ns () - since_ns;
+}
+
+/* This host key algorithm was offered to the server. */
+static bool
+is_offered (const struct transport *t, const char *name)
+{
+  const char **supported = NULL;
+  const char *known = t->config.hostkey_algs;
+  int n = libssh2_session_supported_algs (t->session, LIBSSH2_METHOD_HOSTKEY,
+                                          &supported);
+  bool offered = false;
+
+  for (int i = 0; i < n; i++)
+    offered |= strcmp (supported[i], name) == 0;
+  if (supported)
+    libssh2_free (t->session, supported);
+  for (size_t i = 0; offered && i < sizeof hostkeys / sizeof hostkeys[0]; i++)
+    if (in_name_list (hostkeys[i].offered, name))
+      return !known[0] || in_name_list (known, hostkeys[i].known);
+  return false;
+}
+
+/* Every libssh2 can check these. */
+static bool
+is_verifiable (const char *name)
+{
+  return strcmp (name, "ssh-ed25519") == 0
+         || strncmp (name, "ecdsa-sha2-nistp", 16) == 0;
+}
+
+/* No algorithm in common. If that is because of the host keys, which people
+ * can do something about, says so.
+ */
+static enum err
+nothing_in_common (struct transport *t, struct fault *f)
+{
+  const char *known = t->config.hostkey_algs;
+  char names[GREETING_NAMES_BYTES], copy[GREETING_NAMES_BYTES];
+  bool have = greeting_hostkeys (&t->greeting, names), verifiable = false;
+  char *save = NULL;
+
+  strcpy (copy, have ? names : "");
+  for (char *n = strtok_r (copy, ",", &save); n;
+       n = strtok_r (NULL, ",", &save)) {
+    have = have && !is_offered (t, n);
+    verifiable |= is_verifiable (n);
+  }
+  if (!have)
+    return fault_set (f, ERR_NOTSUP,
+                      "no key exchange or cipher in common with the server");
+  if (known[0] && verifiable) {
+    fault_set (f, ERR_NOTSUP,
+               "none of the known host keys of this server (%s) can be "
+               "checked; it offers %.160s", known, names);
+    fault_hint (f, "libssh2 %s takes no RSA signatures but SHA-1: add the "
+                   "server's other host keys to known_hosts, by ssh-keyscan",
+                libssh2_version (0));
+  } else {
+    fault_set (f, ERR_NOTSUP,
+               "the server has no host key of a kind that can be checked: it "
+               "offers %.160s", names);
+    fault_hint (f, "libssh2 %s takes no RSA signatures but SHA-1: give the "
+                   "server an Ed25519 host key too, by ssh-keygen -A",
+                libssh2_version (0));
+  }
+  return f->code;
 }
 
 static enum err
@@ -164,18 +257,19 @@ handshake (struct transport *t, struct fault *f)
   enum err e = ERR_OK;
   int rc;
 
+  t->greets = true;
   UNTIL_DONE (t, libssh2_session_handshake (t->session, t->config.fd), doing,
               rc, e, f);
+  t->greets = false;
   if (e)
     return e;
   if (rc == LIBSSH2_ERROR_KEX_FAILURE && !t->net.rx_end
+      && !t->net.sys_errno)
+    return nothing_in_common (t, f);
+  if (rc == LIBSSH2_ERROR_BANNER_RECV && !t->net.rx_end
       && !t->net.sys_errno) {
-    fault_set (f, ERR_NOTSUP,
-               "no key exchange, cipher or host key in common with the server");
-    if (t->config.hostkey_algs[0])
-      fault_hint (f, "the known host keys of this server are of the kind %s; "
-                     "does it still have such a key?",
-                  t->config.hostkey_algs);
+    fault_set (f, ERR_PEER, "what answers there does not speak SSH");
+    fault_hint (f, "is it the right port?");
     return f->code;
   }
   return rc ? ssh_fault (t, rc, doing, f) : ERR_OK;
@@ -192,7 +286,7 @@ trust_hostkey (struct transport *t, struct fault *f)
   memcpy (t->hostkey, key, n);
   t->hostkey_bytes = n;
   return broker_hostkey (t->config.broker, t->hostkey, n,
-                         answer_deadline_ns (t), f);
+                         answer_deadline_ns (), f);
 }
 
 enum err
@@ -214,12 +308,16 @@ static LIBSSH2_USERAUTH_PUBLICKEY_SIGN_FUNC (sign_by_daemon)
 {
   struct transport *t = *libssh2_session_abstract (session);
   uint8_t *signature = malloc (BROKER_SIGNATURE_BYTES);
+  uint64_t since_ns = clock_now_ns ();
+  enum err e;
 
   (void)abstract;
   if (!signature)
     return -1;
-  if (broker_sign (t->config.broker, data, data_len, signature, sig_len,
-                   answer_deadline_ns (t), &t->sign_fault)) {
+  e = broker_sign (t->config.broker, data, data_len, signature, sig_len,
+                   answer_deadline_ns (), &t->sign_fault);
+  daemon_took (t, since_ns);
+  if (e) {
     free (signature);
     return -1;
   }
@@ -227,6 +325,23 @@ static LIBSSH2_USERAUTH_PUBLICKEY_SIGN_FUNC (sign_by_daemon)
   return 0;
 }
 
+/* The question stands at the end of what may be many lines. */
+static void
+refuse_prompt (struct transport *t, const char *text, size_t length_bytes)
+{
+  size_t cut = length_bytes > PROMPT_SHOWN_BYTES
+                 ? length_bytes - PROMPT_SHOWN_BYTES
+                 : 0;
+
+  fault_set (&t->prompt_fault, ERR_AUTH,
+             "the server asks \"%s%.*s\", which no password answers",
+             cut ? "…" : "", (int)(length_bytes - cut),
+             length_bytes ? text + cut : "");
+}
+
+/* RFC 4256 §3.2. The password answers one hidden prompt; whatever else a server
+ * asks for (a code, a new password, the same once more) is for a person.
+ */
 static LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC (answer_prompts)
 {
   struct transport *t = *abstract;
@@ -236,10 +351,14 @@ static LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC (answer_prompts)
   (void)instruction;
   (void)instruction_len;
   for (int i = 0; i < num_prompts; i++) {
-    /* What is echoed asks for something else than the password. */
-    responses[i].text = strdup (prompts[i].echo ? "" : t->password);
+    const LIBSSH2_USERAUTH_KBDINT_PROMPT *p = &prompts[i];
+    bool ours = !p->echo && t->prompts++ == 0;
+
+    responses[i].text = strdup (ours ? t->password : "");
     responses[i].length
       = responses[i].text ? (unsigned)strlen (responses[i].text) : 0;
+    if (!ours && !t->prompt_fault.code)
+      refuse_prompt (t, p->text, p->text ? p->length : 0);
   }
 }
 
@@ -267,11 +386,13 @@ try_password (struct transport *t, const char *offered,
                   t->session, user, user_bytes, t->password,
                   (unsigned)strlen (t->password), NULL),
                 "sending the password", rc, *ret_e, f);
-  if (refused (rc) && !*ret_e && in_name_list (offered, "keyboard-interactive"))
+  else if (in_name_list (offered, "keyboard-interactive")) {
+    t->prompts = 0;
     UNTIL_DONE (t,
                 libssh2_userauth_keyboard_interactive_ex (
                   t->session, user, user_bytes, answer_prompts),
                 "answering the server's questions", rc, *ret_e, f);
+  }
   explicit_bzero (t->password, sizeof t->password);
   return rc;
 }
@@ -284,7 +405,7 @@ try_offer (struct transport *t, const char *offered,
   enum err e = ERR_OK;
   int rc = 0;
 
-  t->sign_fault = (struct fault){0};
+  t->sign_fault = t->prompt_fault = (struct fault){0};
   if (o->kind == BROKER_KEY)
     UNTIL_DONE (t,
                 libssh2_userauth_publickey (t->session, t->config.user, o->key,
@@ -297,6 +418,10 @@ try_offer (struct transport *t, const char *offered,
     return e;
   if (t->sign_fault.code) {
     *f = t->sign_fault;
+    return f->code;
+  }
+  if (rc && t->prompt_fault.code) {
+    *f = t->prompt_fault;
     return f->code;
   }
   /* Too many tries look like a refusal to libssh2. */
@@ -335,7 +460,10 @@ authenticate (struct transport *t, struct fault *f)
     return fault_set (f, ERR_PEER, "the server's list of methods is too long");
   strcpy (offered, list);
   for (int i = 0; i < LOGIN_TRIES && !in && !e; i++) {
-    e = broker_auth (t->config.broker, offered, &o, answer_deadline_ns (t), f);
+    uint64_t since_ns = clock_now_ns ();
+
+    e = broker_auth (t->config.broker, offered, &o, answer_deadline_ns (), f);
+    daemon_took (t, since_ns);
     if (!e)
       e = try_offer (t, offered, &o, &in, f);
     broker_offer_wipe (&o);

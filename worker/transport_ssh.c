@@ -48,8 +48,11 @@ static LIBSSH2_RECV_FUNC (ssh_recv)
 
   (void)socket;
   (void)flags;
-  if (n > 0)
+  if (n > 0) {
     t->unread = true;
+    if (t->greets)
+      greeting_add (&t->greeting, buffer, (size_t)n);
+  }
   return n;
 }
 

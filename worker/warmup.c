@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "worker/aesctr.h"
+
 #define KEEP_BYTES (64 << 20)
 
 static bool
@@ -68,6 +70,9 @@ warm_key_exchange (void)
 enum err
 warmup (struct fault *f)
 {
+  struct aesctr_providers kept;
+  enum err e;
+
   mallopt (M_ARENA_MAX, 1);
   mallopt (M_MMAP_THRESHOLD, KEEP_BYTES);
   mallopt (M_TRIM_THRESHOLD, KEEP_BYTES);
@@ -77,8 +82,11 @@ warmup (struct fault *f)
                               | OPENSSL_INIT_ADD_ALL_DIGESTS
                               | OPENSSL_INIT_LOAD_CONFIG
                               | OPENSSL_INIT_NO_ATEXIT,
-                            NULL)
-      || !warm_ciphers () || !warm_digests () || !warm_key_exchange ())
+                            NULL))
+    return fault_set (f, ERR_NOTSUP, "OpenSSL does not start");
+  if ((e = aesctr_load (&kept, f)))
+    return e;
+  if (!warm_ciphers () || !warm_digests () || !warm_key_exchange ())
     return fault_set (f, ERR_NOTSUP, "OpenSSL lacks an algorithm that SSH "
                                      "needs");
   return ERR_OK;

@@ -8,6 +8,7 @@
 #include "common/err.h"
 
 /* Also tunes the allocator: memory is kept, not given back and fetched again.
+ * What is loaded stays so for the life of the process.
  */
 enum err warmup (struct fault *f);
 

@@ -13,6 +13,10 @@ const struct param sftp_params[] = {
    "user on the server (default: the local user's name)"},
   {"identity", PARAM_FILE, PARAM_TO_DAEMON, 0, 0, NULL, "FILE",
    "private key (default: ~/.ssh/id_ed25519, id_ecdsa, id_rsa)"},
+  {"passphrase", PARAM_SECRET, PARAM_TO_DAEMON, 0, 0, NULL, "-|+FILE|-FD",
+   "passphrase of an encrypted private key: given as password= is"},
+  {"agent", PARAM_SOCKET, PARAM_TO_DAEMON, 0, 0, NULL, "yes|no|SOCKET",
+   "ssh-agent to sign with, after identity= (default: $SSH_AUTH_SOCK)"},
   {"known-hosts", PARAM_FILE, PARAM_TO_DAEMON, 0, 0, NULL, "FILE",
    "known host keys (default: ~/.ssh/known_hosts, then "
    "/etc/ssh/ssh_known_hosts)"},

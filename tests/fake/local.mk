@@ -3,3 +3,16 @@
 check_PROGRAMS += tests/fake/sbx-probe
 tests_fake_sbx_probe_SOURCES = %D%/sbx-probe.c %D%/sbx-probe.h
 tests_fake_sbx_probe_LDADD = libsandbox.la
+
+# Takes the place of bulkhead-worker: a folder with it under that name is
+# BULKHEAD_LIBEXEC_DIR.
+check_PROGRAMS += tests/fake/possessed-worker
+tests_fake_possessed_worker_SOURCES = \
+	%D%/possessed-worker.c %D%/possessed-worker.h
+tests_fake_possessed_worker_LDADD = libsandbox.la libipc.la
+
+check_PROGRAMS += tests/fake/policy-print
+tests_fake_policy_print_SOURCES = %D%/policy-print.c
+tests_fake_policy_print_LDADD = libsandbox.la
+
+EXTRA_DIST += %D%/name-server.pl

@@ -75,15 +75,17 @@ enter () {
     rm -rf "$dir"
     die "cannot make namespaces: this needs root or user namespaces"
   }
-  trap 'kill -KILL "$child" 2>/dev/null || :; rm -rf "$dir"; exit 130' INT TERM
+  trap 'kill -KILL "$child" 2>/dev/null || :; rm -rf "$dir"; exit 130' \
+    INT TERM HUP
   # KILL, as unshare shrugs off TERM; its child, process 1 in there, and
-  # everything else in there end with it.
-  timeout --signal=KILL "$time_limit" "${unshare[@]}" \
+  # everything else in there end with it. The same if we are killed.
+  setpriv --pdeathsig KILL timeout --signal=KILL "$time_limit" \
+    setpriv --pdeathsig KILL "${unshare[@]}" \
     env bulkhead_test_dir="$dir" BULKHEAD_BUILDDIR="$BULKHEAD_BUILDDIR" \
     bash "$0" "$@" </dev/null &
   child=$!
   wait "$child" || status=$?
-  trap - INT TERM
+  trap - INT TERM HUP
   [ "$status" != 137 ] \
     || printf 'FAIL: %s: not done after %s s\n' "$test_name" "$time_limit"
   case $status in 0|77) ;; *) show_logs ;; esac
@@ -127,7 +129,8 @@ inside () {
     mkdir -m 0700 "$dir/home" "$dir/home/.ssh" "$dir/runtime"
     own_passwd
     exec setpriv --ambient-caps=-all --inh-caps=-all \
-      env bulkhead_test_ready=1 bulkhead_test_password="$password" bash "$0"
+      env bulkhead_test_ready=1 bulkhead_test_password="$password" \
+      bash "$0" "$@"
   fi
   user=$(id -un)
   password=$bulkhead_test_password
@@ -140,7 +143,7 @@ inside () {
   cp "$dir/id.pub" "$dir/authorized_keys"
   ssh-keygen -q -t ed25519 -N '' -C host -f "$dir/hostkey"
   trap 'printf "FAIL: %s: line %s: %s\n" "$test_name" "$LINENO" \
-    "$BASH_COMMAND"' ERR
+    "$BASH_COMMAND" >&2' ERR
 }
 
 # -------------------------------------------------------------------- waiting
@@ -172,30 +175,16 @@ gone () {
   ! alive "$1"
 }
 
-# Processes by name; only this test's are visible in here.
+# Processes by name (its first 15 letters); only this test's are visible in
+# here, and zombies are left out.
 pids_of () {
-  local p
-  for p in /proc/[0-9]*; do
-    [ "$(cat "$p/comm" 2>/dev/null)" = "$1" ] || continue
-    alive "${p#/proc/}" && echo "${p#/proc/}"
-  done
-  return 0
-}
-
-parent_of () {
-  local stat
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
-  stat=${stat##*) }
-  set -- $stat
-  echo "$2"
+  pgrep --runstates R,S,D,T --exact "$1" || :
 }
 
 # All descendants of a process, nearest first.
 descendants_of () {
   local p
-  for p in /proc/[0-9]*; do
-    p=${p#/proc/}
-    [ "$(parent_of "$p")" = "$1" ] || continue
+  for p in $(pgrep --runstates R,S,D,T --parent "$1" || :); do
     echo "$p"
     descendants_of "$p"
   done
@@ -205,15 +194,13 @@ daemon_pids () {
   pids_of bulkheadd
 }
 
-# The workers of our daemon.
+# The workers of our daemon, whatever program plays that part.
 worker_pids () {
-  local d p
+  local d
   d=$(daemon_pids | head -n 1)
   [ -n "$d" ] || return 0
-  for p in $(pids_of bulkhead-worker) $(pids_of possessed-worke); do
-    [ "$(parent_of "$p")" = "$d" ] && echo "$p"
-  done
-  return 0
+  # Names are cut at 15 letters.
+  pgrep --runstates R,S,D,T --parent "$d" 'bulkhead-w|poss' || :
 }
 
 have_worker () {
@@ -315,6 +302,64 @@ start_bulkhead () {
     identity="$dir/id" known-hosts="$known_hosts" "$@"
 }
 
+# ---------------------------------------------------------------------- relay
+
+# start_relay PORT ARGUMENT…: to our sshd; sets $relay_pid.
+start_relay () {
+  local port=$1
+  shift
+  mkfifo "$dir/relay.control"
+  : >"$dir/relay.log"
+  "$BULKHEAD_BUILDDIR/bench/relay" --listen "$port" --connect "$sshd_port" \
+    "$@" <>"$dir/relay.control" >"$dir/relay.log" 2>&1 &
+  relay_pid=$!
+  relay_told=0
+  wait_for 5 grep -q ready "$dir/relay.log" || die "relay does not start"
+}
+
+# relay LINE: tells it something, and waits until it has done it.
+relay () {
+  echo "$*" >"$dir/relay.control"
+  relay_told=$((relay_told + 1))
+  wait_for 5 relay_has_answered || die "relay does not answer"
+}
+
+relay_has_answered () {
+  [ "$(grep -c ok "$dir/relay.log")" = "$relay_told" ]
+}
+
+# ---------------------------------------------------------------------- crash
+
+# kill_workers FLAG SECONDS: as long as the file FLAG exists, kills the daemon's
+# worker, looking for one again after that time. $dir/kills counts.
+kill_workers () {
+  local w kills=0
+  echo 0 >"$dir/kills"
+  while [ -e "$1" ]; do
+    for w in $(worker_pids); do
+      kill -KILL "$w" 2>/dev/null && kills=$((kills + 1))
+    done
+    echo "$kills" >"$dir/kills.new"
+    mv "$dir/kills.new" "$dir/kills"
+    sleep "$2"
+  done
+}
+
+# with_kills SECONDS COMMAND…: runs it while workers are killed; sets $kills to
+# how many were killed while it ran.
+with_kills () {
+  local every=$1 killer status=0
+  shift
+  : >"$dir/killing"
+  kill_workers "$dir/killing" "$every" &
+  killer=$!
+  "$@" || status=$?
+  kills=$(cat "$dir/kills")
+  rm -f "$dir/killing"
+  wait "$killer" || :
+  return "$status"
+}
+
 # ----------------------------------------------------------------------- data
 
 # random_file FILE MIB
@@ -336,7 +381,16 @@ mib () {
 
 model=$BULKHEAD_BUILDDIR/tests/system/nbd-model
 
+# model_begins ARGUMENT…: nbd-model in the background, its words in client.log;
+# returns when its random I/O has begun. Sets $client.
+model_begins () {
+  : >"$dir/client.log"
+  "$model" "$@" >"$dir/client.log" 2>&1 &
+  client=$!
+  wait_for 20 grep -q begins "$dir/client.log" || die "the client does not begin"
+}
+
 if [ -z "${bulkhead_test_dir:-}" ]; then
   enter "$@"
 fi
-inside
+inside "$@"

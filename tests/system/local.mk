@@ -7,7 +7,25 @@ tests_system_nbd_model_SOURCES = %D%/nbd-model.c
 tests_system_nbd_model_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_system_nbd_model_LDADD = $(LIBNBD_LIBS)
 
-SYSTEM_TESTS =
+# For ./run in AddressSanitizer builds.
+check_LTLIBRARIES += tests/system/no-freelocale.la
+tests_system_no_freelocale_la_SOURCES = %D%/no-freelocale.c
+tests_system_no_freelocale_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -rpath /nowhere
+
+SYSTEM_TESTS = \
+	%D%/basics.sh \
+	%D%/lifecycle.sh \
+	%D%/errors.sh \
+	%D%/auth.sh \
+	%D%/logins.sh \
+	%D%/crash.sh \
+	%D%/rekey.sh \
+	%D%/daemon.sh \
+	%D%/large.sh \
+	%D%/possessed.sh \
+	%D%/resolve.sh \
+	%D%/restart.sh
 
 check_PROGRAMS += tests/system/worker-driver
 tests_system_worker_driver_SOURCES = %D%/worker-driver.c

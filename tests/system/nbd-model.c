@@ -210,7 +210,7 @@ completed (void *data, int *error)
 static void
 choose (struct model *m, struct op *o)
 {
-  uint64_t bytes = 0, roll = draw (m, 100);
+  uint64_t bytes = 0, roll = draw (m, 100), nudge = draw (m, 4096);
   const struct op *near = &m->op[draw (m, m->depth)];
 
   o->kind = roll < 45   ? READ
@@ -232,7 +232,7 @@ choose (struct model *m, struct op *o)
   o->offset = draw (m, m->size - bytes + 1);
   /* Every fourth lies about where another one is, so that they overlap. */
   if (draw (m, 4) == 0)
-    o->offset = MIN (near->offset + draw (m, 4096), m->size - bytes);
+    o->offset = MIN (near->offset + nudge, m->size - bytes);
   if (draw (m, 2) == 0)
     o->offset = o->offset / 4096 * 4096;
   o->end = o->offset + bytes;
@@ -400,6 +400,8 @@ work (struct model *m, uint64_t ops, time_t seconds)
   uint64_t issued = 0;
 
   m->last_progress = now ();
+  puts ("nbd-model: begins"); /* for scripts that wait for it */
+  fflush (stdout);
   while (m->in_flight > 0 || (ops > 0 ? issued < ops : now () < end)) {
     for (unsigned i = 0; i < m->depth; i++) {
       if (m->op[i].busy || (ops > 0 ? issued >= ops : now () >= end))

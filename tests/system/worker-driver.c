@@ -7,11 +7,14 @@
  *
  *   --verify=MIB     random reads, writes and flushes at depth 64 against a
  *                    model in memory, until that much went each way
- *   --bench          prints throughput
+ *   --bench[=WORD]   prints throughput, of the rows with WORD in their name
  *   --password=TEXT  logs in by password
  *   --expect=CODE    this FAIL of the worker is the success (text of err.h's
  *                    table, e.g. "login refused")
  *   --violate=N      breaks rule N of the rings after GO
+ *   --kill=PID       SIGKILLs the children of this process (sshd's sessions)
+ *                    after a while
+ *   --greeting=FILE  no sshd: the server says what is in the file, then waits
  *   --drop           closes the daemon's socket after READY: it must go on
  *
  * KEY.pem: ssh-ed25519, as `openssl genpkey` writes it. FILE: path on the
@@ -29,6 +32,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +50,7 @@
 
 #define EPOCH 7u
 #define NS_PER_S 1000000000ull
-#define STEP_NS (15 * NS_PER_S)
+#define STEP_NS (25 * NS_PER_S) /* beyond the deadline of a login */
 #define MIB (1024u * 1024)
 #define BLOCK 4096u
 #define DEPTH 64u
@@ -61,9 +65,11 @@ struct op {
 
 static struct options {
   const char *port, *user, *key, *file, *password, *expect;
+  const char *bench; /* NULL: no */
   uint64_t verify_bytes;
-  bool bench, drop;
+  bool drop;
   int violate;
+  const char *kill, *greeting;
 } opt;
 
 static struct driver {
@@ -175,6 +181,24 @@ dial (const char *port)
   return fd;
 }
 
+/* A connection to a server that only ever says what is in the file. */
+static int
+greeted (const char *path)
+{
+  static char text[65536];
+  int s[2], fd = open (path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read (fd, text, sizeof text);
+
+  if (n < 0 || socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                           0, s)
+      || write (s[1], text, (size_t)n) != n)
+    die ("%s: cannot greet with this", path);
+  close (fd);
+  if (n == 0)
+    close (s[1]);
+  return s[0];
+}
+
 static void
 spawn (void)
 {
@@ -196,7 +220,7 @@ spawn (void)
       || channel_map (&d.channel, CHANNEL_SIDE_GATEWAY, d.fd))
     die ("cannot make sockets and channel");
   ring_object_reset (channel_ring (&d.channel, CHANNEL_REQUESTS), EPOCH);
-  d.net = dial (opt.port);
+  d.net = opt.greeting ? greeted (opt.greeting) : dial (opt.port);
   fd[WORKER_FD_DAEMON - 3] = daemon[1];
   fd[WORKER_FD_GATEWAY - 3] = gateway[1];
   fd[WORKER_FD_NET - 3] = d.net;
@@ -316,7 +340,7 @@ answer_auth (EVP_PKEY *key)
     die ("malformed AUTH");
   printf ("AUTH: the server offers %s\n", offered);
   if (d.key_offers++) {
-    fault_set (&f, ERR_AUTH, "the server refused the key");
+    fault_set (&f, ERR_AUTH, "the server refused the login");
     control_begin (&d.message, CONTROL_AUTH_NONE);
     b = control_body (&d.message);
     fault_put (&b, &f);
@@ -587,6 +611,25 @@ load_model (void)
   }
 }
 
+/* sshd's session: what a server that dies looks like to a client. */
+static void
+kill_sessions (void)
+{
+  char path[64], line[256];
+  FILE *fp;
+  char *p;
+
+  snprintf (path, sizeof path, "/proc/%s/task/%s/children", opt.kill,
+            opt.kill);
+  fp = fopen (path, "r");
+  if (!fp || !fgets (line, sizeof line, fp))
+    die ("no children of process %s", opt.kill);
+  fclose (fp);
+  for (p = strtok (line, " \n"); p; p = strtok (NULL, " \n"))
+    kill ((pid_t)atoi (p), SIGKILL);
+  opt.kill = NULL;
+}
+
 static void
 verify (void)
 {
@@ -600,6 +643,8 @@ verify (void)
     unsigned id = finish ();
 
     check_one (id);
+    if (opt.kill && d.bytes[0] > 16 * MIB)
+      kill_sessions ();
     if (d.bytes[0] < opt.verify_bytes || d.bytes[1] < opt.verify_bytes)
       submit_random (id);
     if (!ring_has_input (&d.ring))
@@ -651,6 +696,8 @@ bench (const char *name, uint16_t op, uint32_t length, unsigned depth,
   double cpu_s = worker_cpu_s (), s;
   unsigned id = 0;
 
+  if (!strstr (name, opt.bench))
+    return;
   for (; done < total; done += length) {
     if (given < total && given - done < (uint64_t)depth * length) {
       for (; given < total && given - done < (uint64_t)depth * length;
@@ -716,10 +763,11 @@ static void
 parse (int argc, char **argv)
 {
   static const struct option longs[]
-    = {{"verify", 1, NULL, 'v'},   {"bench", 0, NULL, 'b'},
+    = {{"verify", 1, NULL, 'v'},   {"bench", 2, NULL, 'b'},
        {"password", 1, NULL, 'p'}, {"expect", 1, NULL, 'e'},
        {"violate", 1, NULL, 'x'},  {"public", 1, NULL, 'k'},
-       {"drop", 0, NULL, 'd'},     {NULL, 0, NULL, 0}};
+       {"drop", 0, NULL, 'd'},     {"kill", 1, NULL, 'K'},
+       {"greeting", 1, NULL, 'g'}, {NULL, 0, NULL, 0}};
   int c;
 
   while ((c = getopt_long (argc, argv, "", longs, NULL)) != -1) {
@@ -728,7 +776,7 @@ parse (int argc, char **argv)
       opt.verify_bytes = strtoull (optarg, NULL, 10) * MIB;
       break;
     case 'b':
-      opt.bench = true;
+      opt.bench = optarg ? optarg : "";
       break;
     case 'p':
       opt.password = optarg;
@@ -744,6 +792,12 @@ parse (int argc, char **argv)
       exit (0);
     case 'd':
       opt.drop = true;
+      break;
+    case 'g':
+      opt.greeting = optarg;
+      break;
+    case 'K':
+      opt.kill = optarg;
       break;
     default:
       die ("unknown option");
@@ -774,12 +828,12 @@ main (int argc, char **argv)
   if (opt.verify_bytes)
     verify ();
   if (opt.bench) {
-    bench ("random read 4k, qd 32", IO_READ, BLOCK, 32, true, 128 * MIB);
-    bench ("random read 4k, qd 1", IO_READ, BLOCK, 1, true, 16 * MIB);
-    bench ("read 256k, qd 4", IO_READ, CHANNEL_CHUNK_BYTES, 4, false,
-           1024ull * MIB);
-    bench ("write 256k, qd 4", IO_WRITE, CHANNEL_CHUNK_BYTES, 4, false,
-           1024ull * MIB);
+    bench ("random read 4k, depth 32", IO_READ, BLOCK, 32, true, 128 * MIB);
+    bench ("random read 4k, depth 1", IO_READ, BLOCK, 1, true, 16 * MIB);
+    bench ("read 256k, depth 4", IO_READ, CHANNEL_CHUNK_BYTES, 4, false,
+           512 * MIB);
+    bench ("write 256k, depth 4", IO_WRITE, CHANNEL_CHUNK_BYTES, 4, false,
+           512 * MIB);
   }
   if (opt.expect)
     die ("the worker did not fail");

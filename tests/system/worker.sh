@@ -38,10 +38,67 @@ for rule in 1 2 3 4 5 6 7; do
 done
 ok "a gateway that breaks the rules of the ring ends the session"
 
-"$driver" --expect='login refused' "$sshd_port" "$user" "$dir/other.pem" \
-  "$dir/disk" >"$dir/refused.log" 2>&1
-ok "a refused key: $(grep FAIL "$dir/refused.log")"
-"$driver" --expect='no such file' "$sshd_port" "$user" "$dir/id.pem" \
-  "$dir/nothing" >"$dir/noent.log" 2>&1
-ok "no such file: $(grep FAIL "$dir/noent.log")"
+# fails CODE TEXT ARGUMENT…: the worker reports CODE.
+fails () {
+  local code=$1 text=$2
+  shift 2
+  "$driver" --expect="$code" "$@" >"$dir/fails.log" 2>&1 \
+    || die "$text: $(cat "$dir/fails.log")"
+  ok "$text: $(sed -n 's/^FAIL ([^)]*): //p' "$dir/fails.log")"
+}
+
+fails 'login refused' 'a refused key' \
+  "$sshd_port" "$user" "$dir/other.pem" "$dir/disk"
+fails 'no such file' 'a missing file' \
+  "$sshd_port" "$user" "$dir/id.pem" "$dir/nothing"
+fails 'the connection is closed' 'the server ends in the middle' \
+  --verify=100000 --kill="$sshd_pid" \
+  "$sshd_port" "$user" "$dir/id.pem" "$dir/disk"
 stop_sshd
+
+start_sshd 'AuthenticationMethods password'
+drive password --password="$password" --verify=1
+ok "logs in by password"
+fails 'login refused' 'a wrong password' --password=wrong \
+  "$sshd_port" "$user" "$dir/id.pem" "$dir/disk"
+stop_sshd
+
+start_sshd 'Ciphers chacha20-poly1305@openssh.com'
+fails 'not supported' 'no cipher in common' \
+  "$sshd_port" "$user" "$dir/id.pem" "$dir/disk"
+stop_sshd
+
+# start_bare_sshd [LINE]: as start_sshd, but with LINE for the subsystem.
+start_bare_sshd () {
+  grep -v '^Subsystem' "$dir/sshd_config" >"$dir/bare_config"
+  printf '%s\n' "$@" >>"$dir/bare_config"
+  rm -f "$dir/sshd.pid"
+  /usr/sbin/sshd -D -e -f "$dir/bare_config" 2>>"$dir/sshd.log" &
+  sshd_pid=$!
+  wait_for 10 test -s "$dir/sshd.pid" || die "sshd does not start"
+}
+
+sed -i '/^Ciphers/d' "$dir/sshd_config"
+start_bare_sshd 'Subsystem sftp /bin/false'
+fails 'the connection is closed' 'the subsystem ends at once' \
+  "$sshd_port" "$user" "$dir/id.pem" "$dir/disk"
+stop_sshd
+start_bare_sshd
+fails 'not supported' 'no such subsystem' \
+  "$sshd_port" "$user" "$dir/id.pem" "$dir/disk"
+stop_sshd
+
+# greets TEXT: what the worker says to the greeting on standard input.
+greets () {
+  cat >"$dir/greeting"
+  fails "${code:-the peer broke the protocol}" "$1" \
+    --greeting="$dir/greeting" 0 "$user" "$dir/id.pem" "$dir/disk"
+}
+
+code='the connection is closed' greets 'a server that hangs up' </dev/null
+printf 'HTTP/1.1 400 Bad Request\r\n\r\n' \
+  | greets 'a server of another kind'
+{ printf 'SSH-2.0-x\r\n'; head -c 20000 "$dir/disk"; } \
+  | greets 'a server that sends noise'
+printf 'SSH-2.0-x\r\n\377\377\377\377\001aaaaaaaaaaaaaaaaaaaa' \
+  | greets 'a packet of 4 GiB'

@@ -12,6 +12,7 @@
 #include "tests/unit/unit.h"
 
 #include "tests/unit/cache/keys_vectors.h"
+#include "tests/unit/cache/locked_vectors.h"
 
 static const char message[] = "what is to be signed";
 
@@ -80,7 +81,7 @@ loads_and_signs_every_kind (void)
       continue;
     /* Some signatures have a short r or s. */
     for (int turn = 0; turn < 20; turn++) {
-      CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), &k, &f),
+      CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), NULL, &k, &f),
                              ERR_OK);
       CU_ASSERT_STRING_EQUAL (ssh_key_algorithm (k), v->algorithm);
       CU_ASSERT_STRING_EQUAL (ssh_key_fingerprint (k), v->fingerprint);
@@ -110,7 +111,7 @@ the_blob_names_the_algorithm (void)
 
     if (!v->algorithm)
       continue;
-    CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), &k, NULL),
+    CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), NULL, &k, NULL),
                            ERR_OK);
     blob = ssh_key_blob (k, &n);
     w = wire_init (blob, n);
@@ -121,7 +122,7 @@ the_blob_names_the_algorithm (void)
 }
 
 static void
-says_that_encrypted_keys_are_not_supported (void)
+says_that_a_key_is_encrypted (void)
 {
   for (size_t i = 0; i < KEY_VECTORS; i++) {
     const struct key_vector *v = &key_vectors[i];
@@ -130,11 +131,118 @@ says_that_encrypted_keys_are_not_supported (void)
 
     if (v->algorithm)
       continue;
-    CU_ASSERT_EQUAL (ssh_key_load (v->text, strlen (v->text), &k, &f),
-                     ERR_NOTSUP);
+    CU_ASSERT_EQUAL (ssh_key_load (v->text, strlen (v->text), NULL, &k, &f),
+                     ERR_AUTH);
     CU_ASSERT_PTR_NULL (k);
     CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "encrypted"));
-    CU_ASSERT (f.hint[0] != 0);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "passphrase="));
+  }
+}
+
+static void
+decrypts_what_ssh_keygen_encrypts (void)
+{
+  for (size_t i = 0; i < LOCKED_VECTORS; i++) {
+    const char *text = locked_vectors[i].text;
+    struct ssh_key *k = NULL;
+    struct fault f = {0};
+
+    if (ssh_key_load (text, strlen (text), LOCKED_PASSPHRASE, &k, &f)) {
+      printf ("%s: %s\n", locked_vectors[i].name, f.text);
+      CU_FAIL ("not decrypted");
+      continue;
+    }
+    CU_ASSERT_STRING_EQUAL (ssh_key_fingerprint (k),
+                            locked_vectors[i].fingerprint);
+    ssh_key_free (k);
+  }
+}
+
+static void
+tells_a_wrong_passphrase (void)
+{
+  for (size_t i = 0; i < LOCKED_VECTORS; i++) {
+    const char *text = locked_vectors[i].text;
+    struct ssh_key *k = NULL;
+    struct fault f = {0};
+
+    CU_ASSERT_EQUAL (
+        ssh_key_load (text, strlen (text), "correct horsf", &k, &f), ERR_AUTH);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "wrong passphrase"));
+    CU_ASSERT_EQUAL (ssh_key_load (text, strlen (text), NULL, &k, &f),
+                     ERR_AUTH);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "encrypted"));
+    CU_ASSERT_PTR_NULL (k);
+  }
+}
+
+/* An openssh-key-v1 file around these, with no key inside. */
+static enum err
+load_encrypted (const char *cipher, const char *kdf, uint32_t rounds,
+                size_t private_bytes, struct fault *f)
+{
+  uint8_t file[2000], options[64], zeroes[512] = {0};
+  struct wirebuf b = wirebuf_init (file, sizeof file);
+  struct wirebuf o = wirebuf_init (options, sizeof options);
+  EVP_PKEY *pkey = NULL;
+
+  wirebuf_bytes (&b, "openssh-key-v1", 15);
+  wirebuf_cstring (&b, cipher);
+  wirebuf_cstring (&b, kdf);
+  wirebuf_string (&o, "0123456789abcdef", 16);
+  wirebuf_u32 (&o, rounds);
+  wirebuf_string (&b, options, o.used_bytes);
+  wirebuf_u32 (&b, 1);
+  wirebuf_string (&b, "public", 6);
+  wirebuf_string (&b, zeroes, private_bytes);
+  return ssh_key_parse_openssh (file, b.used_bytes, "secret", &pkey, f);
+}
+
+static void
+refuses_odd_encryption (void)
+{
+  struct fault f = {0};
+
+  CU_ASSERT_EQUAL (load_encrypted ("aes256-ctr", "bcrypt", 1, 64, &f),
+                   ERR_AUTH);
+  CU_ASSERT_EQUAL (load_encrypted ("aes256-ctr", "bcrypt", 0, 64, &f),
+                   ERR_INVAL);
+  CU_ASSERT_EQUAL (load_encrypted ("aes256-ctr", "bcrypt", 1000000, 64, &f),
+                   ERR_LIMIT);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "1000000 rounds"));
+  CU_ASSERT_EQUAL (load_encrypted ("aes256-cbc", "bcrypt", 1, 65, &f),
+                   ERR_INVAL);
+  CU_ASSERT_EQUAL (load_encrypted ("aes256-gcm@openssh.com", "bcrypt", 1, 64,
+                                   &f),
+                   ERR_INVAL);
+  CU_ASSERT_EQUAL (load_encrypted ("rot13", "bcrypt", 1, 64, &f), ERR_NOTSUP);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "rot13"));
+  CU_ASSERT_EQUAL (load_encrypted ("aes256-ctr", "none", 1, 64, &f),
+                   ERR_NOTSUP);
+  CU_ASSERT_EQUAL (load_encrypted ("aes256-ctr", "bcrypt", 1, 0, &f),
+                   ERR_INVAL);
+}
+
+static void
+exports_what_it_loads (void)
+{
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    const struct key_vector *v = &key_vectors[i];
+    struct ssh_key *k = NULL, *again = NULL;
+    char text[SSH_KEY_FILE_BYTES];
+    size_t n = 0;
+
+    if (!v->algorithm)
+      continue;
+    CU_ASSERT_EQUAL_FATAL (
+        ssh_key_load (v->text, strlen (v->text), NULL, &k, NULL), ERR_OK);
+    CU_ASSERT_EQUAL (ssh_key_export (k, text, 10, &n), ERR_LIMIT);
+    CU_ASSERT_EQUAL_FATAL (ssh_key_export (k, text, sizeof text, &n), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL (ssh_key_load (text, n, NULL, &again, NULL), ERR_OK);
+    CU_ASSERT_STRING_EQUAL (ssh_key_fingerprint (again), v->fingerprint);
+    CU_ASSERT_STRING_EQUAL (ssh_key_algorithm (again), v->algorithm);
+    ssh_key_free (k);
+    ssh_key_free (again);
   }
 }
 
@@ -151,7 +259,7 @@ refuses_what_is_no_key (void)
     struct ssh_key *k = NULL;
     struct fault f = {0};
 
-    CU_ASSERT_EQUAL (ssh_key_load (texts[i], strlen (texts[i]), &k, &f),
+    CU_ASSERT_EQUAL (ssh_key_load (texts[i], strlen (texts[i]), NULL, &k, &f),
                      ERR_INVAL);
     CU_ASSERT_PTR_NULL (k);
     CU_ASSERT (f.text[0] != 0);
@@ -179,7 +287,7 @@ survives_damage (void)
         length = random % n;
       else
         copy[random % n] = "AZaz09+/"[random >> 20 & 7];
-      if (ssh_key_load (copy, length, &k, NULL) == ERR_OK)
+      if (ssh_key_load (copy, length, NULL, &k, NULL) == ERR_OK)
         ssh_key_free (k);
     }
     free (copy);
@@ -202,7 +310,8 @@ the_parser_takes_any_bytes (void)
       /* Lengths that fit are small. */
       bytes[n++] = (random >> 28) < 11 ? 0 : (uint8_t)(random >> 16);
     }
-    if (ssh_key_parse_openssh (bytes, random % sizeof bytes, &pkey, NULL)
+    if (ssh_key_parse_openssh (bytes, random % sizeof bytes, turn & 1 ? "x" : NULL,
+                               &pkey, NULL)
         == ERR_OK)
       EVP_PKEY_free (pkey);
   }
@@ -211,6 +320,10 @@ the_parser_takes_any_bytes (void)
 
 UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
            UNIT_TEST (the_blob_names_the_algorithm),
-           UNIT_TEST (says_that_encrypted_keys_are_not_supported),
+           UNIT_TEST (says_that_a_key_is_encrypted),
+           UNIT_TEST (decrypts_what_ssh_keygen_encrypts),
+           UNIT_TEST (tells_a_wrong_passphrase),
+           UNIT_TEST (refuses_odd_encryption),
+           UNIT_TEST (exports_what_it_loads),
            UNIT_TEST (refuses_what_is_no_key), UNIT_TEST (survives_damage),
            UNIT_TEST (the_parser_takes_any_bytes))

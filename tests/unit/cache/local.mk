@@ -1,14 +1,29 @@
 CACHE_UNIT_TESTS = \
+	tests/unit/cache/address_test \
+	tests/unit/cache/agent_test \
+	tests/unit/cache/backoff_test \
+	tests/unit/cache/connect_test \
+	tests/unit/cache/credentials_test \
+	tests/unit/cache/daemon_test \
 	tests/unit/cache/keys_test \
 	tests/unit/cache/known_hosts_test \
 	tests/unit/cache/lease_test \
+	tests/unit/cache/login_test \
 	tests/unit/cache/shared_test \
 	tests/unit/cache/signer_test \
 	tests/unit/cache/store_test
-check_PROGRAMS += $(CACHE_UNIT_TESTS)
+check_PROGRAMS += $(CACHE_UNIT_TESTS) tests/unit/cache/fake_worker
 TESTS += $(CACHE_UNIT_TESTS)
-EXTRA_DIST += %D%/keys_vectors.h
+EXTRA_DIST += %D%/keys_vectors.h %D%/locked_vectors.h
 
+tests_unit_cache_address_test_SOURCES = %D%/address_test.c
+tests_unit_cache_address_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_agent_test_SOURCES = %D%/agent_test.c
+tests_unit_cache_agent_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_backoff_test_SOURCES = %D%/backoff_test.c
+tests_unit_cache_backoff_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_credentials_test_SOURCES = %D%/credentials_test.c
+tests_unit_cache_credentials_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_keys_test_SOURCES = %D%/keys_test.c
 tests_unit_cache_keys_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_known_hosts_test_SOURCES = %D%/known_hosts_test.c
@@ -17,8 +32,18 @@ tests_unit_cache_lease_test_SOURCES = %D%/lease_test.c
 tests_unit_cache_lease_test_LDADD = libcache_logic.la $(UNIT_LIBS)
 tests_unit_cache_shared_test_SOURCES = %D%/shared_test.c
 tests_unit_cache_shared_test_LDADD = libcache.la $(UNIT_LIBS)
-tests_unit_cache_signer_test_SOURCES = %D%/signer_test.c
-tests_unit_cache_signer_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_store_test_SOURCES = %D%/store_test.c
 tests_unit_cache_store_test_LDADD = libcache_logic.la libipc.la $(UNIT_LIBS) \
 	-lpthread
+tests_unit_cache_login_test_SOURCES = %D%/login_test.c
+tests_unit_cache_login_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_signer_test_SOURCES = %D%/signer_test.c
+tests_unit_cache_signer_test_LDADD = libcache.la $(UNIT_LIBS)
+# The whole daemon but its main, with a worker that follows a script.
+tests_unit_cache_daemon_test_SOURCES = %D%/daemon_test.c
+tests_unit_cache_daemon_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_fake_worker_SOURCES = %D%/fake_worker.c
+tests_unit_cache_fake_worker_LDADD = libipc.la libcommon.la
+# Runs the bulkheadd of this build.
+tests_unit_cache_connect_test_SOURCES = %D%/connect_test.c
+tests_unit_cache_connect_test_LDADD = libipc.la libcommon.la $(UNIT_LIBS)

@@ -1,4 +1,29 @@
+check_PROGRAMS += tests/unit/common/cleanup_test
+TESTS += tests/unit/common/cleanup_test
+tests_unit_common_cleanup_test_SOURCES = %D%/cleanup_test.c
+tests_unit_common_cleanup_test_LDADD = libcommon.la $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/common/err_test
 TESTS += tests/unit/common/err_test
 tests_unit_common_err_test_SOURCES = %D%/err_test.c
 tests_unit_common_err_test_LDADD = libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/common/io_test
+TESTS += tests/unit/common/io_test
+tests_unit_common_io_test_SOURCES = %D%/io_test.c
+tests_unit_common_io_test_LDADD = libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/common/log_test
+TESTS += tests/unit/common/log_test
+tests_unit_common_log_test_SOURCES = %D%/log_test.c
+tests_unit_common_log_test_LDADD = libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/common/param_test
+TESTS += tests/unit/common/param_test
+tests_unit_common_param_test_SOURCES = %D%/param_test.c
+tests_unit_common_param_test_LDADD = libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/common/wire_test
+TESTS += tests/unit/common/wire_test
+tests_unit_common_wire_test_SOURCES = %D%/wire_test.c
+tests_unit_common_wire_test_LDADD = libcommon.la $(UNIT_LIBS)

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -67,6 +69,7 @@ setup (void)
     snprintf (path, sizeof path, "%s/.ssh", home);
     mkdir (path, 0700);
     setenv ("HOME", home, 1);
+    unsetenv ("SSH_AUTH_SOCK");
   }
 }
 
@@ -144,6 +147,42 @@ secrets_never_stand_in_the_spec (void)
 }
 
 static void
+the_agent_is_connected_by_us (void)
+{
+  struct sockaddr_un sa = {.sun_family = AF_UNIX};
+  char text[300];
+  int listener = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  snprintf (sa.sun_path, sizeof sa.sun_path, "%s/agent", home);
+  CU_ASSERT_FATAL (bind (listener, (struct sockaddr *)&sa, sizeof sa) == 0
+                   && listen (listener, 10) == 0);
+  snprintf (text, sizeof text, "sftp://h/f agent=%s", sa.sun_path);
+  CU_ASSERT_EQUAL (resolve (text), ERR_OK);
+  CU_ASSERT_STRING_EQUAL (volume_spec_get (&o.spec, "agent"), sa.sun_path);
+  CU_ASSERT (volume_spec_fd (&o.spec, "agent") >= 0);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f"), ERR_OK);
+  CU_ASSERT_PTR_NULL (volume_spec_get (&o.spec, "agent"));
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f agent=yes"), ERR_INVAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "SSH_AUTH_SOCK"));
+  setenv ("SSH_AUTH_SOCK", sa.sun_path, 1);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f"), ERR_OK);
+  CU_ASSERT (volume_spec_fd (&o.spec, "agent") >= 0);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f agent=yes"), ERR_OK);
+  CU_ASSERT (volume_spec_fd (&o.spec, "agent") >= 0);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f agent=off"), ERR_OK);
+  CU_ASSERT_PTR_NULL (volume_spec_get (&o.spec, "agent"));
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f agent=maybe"), ERR_INVAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "agent=no"));
+  close (listener);
+  unlink (sa.sun_path);
+  /* an old name in the environment is no agent; one that was named must be */
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f"), ERR_OK);
+  CU_ASSERT_PTR_NULL (volume_spec_get (&o.spec, "agent"));
+  CU_ASSERT_EQUAL (resolve ("sftp://h/f agent=yes"), ERR_NOENT);
+  unsetenv ("SSH_AUTH_SOCK");
+}
+
+static void
 mistakes_have_words (void)
 {
   static const struct {
@@ -206,5 +245,6 @@ UNIT_MAIN ("options", UNIT_TEST (defaults_are_filled_in),
            UNIT_TEST (default_keys_come_in_order),
            UNIT_TEST (files_are_checked),
            UNIT_TEST (secrets_never_stand_in_the_spec),
+           UNIT_TEST (the_agent_is_connected_by_us),
            UNIT_TEST (mistakes_have_words),
            UNIT_TEST (help_names_every_parameter), UNIT_TEST (cleanup))

@@ -1,1 +1,24 @@
-# tests/unit/ipc
+check_PROGRAMS += tests/unit/ipc/ring_test
+TESTS += tests/unit/ipc/ring_test
+tests_unit_ipc_ring_test_SOURCES = %D%/ring_test.c
+tests_unit_ipc_ring_test_LDADD = libipc.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/channel_test
+TESTS += tests/unit/ipc/channel_test
+tests_unit_ipc_channel_test_SOURCES = %D%/channel_test.c
+tests_unit_ipc_channel_test_LDADD = libipc.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/control_test
+TESTS += tests/unit/ipc/control_test
+tests_unit_ipc_control_test_SOURCES = %D%/control_test.c
+tests_unit_ipc_control_test_LDADD = libipc.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/volume_test
+TESTS += tests/unit/ipc/volume_test
+tests_unit_ipc_volume_test_SOURCES = %D%/volume_test.c
+tests_unit_ipc_volume_test_LDADD = libipc.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/runtime_test
+TESTS += tests/unit/ipc/runtime_test
+tests_unit_ipc_runtime_test_SOURCES = %D%/runtime_test.c
+tests_unit_ipc_runtime_test_LDADD = libipc.la libcommon.la $(UNIT_LIBS)

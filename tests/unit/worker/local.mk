@@ -1,1 +1,17 @@
-# tests/unit/worker
+WORKER_TESTS = \
+	tests/unit/worker/aesctr_test \
+	tests/unit/worker/greeting_test \
+	tests/unit/worker/loop_test \
+	tests/unit/worker/netbuf_test
+check_PROGRAMS += $(WORKER_TESTS)
+TESTS += $(WORKER_TESTS)
+WORKER_TEST_LIBS = libworker.la libipc.la libcommon.la $(UNIT_LIBS)
+
+tests_unit_worker_aesctr_test_SOURCES = %D%/aesctr_test.c
+tests_unit_worker_aesctr_test_LDADD = $(WORKER_TEST_LIBS)
+tests_unit_worker_greeting_test_SOURCES = %D%/greeting_test.c
+tests_unit_worker_greeting_test_LDADD = $(WORKER_TEST_LIBS)
+tests_unit_worker_loop_test_SOURCES = %D%/loop_test.c
+tests_unit_worker_loop_test_LDADD = $(WORKER_TEST_LIBS) -lpthread
+tests_unit_worker_netbuf_test_SOURCES = %D%/netbuf_test.c
+tests_unit_worker_netbuf_test_LDADD = $(WORKER_TEST_LIBS)

@@ -275,28 +275,61 @@ the_file_agrees_with_the_model (void)
   free (now);
 }
 
-static void
-a_read_only_server_gives_a_read_only_volume (void)
+/* Reads length bytes at offset into the first slot. */
+static enum err
+read_now (struct server *s, struct proto *p, uint64_t offset, uint32_t length)
 {
-  struct server s = start ("-R");
-  struct proto *p = open_engine ("/~/image");
   struct proto_completion c;
+  struct proto_request r = {.id = 9,
+                            .op = IO_READ,
+                            .offset = offset,
+                            .length = length,
+                            .data = slots[0].data};
+
+  if (sftp_ops.submit (p, &r, now_ns ()))
+    fail ("submit");
+  while (!sftp_ops.reap (p, &c)) {
+    turn (s, p, true);
+    if (sftp_ops.state (p) != PROTO_READY)
+      fail ("engine: %s", sftp_ops.fault (p)->text);
+  }
+  return c.error;
+}
+
+static void
+expect_read_only (const char *option, const char *path)
+{
+  struct server s = start (option);
+  struct proto *p = open_engine (path);
   struct volume_info info;
-  struct proto_request r = {
-      .id = 9, .op = IO_READ, .length = SLOT_BYTES, .data = slots[0].data};
 
   start_up (&s, p);
   if (sftp_ops.state (p) != PROTO_READY)
     fail ("read-only start-up: %s", sftp_ops.fault (p)->text);
   sftp_ops.info (p, &info);
   if (info.caps != 0 || !info.readonly_why[0])
-    fail ("read-only server: caps %x, \"%s\"", info.caps, info.readonly_why);
-  if (sftp_ops.submit (p, &r, now_ns ()))
-    fail ("read-only: submit");
-  while (!sftp_ops.reap (p, &c))
-    turn (&s, p, true);
-  if (c.error || memcmp (slots[0].data, model, SLOT_BYTES))
-    fail ("read-only server: other data");
+    fail ("read-only: caps %x, \"%s\"", info.caps, info.readonly_why);
+  if (read_now (&s, p, 0, SLOT_BYTES)
+      || memcmp (slots[0].data, model, SLOT_BYTES))
+    fail ("read-only: other data");
+  sftp_ops.close (p);
+  stop (&s);
+}
+
+static void
+a_file_that_shrinks_fails_reads_only (void)
+{
+  struct server s = start (NULL);
+  struct proto *p = open_engine (image);
+
+  start_up (&s, p);
+  if (truncate (image, 70000))
+    fail ("truncate: %s", strerror (errno));
+  if (read_now (&s, p, 69000, 2000) != ERR_IO
+      || read_now (&s, p, FILE_BYTES - SLOT_BYTES, SLOT_BYTES) != ERR_IO)
+    fail ("read behind the end of the file");
+  if (read_now (&s, p, 0, 70000) || memcmp (slots[0].data, model, 70000))
+    fail ("what is left of the file cannot be read");
   sftp_ops.close (p);
   stop (&s);
 }
@@ -356,10 +389,18 @@ main (void)
   atexit (clean_up);
   random_io_agrees_with_the_model ();
   the_file_agrees_with_the_model ();
-  a_read_only_server_gives_a_read_only_volume ();
+  expect_read_only ("-R", "/~/image");
   expect_fault (missing, ERR_NOENT);
   expect_fault (directory, ERR_ISDIR);
   expect_fault ("/dev/null", ERR_NOTSUP);
+  if (geteuid () != 0) { /* root may do everything */
+    chmod (image, 0444);
+    expect_read_only (NULL, image);
+    chmod (image, 0);
+    expect_fault (image, ERR_ACCESS);
+    chmod (image, 0600);
+  }
+  a_file_that_shrinks_fails_reads_only ();
   for (unsigned i = 0; i < DEPTH_MAX; i++)
     free (slots[i].data);
   free (model);

@@ -494,6 +494,48 @@ small_headers_share_a_piece (void)
   CU_ASSERT_EQUAL (iov[1].iov_len, 4096);
 }
 
+/* A TLS or SSH library that could not send wants to see the same again. */
+static void
+what_was_handed_out_does_not_grow (void)
+{
+  PEER s = {0};
+  struct iovec iov[PROTO_TX_IOV], again[PROTO_TX_IOV];
+
+  peer_start (&s, 0, 0);
+  peer_submit (&s, 1, IO_READ, 0, 4096, target[0]);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 1);
+  for (unsigned i = 2; i < 5; i++) {
+    peer_submit (&s, i, IO_READ, 0, 4096, target[0]);
+    CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, again, PROTO_TX_IOV), i);
+    CU_ASSERT_PTR_EQUAL (again[0].iov_base, iov[0].iov_base);
+    CU_ASSERT_EQUAL (again[0].iov_len, iov[0].iov_len);
+  }
+  /* the first bytes of it are gone: the rest stands where it stood */
+  sftp_ops.tx_done (s.p, 5);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, again, 1), 1);
+  CU_ASSERT_PTR_EQUAL (again[0].iov_base, (uint8_t *)iov[0].iov_base + 5);
+  CU_ASSERT_EQUAL (again[0].iov_len, iov[0].iov_len - 5);
+}
+
+/* An odd piece first: the last pair does not fit any more. */
+static void
+pieces_are_bounded (void)
+{
+  PEER s = {0};
+  struct iovec iov[PROTO_TX_IOV];
+
+  peer_start (&s, 0, 0);
+  peer_submit (&s, 100, IO_READ, 0, 10, target[0]);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 1);
+  for (unsigned i = 0; i < 40; i++)
+    peer_submit (&s, i, IO_WRITE, i * 10, 10, source);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 63);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, 7), 7);
+  peer_expect (&s, SSH_FXP_READ);
+  for (unsigned i = 0; i < 40; i++)
+    CU_ASSERT_EQUAL (peer_expect (&s, SSH_FXP_WRITE).offset, i * 10);
+}
+
 /* DATA is put where it belongs, not copied. */
 static void
 payload_is_received_in_place (void)
@@ -704,6 +746,8 @@ UNIT_MAIN ("sftp transfer", UNIT_TEST (one_read),
            UNIT_TEST (a_full_engine_queues),
            UNIT_TEST (no_more_parts_than_the_table_holds),
            UNIT_TEST (small_headers_share_a_piece),
+           UNIT_TEST (what_was_handed_out_does_not_grow),
+           UNIT_TEST (pieces_are_bounded),
            UNIT_TEST (payload_is_received_in_place),
            UNIT_TEST (unknown_and_duplicate_ids),
            UNIT_TEST (an_answer_before_the_question),

@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# bulkhead beside what a user would pick instead, on the same machine, in turn
+# (A B A B …): medians, the smallest and the largest value, ratios of medians.
+#
+#   run.sh [--rounds N] [--rows ROW,…] [--seconds S] [--size MIB]
+#          [--seq-depth N] [--list]
+#
+# A real sshd with a file of random data on tmpfs (so: no disk) in namespaces of
+# their own; fio's nbd engine over a Unix socket; 32 nbdkit threads on both
+# sides. Every single measurement has its own nbdkit, and bulkhead its own
+# daemon, so that nothing is warm. No offset is read twice: a random read stops
+# when every block has been read.
+#
+# CPU is user + system time of nbdkit (and bulkheadd and the worker) while fio
+# ran, for each GiB that fio moved; sshd's stands beside it.
+
+usage () {
+  sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
+  exit "$1"
+}
+
+rounds=3 seconds=6 size_mib=1024 seq_depth=8
+rows=rand-d32,rand-d1,seq-read,seq-write,rtt20-d32
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rounds) rounds=$2 ;;
+    --rows) rows=$2 ;;
+    --seconds) seconds=$2 ;;
+    --size) size_mib=$2 ;;
+    --seq-depth) seq_depth=$2 ;;
+    --list) echo "${rows//,/$'\n'}"; exit 0 ;;
+    --help) usage 0 ;;
+    *) usage 2 >&2 ;;
+  esac
+  shift 2
+done
+# lib.sh runs this script again with these.
+set -- --rounds "$rounds" --rows "$rows" --seconds "$seconds" \
+  --size "$size_mib" --seq-depth "$seq_depth"
+time_limit=7200
+. "$(dirname "$0")/../tests/system/lib.sh"
+
+command -v fio >/dev/null || die "fio is missing: apt-get install fio"
+
+# row_of ROW: what fio does, which way, and the least ratio that is wanted
+row_of () {
+  port=$sshd_port hosts=$known_hosts cold=yes
+  case $1 in
+    rand-d32)  title='random 4 KiB read, depth 32, cold' wanted=3
+               job='--rw=randread --bs=4k --iodepth=32' unit=IOPS ;;
+    rand-d1)   title='random 4 KiB read, depth 1, cold' wanted=0.9
+               job='--rw=randread --bs=4k --iodepth=1' unit=IOPS ;;
+    seq-read)  title="sequential 1 MiB read, depth $seq_depth" wanted=1.0
+               job="--rw=read --bs=1m --iodepth=$seq_depth" unit=MiB/s ;;
+    seq-write) title="sequential 1 MiB write, depth $seq_depth, flush" wanted=1.1
+               job="--rw=write --bs=1m --iodepth=$seq_depth --end_fsync=1"
+               unit=MiB/s cold= ;;
+    rtt20-d32) title='random 4 KiB read, depth 32, 20 ms round trip' wanted=20
+               job='--rw=randread --bs=4k --iodepth=32' unit=IOPS
+               port=2300 hosts=$dir/relay_hosts ;;
+    *) die "no row $1; --list names them" ;;
+  esac
+}
+
+start_peer () { # nbdkit's ssh plugin
+  start_nbdkit peer ssh host=127.0.0.1 port="$port" user="$user" \
+    path="$data" identity="$dir/id" known-hosts="$hosts"
+}
+
+start_ours () {
+  start_nbdkit ours bulkhead "sftp://$user@127.0.0.1:$port$data" \
+    identity="$dir/id" known-hosts="$hosts"
+}
+
+no_daemon () {
+  [ -z "$(daemon_pids)" ]
+}
+
+stop_all () {
+  local p
+  stop_nbdkit
+  for p in $(daemon_pids); do
+    kill -TERM "$p"
+  done
+  wait_for 10 no_daemon || die "bulkheadd does not end"
+}
+
+# User and system time of these processes, in ticks.
+ticks_of () {
+  local p stat sum=0
+  for p; do
+    stat=$(cat "/proc/$p/stat" 2>/dev/null) || continue
+    set -- ${stat##*) }
+    sum=$((sum + ${12} + ${13}))
+  done
+  echo "$sum"
+}
+
+# How many pages came out of the shared cache. There is none yet.
+cache_hits () {
+  echo 0
+}
+
+# measure SIDE ROW: one line of figures into $dir/SIDE.ROW
+measure () {
+  local side=$1 row=$2 ours sessions cpu sshd_cpu
+  row_of "$row"
+  "start_$side"
+  # nbdkit ssh logs in with each NBD connection: this one shows that it can.
+  nbdinfo --size "$uri" >/dev/null
+  ours="$nbdkit_pid $(daemon_pids) $(worker_pids)"
+  cpu=$(ticks_of $ours)
+  : >fio.json
+  # Ticks of sshd's session that ends with fio would be lost: sshd waits for its
+  # children, so that its own count of them has those as well.
+  sshd_cpu=$(sshd_ticks)
+  fio --name=bench --ioengine=nbd --uri="$uri" --size="${size_mib}m" \
+    --randrepeat=0 --norandommap=0 --loops=1 --runtime="$seconds" $job \
+    --output-format=json --output=fio.json >fio.log 2>&1 \
+    || die "fio: $(tail -n 3 fio.log fio.json)"
+  cpu=$(($(ticks_of $ours) - cpu))
+  sshd_cpu=$(($(sshd_ticks) - sshd_cpu))
+  perl -MJSON::PP -e '
+    my ($unit, $cpu, $sshd, $hits, $hz) = @ARGV;
+    local $/; my $t = <STDIN>; $t =~ s/^[^{]*//s;
+    my $j = decode_json ($t)->{jobs}[0];
+    die "fio: error $j->{error}\n" if $j->{error};
+    my $d = $j->{read}{io_bytes} ? $j->{read} : $j->{write};
+    my $gib = $d->{io_bytes} / 2**30;
+    die "nothing was moved\n" if !$gib;
+    my $v = $unit eq "IOPS" ? $d->{iops} : $d->{bw_bytes} / 2**20;
+    printf "%.6g %.4g %.4g %d %d\n", $v, $cpu / $hz / $gib, $sshd / $hz / $gib,
+      $hits, $d->{total_ios};' \
+    "$unit" "$cpu" "$sshd_cpu" "$(cache_hits)" "$(getconf CLK_TCK)" \
+    <fio.json >figures
+  cat figures >>"$side.$row"
+  printf '%-9s %-6s %s %s (%s requests)\n' "$row" "$side" \
+    "$(cut -d' ' -f1 figures)" "$unit" "$(cut -d' ' -f5 figures)" >&2
+  stop_all
+}
+
+# sshd and its sessions, those that have ended included.
+sshd_ticks () {
+  local p stat sum=0
+  for p in "$sshd_pid" $(sshd_session_pids); do
+    stat=$(cat "/proc/$p/stat" 2>/dev/null) || continue
+    set -- ${stat##*) }
+    sum=$((sum + ${12} + ${13} + ${14} + ${15}))
+  done
+  echo "$sum"
+}
+
+table () {
+  local row
+  printf '\n%s, %s cores; Linux %s; %s; %s; OpenSSH %s; %s\n\n' \
+    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
+    "$(uname -r)" "$(nbdkit --version | head -n 1)" "$(fio --version)" \
+    "$(sshd -V 2>&1 | sed -n 's/^OpenSSH_\([^ ,]*\).*/\1/p' | head -n 1)" \
+    "$(date -u +%Y-%m-%d)"
+  printf '%s rounds, %s s each at most, file of %s MiB; median (least – most)\n\n' \
+    "$rounds" "$seconds" "$size_mib"
+  echo '| row | unit | nbdkit ssh | bulkhead | ratio | wanted | CPU s/GiB: nbdkit ssh (sshd) | CPU s/GiB: bulkhead (sshd) | cache hits |'
+  echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
+  for row in ${rows//,/ }; do
+    row_of "$row"
+    perl -e '
+      my ($title, $unit, $wanted, $cold, @file) = @ARGV;
+      sub median { my @s = sort { $a <=> $b } @_;
+                   return ($s[$#s / 2] + $s[@s / 2]) / 2 }
+      sub text { my $v = shift; return $v >= 100 ? sprintf "%.0f", $v
+                                               : sprintf "%.3g", $v }
+      my (@shown, @median, @cpu, $hits);
+      for my $f (@file) {
+        open my $in, "<", $f or die "$f: $!";
+        my @row = map { [split] } <$in>;
+        my @v = sort { $a <=> $b } map { $_->[0] } @row;
+        push @median, median (@v);
+        push @shown, text (median (@v)) . " (" . text ($v[0]) . " – "
+          . text ($v[-1]) . ")";
+        push @cpu, sprintf "%.2f (%.2f)", median (map { $_->[1] } @row),
+          median (map { $_->[2] } @row);
+        $hits = 0; $hits += $_->[3] for @row;
+      }
+      printf "| %s | %s | %s | %s | %.2f | ≥ %s | %s | %s | %s |\n", $title,
+        $unit, @shown, $median[1] / $median[0], $wanted, @cpu,
+        $cold ? $hits : "–";' \
+      "$title" "$unit" "$wanted" "$cold" "peer.$row" "ours.$row"
+  done
+}
+
+start_sshd
+start_relay 2300 --delay-us 10000
+write_known_hosts relay_hosts 2300
+data=/run/data.img
+random_file "$data" "$size_mib"
+for ((round = 1; round <= rounds; round++)); do
+  for row in ${rows//,/ }; do
+    measure peer "$row"
+    measure ours "$row"
+  done
+done
+table

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A worker that was taken over: takes bulkhead-worker's place (same fds, same
+ * order of messages, really sealed), logs in to nothing, says READY, and then
+ * does what the path of its volume says:
+ *
+ *   /possess/MODE        as soon as the first request has come (or at GO)
+ *   /possess/once/MODE   only as the volume's first worker; the next one is
+ *                        honest
+ *
+ * Its disk has POSSESSED_SIZE bytes; a read at `offset` (a multiple of 8)
+ * gives the numbers offset, offset + 8, … as big-endian words; writes are
+ * taken and forgotten. MODE is one of the table below, or call-NAME: makes
+ * that system call.
+ *
+ * Exit status: 0 when both control sockets have closed; 20 + n when attempt n
+ * of before_sealing was not refused; 10 when something else failed.
+ *
+ *   possessed-worker --host-key    prints the host key that it claims to have
+ *                                  seen, as in known_hosts after the name
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ipc/channel.h"
+#include "ipc/control.h"
+#include "ipc/volume.h"
+#include "sandbox/sandbox.h"
+#include "tests/fake/possessed-worker.h"
+
+#define EXIT_BROKEN 10
+#define EXIT_NOT_REFUSED 20
+#define WAIT_NS 10000000000ull
+#define NO_CALL (-1)
+
+struct possessed {
+  struct channel channel;
+  struct ring ring;
+  struct control message;
+  struct volume_spec spec;
+  const struct mode *mode;
+  long call; /* of call-NAME */
+  uint64_t epoch;
+  unsigned taken;
+  uint64_t random;
+};
+
+struct mode {
+  const char *name;
+  bool at_go; /* does not wait for a request */
+  void (*misbehave) (struct possessed *p, const struct ring_request *r);
+};
+
+/* An ed25519 key (RFC 8709 §4) that nobody has the other half of. */
+static const uint8_t host_key[] = "\0\0\0\013ssh-ed25519"
+                                  "\0\0\0\040possessed-possessed-possessed-32";
+#define HOST_KEY_BYTES (sizeof host_key - 1)
+#define HOST_KEY_BASE64                                                       \
+  "AAAAC3NzaC1lZDI1NTE5AAAAIHBvc3Nlc3NlZC1wb3NzZXNzZWQtcG9zc2Vzc2VkLTMy"
+
+static uint64_t
+random_next (struct possessed *p)
+{
+  /* xorshift64: repeatable, and no system call */
+  p->random ^= p->random << 13;
+  p->random ^= p->random >> 7;
+  p->random ^= p->random << 17;
+  return p->random;
+}
+
+static struct ring_object *
+mine (struct possessed *p)
+{
+  return channel_ring (&p->channel, CHANNEL_COMPLETIONS);
+}
+
+static bool
+closed (int fd)
+{
+  struct pollfd in = {.fd = fd, .events = POLLIN};
+  struct timespec now = {0};
+
+  return ppoll (&in, 1, &now, NULL) == 1 && (in.revents & POLLHUP);
+}
+
+static void
+end_if_alone (void)
+{
+  if (closed (WORKER_FD_DAEMON) && closed (WORKER_FD_GATEWAY))
+    _exit (0);
+}
+
+static void
+wake_gateway (void)
+{
+  uint64_t one = 1;
+  ssize_t ignored = write (WORKER_FD_WAKE_GATEWAY, &one, sizeof one);
+
+  (void)ignored;
+}
+
+static void
+complete (struct possessed *p, uint64_t id, uint32_t length)
+{
+  union ring_entry e
+    = {.completion = {.id = id, .length = length, .token = "possessed"}};
+
+  if (ring_push (&p->ring, &e) == ERR_OK && ring_wake_needed (&p->ring))
+    wake_gateway ();
+}
+
+static void
+answer (struct possessed *p, const struct ring_request *r)
+{
+  uint8_t *arena = p->channel.base[CHANNEL_READ_ARENA];
+
+  if (r->op == IO_READ && r->length <= CHANNEL_CHUNK_BYTES
+      && r->arena_offset <= CHANNEL_ARENA_BYTES - r->length)
+    possessed_pattern (arena + r->arena_offset, r->offset, r->length);
+  complete (p, r->id, r->op == IO_READ ? r->length : 0);
+}
+
+/* The ways to misbehave. What returns has done its deed and serves on. */
+
+/* Everything that is writable, for ever; what must be right for the gateway to
+ * look on at all is right every other time. */
+static void
+scribble (struct possessed *p, const struct ring_request *r)
+{
+  struct ring_object *o = mine (p);
+  uint8_t *arena = p->channel.base[CHANNEL_READ_ARENA];
+  uint8_t *identity = p->channel.base[CHANNEL_IDENTITY];
+
+  (void)r;
+  for (unsigned turn = 0;; turn++) {
+    uint64_t *word = (uint64_t *)o->entry;
+
+    for (size_t i = 0; i < RING_ENTRIES * sizeof *o->entry / 8; i++)
+      word[i] = random_next (p) % 3 ? random_next (p) % 200 : random_next (p);
+    atomic_store (&o->tail, turn % 4 ? (uint32_t)random_next (p) % 300
+                                     : (uint32_t)random_next (p));
+    atomic_store (&o->head, turn % 4 ? (uint32_t)random_next (p) % 300
+                                     : (uint32_t)random_next (p));
+    atomic_store (&o->sleep, (uint32_t)random_next (p));
+    atomic_store (&o->epoch, turn % 2 ? p->epoch : random_next (p));
+    atomic_store (&o->progress, random_next (p));
+    atomic_store (&o->refused_syscall, (uint32_t)random_next (p));
+    o->magic = (uint32_t)random_next (p);
+    o->entries = (uint32_t)random_next (p);
+    memset (arena + random_next (p) % (CHANNEL_ARENA_BYTES - 4096),
+            (int)random_next (p), 4096);
+    memset (identity, (int)random_next (p), CHANNEL_IDENTITY_BYTES);
+    wake_gateway ();
+    if (turn % 256 == 0)
+      end_if_alone ();
+  }
+}
+
+static void
+unasked (struct possessed *p, const struct ring_request *r)
+{
+  complete (p, r->id + 1000000, 0);
+  complete (p, UINT64_MAX, UINT32_MAX);
+  answer (p, r);
+}
+
+static void
+duplicate (struct possessed *p, const struct ring_request *r)
+{
+  answer (p, r);
+  answer (p, r);
+  answer (p, r);
+}
+
+static void
+long_answer (struct possessed *p, const struct ring_request *r)
+{
+  complete (p, r->id, r->length + 1);
+}
+
+static void
+short_answer (struct possessed *p, const struct ring_request *r)
+{
+  complete (p, r->id, r->length / 2);
+}
+
+static void __attribute__ ((noreturn))
+wait_until_alone (void)
+{
+  static const struct timespec a_while = {.tv_nsec = 50000000};
+
+  for (;;) {
+    end_if_alone ();
+    ppoll (NULL, 0, &a_while, NULL);
+  }
+}
+
+static void
+impossible_tail (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  atomic_store (&mine (p)->tail, p->ring.tail + RING_ENTRIES + 1);
+  wake_gateway ();
+  wait_until_alone ();
+}
+
+static void
+impossible_head (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  atomic_store (&mine (p)->head, p->ring.head + RING_ENTRIES + 1);
+  wake_gateway ();
+  wait_until_alone ();
+}
+
+static void
+unprotect (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  mprotect (p->channel.base[CHANNEL_REQUESTS], 4096, PROT_READ | PROT_WRITE);
+  *(volatile uint8_t *)p->channel.base[CHANNEL_REQUESTS] = 1;
+}
+
+static void
+punch (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  madvise (p->channel.base[CHANNEL_WRITE_ARENA], CHANNEL_ARENA_BYTES,
+           MADV_REMOVE);
+}
+
+static void
+overwrite (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  *(volatile uint8_t *)p->channel.base[CHANNEL_WRITE_ARENA] = 1; /* SIGSEGV */
+}
+
+static void
+hang (struct possessed *p, const struct ring_request *r)
+{
+  (void)p;
+  (void)r;
+  for (;;)
+    ppoll (NULL, 0, NULL, NULL);
+}
+
+static void
+spin (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  /* as busy as an honest one, to every eye */
+  for (;;) {
+    atomic_fetch_add (&mine (p)->progress, 1);
+    end_if_alone ();
+  }
+}
+
+static void
+leave (struct possessed *p, const struct ring_request *r)
+{
+  (void)p;
+  (void)r;
+  _exit (0);
+}
+
+static void
+forbidden_call (struct possessed *p, const struct ring_request *r)
+{
+  static char path[] = "/etc/passwd";
+
+  (void)r;
+  syscall (p->call, path, path, 0, 0, 0, 0);
+  /* Some only fail in a sanitizer build. */
+  _exit (EXIT_NOT_REFUSED);
+}
+
+static const struct mode modes[] = {
+  {"honest", false, NULL},
+  {"scribble", true, scribble},
+  {"unasked", false, unasked},
+  {"duplicate", false, duplicate},
+  {"long", false, long_answer},
+  {"short", false, short_answer},
+  {"tail", false, impossible_tail},
+  {"head", false, impossible_head},
+  {"unprotect", false, unprotect},
+  {"punch", false, punch},
+  {"overwrite", false, overwrite},
+  {"hang", false, hang},
+  {"spin", false, spin},
+  {"exit", false, leave},
+  {"exit-at-go", true, leave},
+};
+
+static const struct mode call_mode = {"call", false, forbidden_call};
+
+static void
+choose_mode (struct possessed *p)
+{
+  const char *path = volume_spec_get (&p->spec, "path");
+  const char *name = path ? strrchr (path, '/') : NULL;
+
+  p->mode = &modes[0];
+  if (!name || (strstr (path, "/once/") && p->epoch != 1))
+    return;
+  name++;
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+    if (strcmp (name, modes[i].name) == 0)
+      p->mode = &modes[i];
+  if (strncmp (name, "call-", 5) == 0) {
+    p->call = seccomp_syscall_resolve_name (name + 5);
+    p->mode = &call_mode;
+  }
+}
+
+/* What the kernel alone refuses, while the policy does not help yet. */
+static int
+before_sealing (struct possessed *p, const int fd[CHANNEL_FDS])
+{
+  for (int i = 0; i <= CHANNEL_IDENTITY; i++) {
+    size_t n = channel_object_bytes ((enum channel_object)i);
+    void *m;
+
+    if (channel_object_writable ((enum channel_object)i, CHANNEL_SIDE_WORKER))
+      continue;
+    if (mprotect (p->channel.base[i], n, PROT_READ | PROT_WRITE) == 0)
+      return EXIT_NOT_REFUSED + 1;
+    if (madvise (p->channel.base[i], n, MADV_REMOVE) == 0)
+      return EXIT_NOT_REFUSED + 2;
+    m = mmap (NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd[i], 0);
+    if (m != MAP_FAILED)
+      return EXIT_NOT_REFUSED + 3;
+    if (ftruncate (fd[i], 0) == 0)
+      return EXIT_NOT_REFUSED + 4;
+    if (pwrite (fd[i], "x", 1, 0) == 1)
+      return EXIT_NOT_REFUSED + 5;
+  }
+  /* Nor can what it may write be shrunk under the gateway. */
+  if (ftruncate (fd[CHANNEL_COMPLETIONS], 0) == 0)
+    return EXIT_NOT_REFUSED + 6;
+  return 0;
+}
+
+static void
+map_channel (struct possessed *p)
+{
+  int fd[CHANNEL_FDS], refused;
+
+  for (int i = 0; i <= CHANNEL_IDENTITY; i++)
+    fd[i] = WORKER_FD_OBJECTS + i;
+  if (channel_map (&p->channel, CHANNEL_SIDE_WORKER, fd))
+    _exit (EXIT_BROKEN);
+  if ((refused = before_sealing (p, fd)))
+    _exit (refused);
+  for (int i = 0; i <= CHANNEL_IDENTITY; i++)
+    close (fd[i]);
+}
+
+static void
+take_config (struct possessed *p)
+{
+  struct wire w;
+
+  if (control_recv (WORKER_FD_DAEMON, &p->message, WAIT_NS)
+      || p->message.type != CONTROL_CONFIG)
+    _exit (EXIT_BROKEN);
+  w = wire_init (p->message.body, p->message.length_bytes);
+  p->epoch = wire_u64 (&w);
+  if (volume_spec_take (&w, 0, &p->spec))
+    _exit (EXIT_BROKEN);
+}
+
+static void
+send_or_end (struct possessed *p, const struct wirebuf *b)
+{
+  if (control_send (WORKER_FD_DAEMON, &p->message, b, WAIT_NS))
+    _exit (EXIT_BROKEN);
+}
+
+static void
+log_in (struct possessed *p, uint32_t layers)
+{
+  static const struct volume_info info
+    = {.size = POSSESSED_SIZE, .block_min = 8, .block_preferred = 4096,
+       .request_max = CHANNEL_CHUNK_BYTES,
+       .caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH};
+  struct wirebuf b;
+
+  control_begin (&p->message, CONTROL_SEALED);
+  b = control_body (&p->message);
+  wirebuf_u32 (&b, layers);
+  send_or_end (p, &b);
+  control_begin (&p->message, CONTROL_HOSTKEY);
+  b = control_body (&p->message);
+  wirebuf_string (&b, host_key, HOST_KEY_BYTES);
+  send_or_end (p, &b);
+  if (control_recv (WORKER_FD_DAEMON, &p->message, WAIT_NS)
+      || p->message.type != CONTROL_HOSTKEY_OK)
+    _exit (EXIT_BROKEN);
+  control_begin (&p->message, CONTROL_READY);
+  b = control_body (&p->message);
+  volume_info_put (&b, &info);
+  send_or_end (p, &b);
+}
+
+static void
+wait_for_go (struct possessed *p)
+{
+  struct wire w;
+
+  if (control_recv (WORKER_FD_GATEWAY, &p->message, WAIT_NS)
+      || p->message.type != CONTROL_GO)
+    _exit (EXIT_BROKEN);
+  w = wire_init (p->message.body, p->message.length_bytes);
+  if (wire_u64 (&w) != p->epoch)
+    _exit (EXIT_BROKEN);
+  ring_object_reset (mine (p), p->epoch);
+  ring_init (&p->ring, mine (p),
+             channel_ring (&p->channel, CHANNEL_REQUESTS));
+}
+
+static void
+wait_for_request (struct possessed *p)
+{
+  struct pollfd in[] = {
+    {.fd = WORKER_FD_WAKE_WORKER, .events = POLLIN},
+    {.fd = WORKER_FD_DAEMON, .events = POLLIN},
+    {.fd = WORKER_FD_GATEWAY, .events = POLLIN},
+  };
+  static const struct timespec a_while = {.tv_nsec = 50000000};
+  uint64_t count;
+
+  if (ring_sleep (&p->ring)) {
+    ppoll (in, 3, &a_while, NULL);
+    ring_awake (&p->ring);
+  }
+  if ((in[0].revents & POLLIN)
+      && read (WORKER_FD_WAKE_WORKER, &count, sizeof count) < 0)
+    in[0].revents = 0;
+  end_if_alone ();
+}
+
+static void __attribute__ ((noreturn))
+serve (struct possessed *p)
+{
+  union ring_entry e;
+
+  if (p->mode->misbehave && p->mode->at_go)
+    p->mode->misbehave (p, &(struct ring_request){0});
+  for (;;) {
+    atomic_fetch_add (&mine (p)->progress, 1);
+    if (ring_pop (&p->ring, &e))
+      wait_for_request (p);
+    else if (p->mode->misbehave && p->taken++ == 0)
+      p->mode->misbehave (p, &e.request);
+    else
+      answer (p, &e.request);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  static struct possessed p = {.random = 88172645463325252ull};
+  uint32_t layers;
+  struct fault f;
+
+  if (argc == 2 && strcmp (argv[1], "--host-key") == 0) {
+    puts ("ssh-ed25519 " HOST_KEY_BASE64);
+    return 0;
+  }
+  map_channel (&p);
+  take_config (&p);
+  choose_mode (&p);
+  if (sbx_seal (SBX_WORKER, &mine (&p)->refused_syscall, &layers, &f))
+    return EXIT_BROKEN;
+  log_in (&p, layers);
+  wait_for_go (&p);
+  serve (&p);
+}

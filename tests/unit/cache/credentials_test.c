@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Secrets that come late and keys that are decrypted, with real children. */
+#include "config.h"
+#include "cache/credentials.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+#include "tests/unit/cache/locked_vectors.h"
+
+static struct daemon d;
+static struct log quiet;
+static struct login_config login;
+static struct credentials *credentials;
+static unsigned calls;
+static struct fault last; /* code 0: complete */
+static unsigned ticks;
+
+static void
+nothing (void *ctx, enum log_level level, const char *line)
+{
+  (void)ctx;
+  (void)level;
+  (void)line;
+}
+
+static void
+on_done (void *ctx, const struct fault *f)
+{
+  (void)ctx;
+  calls++;
+  credentials = NULL;
+  last = f ? *f : (struct fault){0};
+}
+
+static void
+on_tick (struct ev_loop *loop, ev_timer *w, int events)
+{
+  (void)loop;
+  (void)w;
+  (void)events;
+  ticks++;
+}
+
+static int
+file_with (const char *text)
+{
+  int fd = memfd_create ("secret", MFD_CLOEXEC);
+
+  CU_ASSERT_FATAL (fd >= 0
+                   && write (fd, text, strlen (text)) == (ssize_t)strlen (text));
+  return fd;
+}
+
+/* keys: the first so many of the vectors, all encrypted. */
+static void
+begin (unsigned keys, int password_fd, int passphrase_fd)
+{
+  int fd[CREDENTIALS_SECRETS] = {password_fd, passphrase_fd};
+
+  quiet = (struct log){LOG_LEVEL_ERROR, nothing, NULL};
+  d.log = &quiet;
+  d.loop = ev_loop_new (EVFLAG_NOENV);
+  calls = ticks = 0;
+  login_config_init (&login);
+  login.keys = keys;
+  for (unsigned i = 0; i < keys; i++) {
+    login.key[i].name = strdup ("/key");
+    login.key[i].locked = strdup (locked_vectors[i].text);
+    login.key[i].locked_bytes = strlen (locked_vectors[i].text);
+    fault_set (&login.key[i].fault, ERR_AUTH, "it is encrypted");
+  }
+  CU_ASSERT_EQUAL_FATAL (credentials_start (&d, &login, fd, on_done, NULL,
+                                            &credentials, NULL),
+                         ERR_OK);
+  CU_ASSERT_EQUAL (fd[0], -1);
+  CU_ASSERT_EQUAL (fd[1], -1);
+  CU_ASSERT_EQUAL (calls, 0);
+}
+
+static void
+turn_until_done (void)
+{
+  time_t end = time (NULL) + 20;
+
+  while (!calls && time (NULL) < end)
+    ev_run (d.loop, EVRUN_ONCE);
+}
+
+/* No child is left once the loop has turned. */
+static void
+end (void)
+{
+  time_t give_up = time (NULL) + 5;
+
+  credentials_cancel (credentials);
+  credentials = NULL;
+  while (waitid (P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) == 0
+         && time (NULL) < give_up)
+    ev_run (d.loop, EVRUN_ONCE);
+  CU_ASSERT (waitpid (-1, NULL, WNOHANG) == -1);
+  login_config_fini (&login);
+  ev_loop_destroy (d.loop);
+}
+
+static void
+nothing_to_wait_for (void)
+{
+  begin (1, -1, -1);
+  turn_until_done ();
+  CU_ASSERT_EQUAL (calls, 1);
+  CU_ASSERT_EQUAL (last.code, ERR_OK);
+  CU_ASSERT_PTR_NULL (login.key[0].key);
+  CU_ASSERT_STRING_EQUAL (login.key[0].fault.text, "it is encrypted");
+  CU_ASSERT (!login.has_password);
+  end ();
+}
+
+/* The loop goes on meanwhile; the next daemon can read the files again. */
+static void
+keys_are_decrypted_beside_the_loop (void)
+{
+  ev_timer tick;
+  int password = file_with ("secret\r\n");
+  int again = dup (password);
+  char text[16];
+
+  begin (3, password, file_with (LOCKED_PASSPHRASE "\n"));
+  ev_timer_init (&tick, on_tick, 0.001, 0.001);
+  ev_timer_start (d.loop, &tick);
+  turn_until_done ();
+  ev_timer_stop (d.loop, &tick);
+  CU_ASSERT_EQUAL (last.code, ERR_OK);
+  CU_ASSERT (login.has_password);
+  CU_ASSERT_STRING_EQUAL (login.password, "secret");
+  for (unsigned i = 0; i < 3; i++) {
+    CU_ASSERT_PTR_NOT_NULL_FATAL (login.key[i].key);
+    CU_ASSERT_STRING_EQUAL (ssh_key_fingerprint (login.key[i].key),
+                            locked_vectors[i].fingerprint);
+  }
+  CU_ASSERT (ticks > 10);
+  CU_ASSERT_EQUAL (lseek (again, 0, SEEK_CUR), 8);
+  CU_ASSERT_EQUAL (pread (again, text, sizeof text, 0), 8);
+  close (again);
+  end ();
+}
+
+static void
+a_wrong_passphrase_is_the_keys_fault (void)
+{
+  begin (2, -1, file_with ("wrong"));
+  turn_until_done ();
+  CU_ASSERT_EQUAL (calls, 1);
+  CU_ASSERT_EQUAL (last.code, ERR_OK);
+  for (unsigned i = 0; i < 2; i++) {
+    CU_ASSERT_PTR_NULL (login.key[i].key);
+    CU_ASSERT_STRING_EQUAL (login.key[i].fault.text, "wrong passphrase");
+  }
+  end ();
+}
+
+static void
+a_passphrase_may_be_typed_late (void)
+{
+  int fd[2];
+
+  CU_ASSERT_EQUAL_FATAL (pipe2 (fd, O_CLOEXEC), 0);
+  begin (1, -1, fd[0]);
+  for (int i = 0; i < 10; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  CU_ASSERT_EQUAL (calls, 0);
+  CU_ASSERT_EQUAL (write (fd[1], LOCKED_PASSPHRASE, 5), 5);
+  for (int i = 0; i < 10; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  CU_ASSERT_EQUAL (calls, 0);
+  CU_ASSERT (write (fd[1], LOCKED_PASSPHRASE + 5,
+                    sizeof LOCKED_PASSPHRASE - 6)
+             > 0);
+  close (fd[1]);
+  turn_until_done ();
+  CU_ASSERT_EQUAL (last.code, ERR_OK);
+  CU_ASSERT_PTR_NOT_NULL (login.key[0].key);
+  end ();
+}
+
+static void
+odd_secrets_are_named (void)
+{
+  static char much[LOGIN_PASSWORD_BYTES + 1];
+  int fd;
+
+  begin (0, file_with ("\n"), -1);
+  turn_until_done ();
+  CU_ASSERT_EQUAL (last.code, ERR_INVAL);
+  CU_ASSERT_STRING_EQUAL (last.text, "the password is empty");
+  end ();
+  memset (much, 'x', LOGIN_PASSWORD_BYTES);
+  begin (0, -1, file_with (much));
+  turn_until_done ();
+  CU_ASSERT_STRING_EQUAL (last.text, "the passphrase is too long");
+  end ();
+  fd = file_with ("ab");
+  CU_ASSERT_EQUAL (pwrite (fd, "", 1, 1), 1);
+  begin (0, -1, fd);
+  turn_until_done ();
+  CU_ASSERT_STRING_EQUAL (last.text, "the passphrase has a NUL in it");
+  end ();
+  begin (0, open ("/", O_RDONLY | O_CLOEXEC), -1);
+  turn_until_done ();
+  CU_ASSERT_STRING_EQUAL (last.text, "the password is neither file nor pipe");
+  end ();
+}
+
+static void
+cancelled_at_any_point (void)
+{
+  for (int turns = 0; turns < 12; turns++) {
+    begin (2, file_with ("secret"), file_with (LOCKED_PASSPHRASE));
+    for (int i = 0; i < turns && !calls; i++)
+      ev_run (d.loop, EVRUN_NOWAIT);
+    end ();
+  }
+}
+
+UNIT_MAIN ("credentials", UNIT_TEST (nothing_to_wait_for),
+           UNIT_TEST (keys_are_decrypted_beside_the_loop),
+           UNIT_TEST (a_wrong_passphrase_is_the_keys_fault),
+           UNIT_TEST (a_passphrase_may_be_typed_late),
+           UNIT_TEST (odd_secrets_are_named),
+           UNIT_TEST (cancelled_at_any_point))

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon but its main, in this process: real sockets, a real listener to
+ * dial, real children that follow a script (fake_worker.c). The test plays the
+ * gateway, and turns the daemon's loop while it waits.
+ */
+#include "config.h"
+#include "cache/server.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/known_hosts.h"
+#include "ipc/channel.h"
+#include "ipc/control.h"
+#include "ipc/volume.h"
+#include "tests/unit/unit.h"
+
+#include "tests/unit/cache/keys_vectors.h"
+
+#include <openssl/evp.h>
+
+#define WAIT_S 10.0
+
+static char dir[] = "/tmp/bulkhead-daemon-test-XXXXXX";
+static struct daemon d;
+static struct log quiet;
+static struct server *server;
+static int listener;
+static char port[8];
+static int worker_pid; /* of the last one that got ready */
+static struct control m;
+static struct wirebuf b;
+
+static void
+note (void *ctx, enum log_level level, const char *line)
+{
+  const char *p = strstr (line, "worker ");
+
+  (void)ctx;
+  (void)level;
+  if (getenv ("VERBOSE"))
+    fprintf (stderr, "%s\n", line);
+  if (p && strstr (p, " ready"))
+    worker_pid = atoi (p + 7);
+}
+
+static void
+no_idle (void *ctx)
+{
+  (void)ctx;
+}
+
+static void
+start (void)
+{
+  char self[PATH_MAX] = "";
+  struct sockaddr_in sa = {.sin_family = AF_INET,
+                           .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+  socklen_t n = sizeof sa;
+  struct fault f = {0};
+
+  signal (SIGPIPE, SIG_IGN);
+  CU_ASSERT_PTR_NOT_NULL_FATAL (mkdtemp (dir));
+  CU_ASSERT_FATAL (readlink ("/proc/self/exe", self, sizeof self - 1) > 0);
+  snprintf (d.worker_path, sizeof d.worker_path, "%s/fake_worker",
+            dirname (self));
+  quiet = (struct log){LOG_LEVEL_DEBUG, note, NULL};
+  d.log = &quiet;
+  d.child_stderr_fd = -1;
+  d.loop = ev_loop_new (EVFLAG_NOENV);
+  listener = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CU_ASSERT_FATAL (bind (listener, (struct sockaddr *)&sa, sizeof sa) == 0
+                   && listen (listener, 100) == 0);
+  getsockname (listener, (struct sockaddr *)&sa, &n);
+  snprintf (port, sizeof port, "%u", ntohs (sa.sin_port));
+  CU_ASSERT_EQUAL_FATAL (server_open (&d, dir, 0, no_idle, NULL, &server, &f),
+                         ERR_OK);
+}
+
+static void
+stop (void)
+{
+  char command[100];
+
+  server_close (server);
+  /* children that were discarded */
+  for (int i = 0; i < 100; i++) {
+    ev_run (d.loop, EVRUN_NOWAIT);
+    usleep (1000);
+  }
+  ev_loop_destroy (d.loop);
+  close (listener);
+  snprintf (command, sizeof command, "rmdir %s", dir);
+  CU_ASSERT_EQUAL (system (command), 0);
+}
+
+/* The daemon turns until sock has a message, or its end: ERR_CLOSED. */
+static enum err
+receive (int sock)
+{
+  struct timespec now;
+  double end;
+  enum err e;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  end = (double)now.tv_sec + WAIT_S;
+  while ((e = control_recv (sock, &m, 0)) == ERR_AGAIN) {
+    ev_run (d.loop, EVRUN_NOWAIT);
+    usleep (200);
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    if ((double)now.tv_sec > end)
+      return ERR_TIMEOUT;
+  }
+  return e;
+}
+
+static int
+connect_client (void)
+{
+  struct sockaddr_un sa;
+  int sock = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+  CU_ASSERT_EQUAL_FATAL (runtime_socket_address (dir, &sa, NULL), ERR_OK);
+  CU_ASSERT_FATAL (connect (sock, (struct sockaddr *)&sa, sizeof sa) == 0);
+  return sock;
+}
+
+static void
+begin (enum control_type type)
+{
+  control_begin (&m, type);
+  b = control_body (&m);
+}
+
+static enum err
+send_it (int sock)
+{
+  enum err e = control_send (sock, &m, &b, 0);
+
+  m.fds = 0;
+  return e;
+}
+
+static void
+send_hello (int sock, uint32_t version)
+{
+  begin (CONTROL_HELLO);
+  wirebuf_u32 (&b, version);
+  wirebuf_cstring (&b, "daemon_test");
+  CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+}
+
+static int
+file_with (const char *text, size_t length_bytes)
+{
+  int fd = memfd_create ("file", MFD_CLOEXEC);
+
+  CU_ASSERT_FATAL (fd >= 0);
+  CU_ASSERT_EQUAL (write (fd, text, length_bytes), (ssize_t)length_bytes);
+  return fd;
+}
+
+/* The line for the key that the fake worker shows. */
+static int
+known_hosts_file (void)
+{
+  uint8_t blob[51] = "\0\0\0\013ssh-ed25519\0\0\0\040", base64[80];
+  char line[200];
+  int n;
+
+  memset (blob + 19, 7, 32);
+  EVP_EncodeBlock (base64, blob, sizeof blob);
+  n = snprintf (line, sizeof line, "[127.0.0.1]:%s ssh-ed25519 %s\n", port,
+                (char *)base64);
+  return file_with (line, (size_t)n);
+}
+
+static struct volume_spec
+spec_for (const char *path)
+{
+  struct volume_spec s = {.proto = "sftp"};
+
+  volume_spec_set (&s, "host", "127.0.0.1", -1);
+  volume_spec_set (&s, "port", port, -1);
+  volume_spec_set (&s, "user", "me", -1);
+  volume_spec_set (&s, "path", path, -1);
+  volume_spec_set (&s, "identity", "/key", 0);
+  volume_spec_set (&s, "known-hosts", "/known", 1);
+  return s;
+}
+
+static void
+send_open (int sock, const struct volume_spec *s)
+{
+  const char *key = key_vectors[0].text;
+  int fd[2] = {file_with (key, strlen (key)), known_hosts_file ()};
+
+  begin (CONTROL_OPEN);
+  volume_spec_put (&b, s);
+  control_add_fd (&m, fd[0]);
+  control_add_fd (&m, fd[1]);
+  CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+  close (fd[0]);
+  close (fd[1]);
+}
+
+/* HELLO and OPEN; the next message is CHANNEL or FAULT. */
+static int
+open_spec (const struct volume_spec *s)
+{
+  int sock = connect_client ();
+
+  send_hello (sock, CONTROL_VERSION);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_HELLO);
+  send_open (sock, s);
+  return sock;
+}
+
+static int
+open_path (const char *path)
+{
+  struct volume_spec s = spec_for (path);
+  int sock = open_spec (&s);
+
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_CHANNEL);
+  CU_ASSERT_EQUAL (m.fds, CHANNEL_FDS);
+  control_close (&m);
+  return sock;
+}
+
+static struct fault
+fault_in (void)
+{
+  struct wire w = wire_init (m.body, m.length_bytes);
+  struct fault f = {0};
+
+  if (m.type == CONTROL_GONE)
+    wire_u64 (&w);
+  CU_ASSERT_EQUAL (fault_take (&w, &f), ERR_OK);
+  return f;
+}
+
+static void
+expect_worker (int sock, uint64_t epoch)
+{
+  struct wire w;
+  struct volume_info info;
+
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_WORKER);
+  CU_ASSERT_EQUAL (m.fds, 2);
+  w = wire_init (m.body, m.length_bytes);
+  CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
+  CU_ASSERT_EQUAL (volume_info_take (&w, &info), ERR_OK);
+  CU_ASSERT_EQUAL (info.size, epoch);
+  control_close (&m);
+}
+
+static struct fault
+expect_gone (int sock, uint64_t epoch)
+{
+  struct wire w;
+  struct fault f = {0};
+
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_GONE);
+  w = wire_init (m.body, m.length_bytes);
+  CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
+  f = fault_in ();
+  return f;
+}
+
+/* A script that must end in a FAULT with this code. */
+static struct fault
+fault_of (const char *path)
+{
+  int sock = open_path (path);
+  struct fault f = {0};
+
+  if (receive (sock) == ERR_OK && m.type == CONTROL_FAULT)
+    f = fault_in ();
+  else
+    CU_FAIL ("no FAULT");
+  control_close (&m);
+  close (sock);
+  return f;
+}
+
+static void
+logs_in_and_hands_the_worker_over (void)
+{
+  int sock = open_path ("/ready");
+
+  expect_worker (sock, 1);
+  close (sock);
+}
+
+static void
+a_killed_worker_is_replaced_again_and_again (void)
+{
+  int sock = open_path ("/ready");
+
+  for (uint64_t epoch = 1; epoch <= 8; epoch++) {
+    expect_worker (sock, epoch);
+    kill (worker_pid, SIGKILL);
+    CU_ASSERT_PTR_NOT_NULL (strstr (expect_gone (sock, epoch).text, "SIGKILL"));
+  }
+  expect_worker (sock, 9);
+  close (sock);
+}
+
+static void
+a_worker_that_reports_its_end_is_replaced (void)
+{
+  int sock = open_path ("/ready-then-fail");
+
+  for (uint64_t epoch = 1; epoch <= 2; epoch++) {
+    expect_worker (sock, epoch);
+    CU_ASSERT_STRING_EQUAL (expect_gone (sock, epoch).text,
+                            "the script says so");
+  }
+  close (sock);
+}
+
+static void
+a_crash_is_named (void)
+{
+  int sock = open_path ("/crash");
+
+  expect_worker (sock, 1);
+  CU_ASSERT_PTR_NOT_NULL (strstr (expect_gone (sock, 1).text, "SIG"));
+  expect_worker (sock, 2);
+  close (sock);
+}
+
+static void
+distrust_ends_that_worker_only (void)
+{
+  int sock = open_path ("/ready");
+  struct fault why = {0};
+
+  expect_worker (sock, 1);
+  fault_set (&why, ERR_PEER, "a lie");
+  for (uint64_t epoch = 0; epoch <= 1; epoch++) {
+    begin (CONTROL_DISTRUST);
+    wirebuf_u64 (&b, epoch); /* 0: over, or never was */
+    fault_put (&b, &why);
+    CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+  }
+  CU_ASSERT_PTR_NOT_NULL (strstr (expect_gone (sock, 1).text, "a lie"));
+  expect_worker (sock, 2);
+  close (sock);
+}
+
+static void
+the_last_worker_ends_with_its_gateway (void)
+{
+  int sock = open_path ("/ready");
+  bool gone = false;
+
+  expect_worker (sock, 1);
+  close (sock);
+  for (int i = 0; i < 5000 && !gone; i++) {
+    ev_run (d.loop, EVRUN_NOWAIT);
+    usleep (1000);
+    gone = kill (worker_pid, 0) < 0 && errno == ESRCH;
+  }
+  CU_ASSERT (gone);
+}
+
+static void
+a_worker_that_breaks_a_rule_is_refused (void)
+{
+  static const struct {
+    const char *path;
+    enum err code;
+    const char *text;
+  } rules[] = {
+      {"/ready-early", ERR_PEER, "READY (42) in state SEALED"},
+      {"/unsealed", ERR_PEER, "HOSTKEY"},
+      {"/no-layers", ERR_SANDBOX, "mandatory"},
+      {"/auth-early", ERR_PEER, "AUTH"},
+      {"/sign-for-root", ERR_PEER, "wrong user name"},
+      {"/with-fd", ERR_PEER, "file descriptor"},
+      {"/wrong-key", ERR_HOSTKEY, "HOST KEY CHANGED"},
+      {"/auth-none", ERR_AUTH, "keyboard-interactive"},
+      {"/fail-noent", ERR_NOENT, "the script says so"},
+  };
+
+  for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+    struct fault f = fault_of (rules[i].path);
+
+    CU_ASSERT_EQUAL (f.code, rules[i].code);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.text, rules[i].text));
+  }
+}
+
+static void
+what_may_mend_itself_is_tried_again_first (void)
+{
+  CU_ASSERT_EQUAL (fault_of ("/fail-closed").code, ERR_CLOSED);
+  CU_ASSERT_PTR_NOT_NULL (strstr (fault_of ("/exit").text, "exit status 3"));
+}
+
+static void
+ready_once_only (void)
+{
+  int sock = open_path ("/ready-twice");
+
+  expect_worker (sock, 1);
+  CU_ASSERT_PTR_NOT_NULL (
+      strstr (expect_gone (sock, 1).text, "in state READY"));
+  close (sock);
+}
+
+static void
+babbling_workers_do_no_harm (void)
+{
+  char path[32];
+
+  for (int seed = 0; seed < 20; seed++) {
+    snprintf (path, sizeof path, "/babble-%d", seed);
+    CU_ASSERT_NOT_EQUAL (fault_of (path).code, ERR_OK);
+  }
+}
+
+static void
+nobody_to_dial_is_said_at_once (void)
+{
+  struct volume_spec s = spec_for ("/ready");
+  struct fault f;
+  int sock;
+
+  volume_spec_set (&s, "port", "1", -1);
+  sock = open_spec (&s);
+  CU_ASSERT_EQUAL (receive (sock), ERR_OK);
+  control_close (&m);
+  CU_ASSERT_EQUAL (receive (sock), ERR_OK);
+  f = fault_in ();
+  CU_ASSERT_EQUAL (f.code, ERR_DIAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "127.0.0.1:1"));
+  close (sock);
+}
+
+static void
+bad_parameters_are_refused_in_words (void)
+{
+  static const struct {
+    const char *key, *value;
+    int fd;
+    const char *text;
+  } bad[] = {
+      {"port", "0", -1, "port=0"},
+      {"port", "22x", -1, "port=22x"},
+      {"port", "65536", -1, "65536"},
+      {"host", "", -1, "no host"},
+      {"host", "a b", -1, "host"},
+      {"host", "-oProxyCommand=x", -1, "host"},
+      {"host", "h;reboot", -1, "host"},
+      {"user", "me\x1b", -1, "user"},
+      {"host", "h\n", -1, "host"},
+      {"user", "", -1, "no user"},
+      {"colour", "red", -1, "colour"},
+      {"identity", "/key", -1, "identity"},
+      {"identity-4", "/key", -1, "identity-4"},
+      {"path", "/x", 0, "path"},
+      {"port-2", "22", -1, "port-2"},
+  };
+
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    struct volume_spec s = spec_for ("/ready");
+    struct fault f;
+    int sock;
+
+    volume_spec_set (&s, bad[i].key, bad[i].value, bad[i].fd);
+    sock = open_spec (&s);
+    CU_ASSERT_EQUAL (receive (sock), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_FAULT);
+    f = fault_in ();
+    CU_ASSERT_EQUAL (f.code, ERR_INVAL);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.text, bad[i].text));
+    close (sock);
+  }
+}
+
+static void
+another_version_is_answered_and_ended (void)
+{
+  int sock = connect_client ();
+
+  send_hello (sock, CONTROL_VERSION + 1);
+  CU_ASSERT_EQUAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL (m.type, CONTROL_HELLO);
+  CU_ASSERT_EQUAL (receive (sock), ERR_CLOSED);
+  close (sock);
+}
+
+/* Every message, alone and after HELLO, and again while a volume is served. */
+static void
+only_legal_messages_are_taken (void)
+{
+  for (int after = 0; after < 3; after++)
+    for (uint16_t type = 0; type < 70; type++) {
+      static const uint16_t legal[3] = {CONTROL_HELLO, CONTROL_OPEN,
+                                        CONTROL_ATTACH};
+      int sock;
+
+      if (type == legal[after])
+        continue;
+      if (after == 2) {
+        if (type > CONTROL_CONFIG)
+          break;
+        sock = open_path ("/exit");
+      } else {
+        sock = connect_client ();
+      }
+      if (after == 1) {
+        send_hello (sock, CONTROL_VERSION);
+        CU_ASSERT_EQUAL (receive (sock), ERR_OK);
+      }
+      begin ((enum control_type)type);
+      CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+      CU_ASSERT_EQUAL (receive (sock), ERR_CLOSED);
+      close (sock);
+    }
+}
+
+static void
+random_clients_do_no_harm (void)
+{
+  uint32_t random = 1;
+
+  for (int turn = 0; turn < 300; turn++) {
+    int sock = connect_client ();
+
+    if (turn % 3)
+      send_hello (sock, CONTROL_VERSION);
+    for (int i = 0; i < 4; i++) {
+      size_t n;
+
+      random = random * 1664525u + 1013904223u;
+      begin (
+          (enum control_type) (turn % 2 ? CONTROL_OPEN : (random >> 16) % 10));
+      n = random >> 22;
+      if (n % 4 == 0)
+        wirebuf_cstring (&b, "sftp");
+      while (n--) {
+        random = random * 1664525u + 1013904223u;
+        wirebuf_u8 (&b, (uint8_t)(random >> 24) >> (random >> 20 & 7));
+      }
+      if (random & 1)
+        control_add_fd (&m, listener);
+      if (send_it (sock))
+        break;
+    }
+    while (receive (sock) == ERR_OK && m.type != CONTROL_FAULT)
+      control_close (&m);
+    close (sock);
+  }
+  logs_in_and_hands_the_worker_over ();
+}
+
+static void
+clients_are_limited (void)
+{
+  int sock[SERVER_CLIENTS + 1];
+  unsigned refused = 0;
+
+  for (unsigned i = 0; i <= SERVER_CLIENTS; i++) {
+    sock[i] = connect_client ();
+    ev_run (d.loop, EVRUN_NOWAIT);
+    control_begin (&m, CONTROL_HELLO);
+    b = control_body (&m);
+    wirebuf_u32 (&b, CONTROL_VERSION);
+    wirebuf_cstring (&b, "many");
+    if (control_send (sock[i], &m, &b, 0) || receive (sock[i]))
+      refused++;
+  }
+  CU_ASSERT_EQUAL (refused, 1);
+  for (unsigned i = 0; i <= SERVER_CLIENTS; i++)
+    close (sock[i]);
+  for (int i = 0; i < 200; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  logs_in_and_hands_the_worker_over ();
+}
+
+static void
+a_client_that_just_connected_keeps_an_idle_daemon (void)
+{
+  int sock = connect_client ();
+
+  for (int i = 0; i < 200; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  close (sock);
+  for (int i = 0; i < 200; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  sock = connect_client ();
+  /* Not accepted yet, the socket's name is gone: it is served all the same. */
+  CU_ASSERT (!server_retire (server));
+  send_hello (sock, CONTROL_VERSION);
+  CU_ASSERT_EQUAL (receive (sock), ERR_OK);
+  close (sock);
+  logs_in_and_hands_the_worker_over ();
+}
+
+UNIT_MAIN ("daemon", UNIT_TEST (start),
+           UNIT_TEST (logs_in_and_hands_the_worker_over),
+           UNIT_TEST (a_killed_worker_is_replaced_again_and_again),
+           UNIT_TEST (a_worker_that_reports_its_end_is_replaced),
+           UNIT_TEST (a_crash_is_named),
+           UNIT_TEST (distrust_ends_that_worker_only),
+           UNIT_TEST (the_last_worker_ends_with_its_gateway),
+           UNIT_TEST (a_worker_that_breaks_a_rule_is_refused),
+           UNIT_TEST (what_may_mend_itself_is_tried_again_first),
+           UNIT_TEST (ready_once_only), UNIT_TEST (babbling_workers_do_no_harm),
+           UNIT_TEST (nobody_to_dial_is_said_at_once),
+           UNIT_TEST (bad_parameters_are_refused_in_words),
+           UNIT_TEST (another_version_is_answered_and_ended),
+           UNIT_TEST (only_legal_messages_are_taken),
+           UNIT_TEST (random_clients_do_no_harm),
+           UNIT_TEST (clients_are_limited),
+           UNIT_TEST (a_client_that_just_connected_keeps_an_idle_daemon),
+           UNIT_TEST (stop))

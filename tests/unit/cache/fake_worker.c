@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A worker that does what its volume's path says, for daemon_test: the honest
+ * ones log in without a server, the others break one rule each. It is started
+ * as real ones are, but seals nothing.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/control.h"
+#include "ipc/volume.h"
+#include "sandbox/fds.h"
+
+#define WAIT_NS 5000000000ull
+#define ALL_LAYERS 0x1ffffu
+
+static struct control m;
+static struct wirebuf b;
+static uint64_t epoch;
+
+static void
+begin (enum control_type type)
+{
+  control_begin (&m, type);
+  b = control_body (&m);
+}
+
+static void
+send_it (void)
+{
+  if (control_send (WORKER_FD_DAEMON, &m, &b, WAIT_NS))
+    _exit (10);
+}
+
+static struct wire
+expect (enum control_type type)
+{
+  if (control_recv (WORKER_FD_DAEMON, &m, WAIT_NS) || m.type != type)
+    _exit (11);
+  return wire_init (m.body, m.length_bytes);
+}
+
+static void
+sealed (uint32_t layers)
+{
+  begin (CONTROL_SEALED);
+  wirebuf_u32 (&b, layers);
+  send_it ();
+}
+
+/* daemon_test's known_hosts has "ssh-ed25519" with 32 bytes of good. */
+static void
+hostkey (uint8_t good)
+{
+  uint8_t blob[51], key[32];
+  struct wirebuf k = wirebuf_init (blob, sizeof blob);
+
+  memset (key, good, sizeof key);
+  wirebuf_cstring (&k, "ssh-ed25519");
+  wirebuf_string (&k, key, sizeof key);
+  begin (CONTROL_HOSTKEY);
+  wirebuf_string (&b, blob, sizeof blob);
+  send_it ();
+}
+
+static void
+auth (const char *methods)
+{
+  begin (CONTROL_AUTH);
+  wirebuf_cstring (&b, methods);
+  send_it ();
+}
+
+static void
+sign (const char *user)
+{
+  static uint8_t key[4096], name[64];
+  size_t key_bytes, name_bytes;
+  struct wire w = expect (CONTROL_AUTH_KEY);
+  const uint8_t *p = wire_string (&w, sizeof name, &name_bytes);
+  uint8_t data[5000];
+  struct wirebuf d = wirebuf_init (data, sizeof data);
+
+  if (!p)
+    _exit (12);
+  memcpy (name, p, name_bytes);
+  p = wire_string (&w, sizeof key, &key_bytes);
+  if (!p || wire_end (&w))
+    _exit (12);
+  memcpy (key, p, key_bytes);
+  wirebuf_cstring (&d, "the session");
+  wirebuf_u8 (&d, 50);
+  wirebuf_cstring (&d, user);
+  wirebuf_cstring (&d, "ssh-connection");
+  wirebuf_cstring (&d, "publickey");
+  wirebuf_u8 (&d, 1);
+  wirebuf_string (&d, name, name_bytes);
+  wirebuf_string (&d, key, key_bytes);
+  begin (CONTROL_SIGN);
+  wirebuf_string (&b, data, d.used_bytes);
+  send_it ();
+}
+
+static void
+ready (void)
+{
+  struct volume_info i = {.size = epoch,
+                          .block_min = 1,
+                          .block_preferred = 4096,
+                          .request_max = 65536};
+
+  begin (CONTROL_READY);
+  volume_info_put (&b, &i);
+  send_it ();
+}
+
+static void
+fail (enum err e)
+{
+  struct fault f = {0};
+
+  fault_set (&f, e, "the script says so");
+  begin (CONTROL_FAIL);
+  fault_put (&b, &f);
+  send_it ();
+  _exit (1);
+}
+
+static void
+log_in (void)
+{
+  sealed (ALL_LAYERS);
+  hostkey (7);
+  expect (CONTROL_HOSTKEY_OK);
+  auth ("publickey");
+  sign ("me");
+  expect (CONTROL_SIGNATURE);
+  ready ();
+}
+
+/* Any message in any order, until the daemon has enough. */
+static void
+babble (unsigned seed)
+{
+  sealed (ALL_LAYERS);
+  for (int turn = 0; turn < 100; turn++) {
+    size_t n;
+
+    seed = seed * 1664525u + 1013904223u;
+    begin ((enum control_type) (seed >> 16 & 127));
+    if (seed >> 30 == 0) {
+      hostkey ((uint8_t)(seed >> 8 & 7));
+      continue;
+    }
+    n = seed >> 24;
+    for (size_t i = 0; i < n; i++) {
+      seed = seed * 1664525u + 1013904223u;
+      wirebuf_u8 (&b, (uint8_t)((seed >> 24) >> (seed >> 20 & 7)));
+    }
+    if (control_send (WORKER_FD_DAEMON, &m, &b, WAIT_NS))
+      _exit (0);
+  }
+  fail (ERR_INVAL);
+}
+
+/* Until the daemon or a signal ends us. */
+static void
+stay (void)
+{
+  while (control_recv (WORKER_FD_DAEMON, &m, WAIT_NS) != ERR_CLOSED)
+    control_close (&m);
+}
+
+static void
+play (const char *script)
+{
+#define IS(name) (strcmp (script, name) == 0)
+  if (IS ("/ready")) {
+    log_in ();
+  } else if (IS ("/ready-then-fail")) {
+    log_in ();
+    fail (ERR_CLOSED);
+  } else if (IS ("/ready-twice")) {
+    log_in ();
+    ready ();
+  } else if (IS ("/crash")) {
+    log_in ();
+    __builtin_trap ();
+  } else if (IS ("/ready-early")) {
+    sealed (ALL_LAYERS);
+    ready ();
+  } else if (IS ("/unsealed")) {
+    hostkey (7);
+  } else if (IS ("/no-layers")) {
+    sealed (0);
+  } else if (IS ("/wrong-key")) {
+    sealed (ALL_LAYERS);
+    hostkey (8);
+  } else if (IS ("/auth-early")) {
+    sealed (ALL_LAYERS);
+    auth ("password");
+  } else if (IS ("/auth-none")) {
+    sealed (ALL_LAYERS);
+    hostkey (7);
+    expect (CONTROL_HOSTKEY_OK);
+    auth ("keyboard-interactive");
+    expect (CONTROL_AUTH_NONE);
+  } else if (IS ("/sign-for-root")) {
+    sealed (ALL_LAYERS);
+    hostkey (7);
+    expect (CONTROL_HOSTKEY_OK);
+    auth ("publickey");
+    sign ("root");
+  } else if (IS ("/with-fd")) {
+    begin (CONTROL_SEALED);
+    wirebuf_u32 (&b, ALL_LAYERS);
+    control_add_fd (&m, 0);
+    send_it ();
+  } else if (IS ("/fail-noent")) {
+    fail (ERR_NOENT);
+  } else if (IS ("/fail-closed")) {
+    fail (ERR_CLOSED);
+  } else if (IS ("/exit")) {
+    _exit (3);
+  } else if (strncmp (script, "/babble-", 8) == 0) {
+    babble ((unsigned)atoi (script + 8));
+  }
+#undef IS
+}
+
+int
+main (void)
+{
+  static struct volume_spec spec;
+  static char script[64];
+  struct wire w = expect (CONTROL_CONFIG);
+
+  epoch = wire_u64 (&w);
+  if (volume_spec_take (&w, 0, &spec) || !volume_spec_get (&spec, "path")
+      || strlen (volume_spec_get (&spec, "path")) >= sizeof script)
+    return 13;
+  /* What only the daemon may know must not come along. */
+  if (volume_spec_get (&spec, "host") || volume_spec_get (&spec, "identity"))
+    return 14;
+  strcpy (script, volume_spec_get (&spec, "path"));
+  play (script);
+  stay ();
+  return 0;
+}

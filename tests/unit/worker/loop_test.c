@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The loop in a thread of its own, with an engine and a transport made for the
+ * test: the engine sends one byte for each request (its operation) and takes
+ * one byte as the answer to the oldest (an index into errors[]).
+ */
+#include "config.h"
+#include "worker/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+#define EPOCH 3u
+#define SECOND 1000000000ull
+#define TWICE 0xf0  /* answer the oldest, then the same again */
+#define BROKEN 0xf1 /* the engine fails */
+
+static const enum err errors[] = {ERR_OK, ERR_NOSPC, ERR_IO};
+
+/* ------------------------------------------------------ engine, transport */
+
+struct proto {
+  struct fault fault;
+  enum proto_state state;
+  uint8_t to_send[PROTO_REQUESTS];
+  size_t unsent;
+  uint64_t id[PROTO_REQUESTS]; /* in flight, oldest first */
+  size_t in_flight;
+  struct proto_completion done[PROTO_REQUESTS + 1];
+  size_t dones;
+  uint8_t rx;
+};
+
+static enum proto_state
+fake_state (const struct proto *p)
+{
+  return p->state;
+}
+
+static const struct fault *
+fake_fault (const struct proto *p)
+{
+  return &p->fault;
+}
+
+static void
+fake_info (const struct proto *p, struct volume_info *ret)
+{
+  (void)p;
+  *ret = (struct volume_info){.size = 1 << 20, .block_min = 1,
+                              .block_preferred = 4096, .request_max = 65536,
+                              .caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH};
+}
+
+static enum err
+fake_submit (struct proto *p, const struct proto_request *r, uint64_t now_ns)
+{
+  (void)now_ns;
+  if (r->op == IO_TRIM)
+    return ERR_INVAL;
+  p->to_send[p->unsent++] = (uint8_t)r->op;
+  p->id[p->in_flight++] = r->id;
+  return ERR_OK;
+}
+
+static bool
+fake_reap (struct proto *p, struct proto_completion *ret)
+{
+  if (!p->dones)
+    return false;
+  *ret = p->done[--p->dones];
+  return true;
+}
+
+static struct iovec
+fake_rx_iov (struct proto *p)
+{
+  return (struct iovec){&p->rx, 1};
+}
+
+static enum err
+fake_rx_done (struct proto *p, size_t n, uint64_t now_ns)
+{
+  (void)n;
+  (void)now_ns;
+  if (p->state == PROTO_STARTING) {
+    p->state = PROTO_READY;
+    return ERR_OK;
+  }
+  if (p->rx == BROKEN || !p->in_flight) {
+    p->state = PROTO_FAILED;
+    return fault_set (&p->fault, ERR_PEER, "broken");
+  }
+  p->done[p->dones++] = (struct proto_completion){
+    .id = p->id[0], .error = p->rx == TWICE ? ERR_OK : errors[p->rx % 3]};
+  if (p->rx == TWICE)
+    p->done[p->dones++] = p->done[0];
+  memmove (p->id, p->id + 1, --p->in_flight * sizeof p->id[0]);
+  return ERR_OK;
+}
+
+static size_t
+fake_tx_iov (struct proto *p, struct iovec *ret, size_t max)
+{
+  (void)max;
+  *ret = (struct iovec){p->to_send, p->unsent};
+  return p->unsent ? 1 : 0;
+}
+
+static void
+fake_tx_done (struct proto *p, size_t n)
+{
+  memmove (p->to_send, p->to_send + n, p->unsent -= n);
+}
+
+static uint64_t
+fake_deadline_ns (const struct proto *p)
+{
+  (void)p;
+  return PROTO_NO_DEADLINE;
+}
+
+static const struct proto_ops fake_proto = {
+  .name = "fake", .state = fake_state, .fault = fake_fault, .info = fake_info,
+  .submit = fake_submit, .reap = fake_reap, .rx_iov = fake_rx_iov,
+  .rx_done = fake_rx_done, .tx_iov = fake_tx_iov, .tx_done = fake_tx_done,
+  .deadline_ns = fake_deadline_ns,
+};
+
+struct transport {
+  int fd;
+};
+
+static enum err
+wire_read (struct transport *t, struct iovec dst, size_t *ret, struct fault *f)
+{
+  ssize_t n = read (t->fd, dst.iov_base, dst.iov_len);
+
+  if (n < 0)
+    return ERR_AGAIN;
+  if (n == 0)
+    return fault_set (f, ERR_CLOSED, "closed");
+  *ret = (size_t)n;
+  return ERR_OK;
+}
+
+static enum err
+wire_write (struct transport *t, const struct iovec *iov, size_t n,
+            size_t *ret, struct fault *f)
+{
+  ssize_t r = send (t->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+
+  (void)n;
+  if (r < 0)
+    return fault_set (f, ERR_CLOSED, "closed");
+  *ret = (size_t)r;
+  return ERR_OK;
+}
+
+static enum err
+wire_flush (struct transport *t, struct fault *f)
+{
+  (void)t;
+  (void)f;
+  return ERR_OK;
+}
+
+static short
+wire_events (const struct transport *t)
+{
+  (void)t;
+  return POLLIN;
+}
+
+static void
+wire_ready (struct transport *t, short revents)
+{
+  (void)t;
+  (void)revents;
+}
+
+static bool
+wire_pending (const struct transport *t)
+{
+  (void)t;
+  return false;
+}
+
+static const struct transport_ops fake_transport = {
+  .read = wire_read, .write = wire_write, .flush = wire_flush,
+  .events = wire_events, .ready = wire_ready, .pending = wire_pending,
+};
+
+/* --------------------------------------------------------------- the stage */
+
+static struct loop loop;
+static struct proto proto;
+static struct transport transport;
+static struct broker broker;
+static struct channel gateway_view, worker_view;
+static int objects[CHANNEL_FDS], server, daemon_sock, gateway_sock;
+static struct ring ring;
+static struct control message;
+static pthread_t thread;
+static struct fault fault;
+static enum err result;
+static bool joined;
+
+static void *
+run (void *arg)
+{
+  (void)arg;
+  result = loop_run (&loop, &fault);
+  return NULL;
+}
+
+static void
+pair (int type, int *ours, int *theirs)
+{
+  int s[2];
+
+  CU_ASSERT_FATAL (socketpair (AF_UNIX, type, 0, s) == 0);
+  *ours = s[0];
+  *theirs = s[1];
+}
+
+static void
+begin (uint64_t login_ns)
+{
+  int theirs[3];
+
+  pair (SOCK_SEQPACKET, &daemon_sock, &theirs[0]);
+  pair (SOCK_SEQPACKET, &gateway_sock, &theirs[1]);
+  pair (SOCK_STREAM | SOCK_NONBLOCK, &server, &theirs[2]);
+  CU_ASSERT_FATAL (!channel_create (objects)
+                   && !channel_map (&gateway_view, CHANNEL_SIDE_GATEWAY,
+                                    objects)
+                   && !channel_map (&worker_view, CHANNEL_SIDE_WORKER,
+                                    objects));
+  proto = (struct proto){0};
+  transport = (struct transport){.fd = theirs[2]};
+  broker.fd = theirs[0];
+  fault = (struct fault){0};
+  joined = false;
+  loop = (struct loop){
+    .ops = &fake_proto, .proto = &proto, .transport_ops = &fake_transport,
+    .transport = &transport, .broker = &broker, .channel = &worker_view,
+    .epoch = EPOCH, .daemon_fd = theirs[0], .gateway_fd = theirs[1],
+    .net_fd = theirs[2], .wake_worker_fd = objects[CHANNEL_WAKE_WORKER],
+    .wake_gateway_fd = objects[CHANNEL_WAKE_GATEWAY],
+    .deadline_ns = clock_now_ns () + login_ns,
+  };
+  CU_ASSERT_FATAL (pthread_create (&thread, NULL, run, NULL) == 0);
+}
+
+static void
+shut (int *fd)
+{
+  if (*fd >= 0)
+    close (*fd);
+  *fd = -1;
+}
+
+/* What loop_run returned. */
+static enum err
+join (void)
+{
+  void *p;
+
+  if (!joined)
+    CU_ASSERT_FATAL (pthread_join (thread, &p) == 0);
+  joined = true;
+  return result;
+}
+
+static enum err
+end (void)
+{
+  shut (&daemon_sock);
+  shut (&gateway_sock);
+  (void)join ();
+  shut (&server);
+  close (loop.daemon_fd);
+  close (loop.gateway_fd);
+  close (loop.net_fd);
+  channel_unmap (&gateway_view);
+  channel_unmap (&worker_view);
+  channel_close_fds (objects);
+  return result;
+}
+
+static void
+say (const char *bytes, size_t n)
+{
+  CU_ASSERT (write (server, bytes, n) == (ssize_t)n);
+}
+
+static void
+go (uint64_t epoch)
+{
+  struct wirebuf b;
+
+  say ("", 1); /* the engine's greeting */
+  CU_ASSERT_FATAL (!control_recv (daemon_sock, &message, 5 * SECOND)
+                   && message.type == CONTROL_READY);
+  ring_object_reset (channel_ring (&gateway_view, CHANNEL_REQUESTS), EPOCH);
+  ring_init (&ring, channel_ring (&gateway_view, CHANNEL_REQUESTS),
+             channel_ring (&gateway_view, CHANNEL_COMPLETIONS));
+  control_begin (&message, CONTROL_GO);
+  b = control_body (&message);
+  wirebuf_u64 (&b, epoch);
+  CU_ASSERT_FATAL (!control_send (gateway_sock, &message, &b, SECOND));
+}
+
+static void
+ask (uint64_t id, uint16_t op, uint32_t length)
+{
+  union ring_entry e
+    = {.request = {.id = id, .op = op, .length = length}};
+  uint64_t one = 1;
+
+  CU_ASSERT_FATAL (ring_push (&ring, &e) == ERR_OK);
+  if (ring_wake_needed (&ring))
+    CU_ASSERT (write (objects[CHANNEL_WAKE_WORKER], &one, sizeof one) > 0);
+}
+
+/* The next completion, within 5 s; false if none comes. */
+static bool
+hear (struct ring_completion *ret)
+{
+  struct pollfd p = {.fd = objects[CHANNEL_WAKE_GATEWAY], .events = POLLIN};
+  union ring_entry e;
+  uint64_t count;
+
+  while (ring_pop (&ring, &e)) {
+    if (!ring_sleep (&ring))
+      continue;
+    if (poll (&p, 1, 5000) != 1 || read (p.fd, &count, sizeof count) < 0)
+      return false;
+    ring_awake (&ring);
+  }
+  *ret = e.completion;
+  return true;
+}
+
+/* Waits until the engine has sent n bytes. */
+static void
+server_hears (size_t n)
+{
+  struct pollfd p = {.fd = server, .events = POLLIN};
+  uint8_t bytes[16];
+
+  while (n) {
+    ssize_t r;
+
+    CU_ASSERT_FATAL (poll (&p, 1, 5000) == 1);
+    r = read (server, bytes, n);
+    CU_ASSERT_FATAL (r > 0);
+    n -= (size_t)r;
+  }
+}
+
+/* --------------------------------------------------------------- the tests */
+
+static void
+answers_each_request_once (void)
+{
+  struct ring_completion c;
+
+  begin (5 * SECOND);
+  go (EPOCH);
+  ask (1000, IO_READ, 4096);
+  ask (1001, IO_WRITE, 512);
+  server_hears (2);
+  say ("\0", 1);
+  CU_ASSERT (hear (&c) && c.id == 1000 && c.error == 0 && c.length == 4096);
+  say ("\1", 1);
+  CU_ASSERT (hear (&c) && c.id == 1001 && c.error == ENOSPC && c.length == 0);
+  ask (1002, IO_TRIM, 512); /* not offered by this engine */
+  CU_ASSERT (hear (&c) && c.id == 1002 && c.error == EINVAL);
+  CU_ASSERT (end () == ERR_OK);
+}
+
+static void
+goes_on_with_one_control_socket (void)
+{
+  struct ring_completion c;
+
+  begin (5 * SECOND);
+  go (EPOCH);
+  shut (&daemon_sock);
+  ask (1, IO_FLUSH, 0);
+  server_hears (1);
+  say ("\0", 1);
+  CU_ASSERT (hear (&c) && c.id == 1);
+  CU_ASSERT (end () == ERR_OK);
+}
+
+static void
+refuses_another_epoch (void)
+{
+  begin (5 * SECOND);
+  go (EPOCH + 1);
+  CU_ASSERT (join () == ERR_PEER);
+  (void)end ();
+}
+
+static void
+finds_an_engine_that_answers_twice (void)
+{
+  begin (5 * SECOND);
+  go (EPOCH);
+  ask (7, IO_FLUSH, 0);
+  server_hears (1);
+  say ("\xf0", 1);
+  CU_ASSERT (join () == ERR_PEER);
+  (void)end ();
+}
+
+static void
+delivers_what_came_before_the_end (void)
+{
+  struct ring_completion c;
+
+  begin (5 * SECOND);
+  go (EPOCH);
+  ask (1, IO_FLUSH, 0);
+  ask (2, IO_FLUSH, 0);
+  server_hears (2);
+  say ("\0", 1);
+  shut (&server);
+  CU_ASSERT (hear (&c) && c.id == 1);
+  CU_ASSERT (join () == ERR_CLOSED);
+  CU_ASSERT (!ring_has_input (&ring));
+  (void)end ();
+}
+
+static void
+hands_on_the_engines_fault (void)
+{
+  begin (5 * SECOND);
+  go (EPOCH);
+  ask (1, IO_FLUSH, 0);
+  server_hears (1);
+  say ("\xf1", 1);
+  CU_ASSERT (join () == ERR_PEER);
+  (void)end ();
+  CU_ASSERT_STRING_EQUAL (fault.text, "broken");
+}
+
+static void
+waits_for_the_server_until_its_deadline (void)
+{
+  begin (SECOND / 20);
+  /* nobody hangs up before that */
+  CU_ASSERT (join () == ERR_TIMEOUT);
+  (void)end ();
+}
+
+UNIT_MAIN ("loop", UNIT_TEST (answers_each_request_once),
+           UNIT_TEST (goes_on_with_one_control_socket),
+           UNIT_TEST (refuses_another_epoch),
+           UNIT_TEST (finds_an_engine_that_answers_twice),
+           UNIT_TEST (delivers_what_came_before_the_end),
+           UNIT_TEST (hands_on_the_engines_fault),
+           UNIT_TEST (waits_for_the_server_until_its_deadline))
