@@ -134,9 +134,6 @@ read_next (struct credentials *c)
     return;
   }
   c->is_file = S_ISREG (st.st_mode);
-  /* An earlier daemon may have read it by this very description. */
-  if (c->is_file)
-    lseek (fd, 0, SEEK_SET);
   c->used_bytes = 0;
   ev_io_set (&c->readable, fd, EV_READ);
   ev_io_start (loop, &c->readable);

@@ -85,13 +85,20 @@ wait_for 10 gone "$daemon" || die "the daemon does not end when idle"
 wait "$daemon" || die "the daemon ends with status $?"
 ok "an idle daemon ends, and a needed one does not"
 
-# The next nbdkit finds what a killed daemon left, and starts a new one.
+# The gateway itself finds or starts another daemon, which takes the volume
+# over, worker and all, and replaces the worker from then on.
 start_bulkhead "$dir/disk"
-kill -KILL "$(daemon_pids)"
-wait_for 5 no_daemon
-stop_nbdkit
-start_bulkhead "$dir/disk"
+killed=$(daemon_pids)
+kill -KILL "$killed"
+another_daemon () {
+  [ -n "$(daemon_pids)" ] && [ "$(daemon_pids)" != "$killed" ] \
+    && grep -q "taken over" runtime/bulkheadd.log
+}
+wait_for 10 another_daemon
+nbdcopy "$uri" copy
+cmp copy disk
+kill -KILL "$(pgrep -x bulkhead-worker)" # no child of the new one
 nbdcopy "$uri" copy
 cmp copy disk
 stop_nbdkit
-ok "what a killed daemon left is no obstacle"
+ok "a killed daemon is replaced, and takes over what it had"
