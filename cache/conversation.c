@@ -245,8 +245,9 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
   s->ever_ready = true;
   s->announced = true;
   log_write (s->c.daemon->log, LOG_LEVEL_INFO,
-             "%s: worker %d ready, epoch %llu", s->c.name, (int)s->worker.pid,
-             (unsigned long long)s->epoch);
+             "%s: worker %d ready, epoch %llu%s%s", s->c.name,
+             (int)s->worker.pid, (unsigned long long)s->epoch,
+             info.remarks[0] ? ": " : "", info.remarks);
   s->c.hooks->worker (s->c.hooks_ctx, s->epoch, &info, s->worker.gateway_fd,
                       s->worker.net_fd);
   /* Ours must not keep the socket open when the gateway closes its own. */

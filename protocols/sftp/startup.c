@@ -229,6 +229,7 @@ on_limits (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
       io_max (l.max_read_length, l.max_packet_length, overhead_bytes);
   s->write_max_bytes =
       io_max (l.max_write_length, l.max_packet_length, overhead_bytes);
+  s->limits = true;
   enter (s, STARTUP_STAT, now_ns, o);
   return ERR_OK;
 }
@@ -470,4 +471,16 @@ startup_packet (struct startup *s, uint8_t type, struct wire *w,
                     "the server answers a request that was not "
                     "made (%s)",
                     sftp_type_name (type));
+}
+
+void
+startup_remarks (const struct startup *s, char *dst, size_t dst_bytes)
+{
+  snprintf (dst, dst_bytes,
+            "reads of at most %" PRIu32 " bytes, writes of %" PRIu32 "%s%s",
+            s->read_max_bytes, s->write_max_bytes,
+            s->limits ? "" : ", for want of limits@openssh.com",
+            s->writable && s->version.fsync != SFTP_OFFERED
+                ? "; for want of fsync@openssh.com, FLUSH proves nothing"
+                : "");
 }

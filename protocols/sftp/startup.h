@@ -59,6 +59,7 @@ struct startup {
   struct sftp_handle handle; /* of the probe's file before the real one's */
   uint64_t size_bytes;
   uint32_t read_max_bytes, write_max_bytes;
+  bool limits; /* are the server's own */
   bool writable;
   char readonly_why[160];
 };
@@ -81,6 +82,12 @@ startup_expects (const struct startup *s, uint8_t type);
 /* What we have asked, for messages: "SSH_FXP_STAT". */
 const char *
 startup_request_name (const struct startup *s);
+
+/* What users should know of the server once all is done: what it lacks, and
+ * how large requests are. One line.
+ */
+void
+startup_remarks (const struct startup *s, char *dst, size_t dst_bytes);
 
 /* One whole packet of a type that is expected; w stands behind the type. Asks
  * the next question, or gets to STARTUP_DONE. Any error is final.

@@ -170,7 +170,7 @@ insisting () {
 
 # interop NAME
 interop () {
-  local name=$1 has
+  local name=$1 has remarks
   start_server "$name"
   has=$(extensions "$name")
   echo "$name offers: $has"
@@ -180,6 +180,14 @@ interop () {
   nbdcopy "$uri" copy
   [ "$(sha256 copy)" = "$(sha256 disk)" ] || die "$name: the copy differs"
   ok "$name: a copy equals the file on the server"
+  remarks=$(sed -n "s|.*:$port$dir/disk: worker .* ready, epoch 1: ||p" \
+    runtime/bulkheadd.log)
+  case "/$has/$remarks" in
+    */*limits@openssh.com*/*limits@openssh.com*) die "$name: $remarks" ;;
+    */*limits@openssh.com*/*bytes*|*/*bytes*limits@openssh.com) ;;
+    *) die "$name: not told how large requests are: $remarks" ;;
+  esac
+  ok "$name: $remarks"
   case " $has" in
     *' fsync@openssh.com '*)
       ! nbdinfo --is read-only "$uri" || die "$name: read-only"

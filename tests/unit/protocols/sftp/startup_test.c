@@ -98,6 +98,8 @@ asks_step_by_step (void)
   CU_ASSERT_EQUAL (info.block_min, 1);
   CU_ASSERT_EQUAL (info.request_max, 256 * 1024);
   CU_ASSERT_STRING_EQUAL (info.readonly_why, "");
+  CU_ASSERT_STRING_EQUAL (info.remarks,
+                          "reads of at most 261120 bytes, writes of 261120");
   CU_ASSERT_FALSE (peer_ask (&s, &a));
 }
 
@@ -237,6 +239,9 @@ without_fsync_it_is_read_only (void)
     CU_ASSERT_EQUAL (a.pflags, 1);
     finish (&s, a, &info);
     CU_ASSERT_EQUAL (info.caps, 0);
+    CU_ASSERT_STRING_EQUAL (info.remarks,
+                            "reads of at most 32768 bytes, writes of 32768, "
+                            "for want of limits@openssh.com");
     CU_ASSERT_PTR_NOT_NULL (strstr (info.readonly_why, "fsync@openssh.com"));
     CU_ASSERT_PTR_NOT_NULL (
         strstr (info.readonly_why, "allow-unsafe-flush=yes"));
@@ -275,6 +280,8 @@ unless_the_user_insists (void)
   finish (&s, a, &info);
   CU_ASSERT (info.caps & VOLUME_CAN_WRITE);
   CU_ASSERT (info.caps & VOLUME_CAN_FLUSH);
+  CU_ASSERT_PTR_NOT_NULL (
+      strstr (info.remarks, "fsync@openssh.com, FLUSH proves nothing"));
 }
 
 /* As rclone 1.60 does: the file itself must never be opened for writing. */
