@@ -246,8 +246,9 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
   s->ever_ready = true;
   s->announced = true;
   log_write (s->c.daemon->log, LOG_LEVEL_INFO,
-             "%s: worker %d ready, epoch %llu", s->c.name, (int)s->worker.pid,
-             (unsigned long long)s->epoch);
+             "%s: worker %d ready, epoch %llu%s%s", s->c.name,
+             (int)s->worker.pid, (unsigned long long)s->epoch,
+             info.remarks[0] ? ": " : "", info.remarks);
   fds = (struct supervisor_worker){.control_fd = s->worker.gateway_fd,
                                    .net_fd = s->worker.net_fd,
                                    .pidfd = s->worker.pidfd};

@@ -18,5 +18,6 @@ volume_info_check (const struct volume_info *i)
          && i->block_preferred >= i->block_min
          && i->block_preferred <= 32u << 20 && i->request_max >= i->block_min
          && !(i->caps & ~VOLUME_CAPS_ALL)
-         && memchr (i->readonly_why, 0, sizeof i->readonly_why);
+         && memchr (i->readonly_why, 0, sizeof i->readonly_why)
+         && memchr (i->remarks, 0, sizeof i->remarks);
 }

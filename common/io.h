@@ -34,6 +34,7 @@ struct volume_info {
   uint32_t request_max;     /* what one request may carry; >= block_min */
   uint32_t caps;            /* VOLUME_CAN_… */
   char readonly_why[160];   /* when !CAN_WRITE: for the user; else "" */
+  char remarks[160];        /* what the server lacks, for logs; or "" */
 };
 
 /* True if every field is in its limits. */

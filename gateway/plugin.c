@@ -127,10 +127,13 @@ bulkhead_get_ready (void)
                  &log_nbdkit, interrupted, &link_, &f))
     return refuse (&f);
   info = link_info (link_);
+  /* By log_write, as both texts were written by a worker. */
+  if (info->remarks[0])
+    log_write (&log_nbdkit, LOG_LEVEL_INFO, "%s", info->remarks);
   if (!options.readonly && !(info->caps & VOLUME_CAN_WRITE))
-    nbdkit_error ("serving read-only: %s",
-                  info->readonly_why[0] ? info->readonly_why
-                                        : "the server does not allow writes");
+    log_write (&log_nbdkit, LOG_LEVEL_ERROR, "serving read-only: %s",
+               info->readonly_why[0] ? info->readonly_why
+                                     : "the server does not allow writes");
   return 0;
 }
 

@@ -6,7 +6,9 @@ packages_build="autoconf automake gcc libc6-dev libtool make pkg-config perl
 libcunit1-dev libev-dev libnbd-dev libseccomp-dev libssh2-1-dev libssl-dev
 liburiparser-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
-packages_test="iproute2 openssl procps passwd util-linux xz-utils"
+packages_test="iproute2 openssl procps passwd util-linux xz-utils
+dropbear-bin openssh-sftp-server proftpd-core proftpd-mod-crypto
+python3-asyncssh python3-paramiko rclone"
 
 packages_missing () {
   for p; do
@@ -18,8 +20,8 @@ packages_missing () {
 }
 
 # packages_install PACKAGE…: those that are missing. Needs root or sudo only if
-# there are any. An ssh server that comes with it is not started, and does not
-# start at the next boot: only its program is wanted.
+# there are any. Servers that come with it are not started, and do not start at
+# the next boot: only their programs are wanted.
 packages_install () {
   command -v dpkg-query >/dev/null 2>&1 || {
     echo "This is no Debian: configure will name what is missing."
@@ -46,11 +48,14 @@ packages_install () {
       && $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
         --no-install-recommends install $missing; } >&2 || status=$?
   [ -z "$policy" ] || $as_root rm -f $policy
-  case $missing in
-    *openssh-server*)
-      if [ -d /run/systemd/system ]; then
-        $as_root systemctl disable ssh.service >/dev/null 2>&1 || :
-      fi ;;
-  esac
+  for service in openssh-server:ssh proftpd-core:proftpd; do
+    case $missing in
+      *" ${service%:*}"*)
+        if [ -d /run/systemd/system ]; then
+          $as_root systemctl disable "${service#*:}.service" >/dev/null 2>&1 \
+            || :
+        fi ;;
+    esac
+  done
   return $status
 }

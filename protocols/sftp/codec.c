@@ -17,12 +17,16 @@ sftp_type_name (uint8_t type)
     return "SSH_FXP_VERSION";
   case SSH_FXP_OPEN:
     return "SSH_FXP_OPEN";
+  case SSH_FXP_CLOSE:
+    return "SSH_FXP_CLOSE";
   case SSH_FXP_READ:
     return "SSH_FXP_READ";
   case SSH_FXP_WRITE:
     return "SSH_FXP_WRITE";
   case SSH_FXP_FSTAT:
     return "SSH_FXP_FSTAT";
+  case SSH_FXP_REMOVE:
+    return "SSH_FXP_REMOVE";
   case SSH_FXP_STAT:
     return "SSH_FXP_STAT";
   case SSH_FXP_STATUS:
@@ -123,6 +127,22 @@ sftp_encode_open (struct wirebuf *b, uint32_t id, const char *path,
   wirebuf_cstring (b, path);
   wirebuf_u32 (b, pflags);
   wirebuf_u32 (b, 0); /* attrs (§5): no field */
+}
+
+/* §6.3 */
+void
+sftp_encode_close (struct wirebuf *b, uint32_t id, const struct sftp_handle *h)
+{
+  id_header (b, 4 + h->length_bytes, SSH_FXP_CLOSE, id);
+  handle (b, h);
+}
+
+/* §6.5 */
+void
+sftp_encode_remove (struct wirebuf *b, uint32_t id, const char *path)
+{
+  id_header (b, 4 + strlen (path), SSH_FXP_REMOVE, id);
+  wirebuf_cstring (b, path);
 }
 
 /* §6.8 */

@@ -34,9 +34,11 @@ enum sftp_type {
   SSH_FXP_INIT = 1,
   SSH_FXP_VERSION = 2,
   SSH_FXP_OPEN = 3,
+  SSH_FXP_CLOSE = 4,
   SSH_FXP_READ = 5,
   SSH_FXP_WRITE = 6,
   SSH_FXP_FSTAT = 8,
+  SSH_FXP_REMOVE = 13,
   SSH_FXP_STAT = 17,
   SSH_FXP_STATUS = 101,
   SSH_FXP_HANDLE = 102,
@@ -150,6 +152,10 @@ sftp_encode_stat (struct wirebuf *b, uint32_t id, const char *path);
 void
 sftp_encode_open (struct wirebuf *b, uint32_t id, const char *path,
                   uint32_t pflags);
+void
+sftp_encode_close (struct wirebuf *b, uint32_t id, const struct sftp_handle *h);
+void
+sftp_encode_remove (struct wirebuf *b, uint32_t id, const char *path);
 void
 sftp_encode_fstat (struct wirebuf *b, uint32_t id, const struct sftp_handle *h);
 void

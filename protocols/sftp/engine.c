@@ -174,6 +174,7 @@ become_ready (struct proto *p)
     p->info.caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH | VOLUME_CAN_FUA;
   else
     memcpy (p->info.readonly_why, s->readonly_why, sizeof p->info.readonly_why);
+  startup_remarks (s, p->info.remarks, sizeof p->info.remarks);
   setup.caps = p->info.caps;
   memcpy (setup.seed, p->seed, sizeof setup.seed);
   transfer_init (&p->transfer, &setup);

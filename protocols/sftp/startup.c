@@ -18,7 +18,15 @@ static const struct {
     [STARTUP_LIMITS] = {"limits@openssh.com", SSH_FXP_EXTENDED_REPLY,
                         1u << STARTUP_STAT},
     [STARTUP_STAT] = {"SSH_FXP_STAT", SSH_FXP_ATTRS,
-                      1u << STARTUP_OPEN | 1u << STARTUP_OPEN_READ_ONLY},
+                      1u << STARTUP_PROBE | 1u << STARTUP_OPEN
+                        | 1u << STARTUP_OPEN_READ_ONLY},
+    [STARTUP_PROBE] = {"SSH_FXP_OPEN", SSH_FXP_HANDLE,
+                       1u << STARTUP_PROBE_CLOSE | 1u << STARTUP_OPEN
+                         | 1u << STARTUP_OPEN_READ_ONLY},
+    [STARTUP_PROBE_CLOSE] = {"SSH_FXP_CLOSE", SSH_FXP_STATUS,
+                             1u << STARTUP_PROBE_REMOVE},
+    [STARTUP_PROBE_REMOVE] = {"SSH_FXP_REMOVE", SSH_FXP_STATUS,
+                              1u << STARTUP_OPEN_READ_ONLY},
     [STARTUP_OPEN] = {"SSH_FXP_OPEN", SSH_FXP_HANDLE,
                       1u << STARTUP_OPEN_READ_ONLY | 1u << STARTUP_FSTAT},
     [STARTUP_OPEN_READ_ONLY] = {"SSH_FXP_OPEN", SSH_FXP_HANDLE,
@@ -56,6 +64,16 @@ enter (struct startup *s, enum startup_step step, uint64_t now_ns,
   case STARTUP_STAT:
     sftp_encode_stat (&b, s->id, s->path);
     break;
+  case STARTUP_PROBE:
+    sftp_encode_open (&b, s->id, s->probe_path,
+                      SSH_FXF_READ | SSH_FXF_WRITE);
+    break;
+  case STARTUP_PROBE_CLOSE:
+    sftp_encode_close (&b, s->id, &s->handle);
+    break;
+  case STARTUP_PROBE_REMOVE:
+    sftp_encode_remove (&b, s->id, s->probe_path);
+    break;
   case STARTUP_OPEN:
     sftp_encode_open (&b, s->id, s->path, SSH_FXF_READ | SSH_FXF_WRITE);
     break;
@@ -71,6 +89,18 @@ enter (struct startup *s, enum startup_step step, uint64_t now_ns,
     return;
   }
   outbox_header (o, &b);
+}
+
+/* Beside the file, in a folder that is there; the name is of this session. */
+static void
+name_probe (struct startup *s, uint32_t random)
+{
+  const char *slash = strrchr (s->path, '/');
+  size_t folder_bytes = slash ? (size_t)(slash + 1 - s->path) : 0;
+
+  memcpy (s->probe_path, s->path, folder_bytes);
+  snprintf (s->probe_path + folder_bytes, STARTUP_PROBE_NAME_BYTES,
+            ".bulkhead-no-file-%08" PRIx32, random);
 }
 
 enum err
@@ -97,6 +127,7 @@ startup_init (struct startup *s, const char *path, bool allow_unsafe_flush,
       .write_max_bytes = SFTP_IO_DEFAULT_BYTES,
   };
   strcpy (s->path, server_path (path));
+  name_probe (s, first_id);
   sftp_encode_init (&b);
   outbox_header (o, &b);
   return ERR_OK;
@@ -198,6 +229,7 @@ on_limits (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
       io_max (l.max_read_length, l.max_packet_length, overhead_bytes);
   s->write_max_bytes =
       io_max (l.max_write_length, l.max_packet_length, overhead_bytes);
+  s->limits = true;
   enter (s, STARTUP_STAT, now_ns, o);
   return ERR_OK;
 }
@@ -260,8 +292,38 @@ on_stat (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
   why = no_flush_why (s);
   if (why)
     snprintf (s->readonly_why, sizeof s->readonly_why, "%s", why);
-  enter (s, why ? STARTUP_OPEN_READ_ONLY : STARTUP_OPEN, now_ns, o);
+  enter (s,
+         why                                 ? STARTUP_OPEN_READ_ONLY
+         : s->version.fsync != SFTP_OFFERED ? STARTUP_PROBE
+                                             : STARTUP_OPEN,
+         now_ns, o);
   return ERR_OK;
+}
+
+/* The server's answer to an OPEN, a CLOSE or a REMOVE of the probe. */
+static void
+on_probe_status (struct startup *s, const struct sftp_status *st,
+                 uint64_t now_ns, struct outbox *o)
+{
+  size_t used = strlen (s->readonly_why);
+
+  if (s->step == STARTUP_PROBE_CLOSE) {
+    enter (s, STARTUP_PROBE_REMOVE, now_ns, o);
+    return;
+  }
+  if (s->step == STARTUP_PROBE && st->code == SSH_FX_NO_SUCH_FILE) {
+    enter (s, STARTUP_OPEN, now_ns, o);
+    return;
+  }
+  if (s->step == STARTUP_PROBE)
+    snprintf (s->readonly_why, sizeof s->readonly_why,
+              "the server may empty files on opening them: it does not say "
+              "that one is not there, but: %.40s (status %" PRIu32 ")",
+              st->message[0] ? st->message : "nothing", st->code);
+  else if (st->code != SSH_FX_OK)
+    snprintf (s->readonly_why + used, sizeof s->readonly_why - used,
+              "; it left %s behind", strrchr (s->probe_path, '.'));
+  enter (s, STARTUP_OPEN_READ_ONLY, now_ns, o);
 }
 
 static enum err
@@ -272,6 +334,13 @@ on_handle (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
 
   if (e)
     return e;
+  if (s->step == STARTUP_PROBE) {
+    snprintf (s->readonly_why, sizeof s->readonly_why, "%s",
+              "the server would empty the file on opening it for writing, as "
+              "it heeds no flags of SSH_FXP_OPEN");
+    enter (s, STARTUP_PROBE_CLOSE, now_ns, o);
+    return ERR_OK;
+  }
   s->writable = s->step == STARTUP_OPEN;
   enter (s, STARTUP_FSTAT, now_ns, o);
   return ERR_OK;
@@ -340,13 +409,18 @@ on_status (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
 
   if (e)
     return e;
-  if (st.code == SSH_FX_OK)
+  if (st.code == SSH_FX_OK && steps[s->step].reply != SSH_FXP_STATUS)
     return fault_set (f, ERR_PEER,
                       "the server answers SSH_FX_OK to %s, which asks for "
                       "more (SSH_FXP_STATUS, " SFTP_DRAFT " §7)",
                       startup_request_name (s));
   if (s->step == STARTUP_LIMITS) {
     enter (s, STARTUP_STAT, now_ns, o);
+    return ERR_OK;
+  }
+  if (s->step == STARTUP_PROBE || s->step == STARTUP_PROBE_CLOSE
+      || s->step == STARTUP_PROBE_REMOVE) {
+    on_probe_status (s, &st, now_ns, o);
     return ERR_OK;
   }
   /* A read-only file system is a plain SSH_FX_FAILURE to OpenSSH. If the
@@ -381,11 +455,14 @@ startup_packet (struct startup *s, uint8_t type, struct wire *w,
     return on_limits (s, w, now_ns, o, f);
   case STARTUP_STAT:
     return on_stat (s, w, now_ns, o, f);
+  case STARTUP_PROBE:
   case STARTUP_OPEN:
   case STARTUP_OPEN_READ_ONLY:
     return on_handle (s, w, now_ns, o, f);
   case STARTUP_FSTAT:
     return on_fstat (s, w, now_ns, o, f);
+  case STARTUP_PROBE_CLOSE:
+  case STARTUP_PROBE_REMOVE: /* STATUS alone */
   case STARTUP_INIT:
   case STARTUP_DONE:
     break;
@@ -394,4 +471,16 @@ startup_packet (struct startup *s, uint8_t type, struct wire *w,
                     "the server answers a request that was not "
                     "made (%s)",
                     sftp_type_name (type));
+}
+
+void
+startup_remarks (const struct startup *s, char *dst, size_t dst_bytes)
+{
+  snprintf (dst, dst_bytes,
+            "reads of at most %" PRIu32 " bytes, writes of %" PRIu32 "%s%s",
+            s->read_max_bytes, s->write_max_bytes,
+            s->limits ? "" : ", for want of limits@openssh.com",
+            s->writable && s->version.fsync != SFTP_OFFERED
+                ? "; for want of fsync@openssh.com, FLUSH proves nothing"
+                : "");
 }

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the first byte to an open file:
  *
- *   INIT → VERSION → [limits@openssh.com] → STAT → OPEN → FSTAT → done
+ *   INIT → VERSION → [limits@openssh.com] → STAT → [probe] → OPEN → FSTAT
+ *   → done
  *
  * One request at a time. The file is never created or truncated. STAT comes
  * first because some servers open a directory happily. If the server does not
  * let us write, or cannot keep a FLUSH, the file is opened for reading.
+ *
+ * There are servers that take every OPEN for writing for one that creates and
+ * truncates, whatever its flags say: rclone 1.60 does, and the disk image would
+ * be gone. None of them offers fsync@openssh.com, so that they matter only to
+ * those who insist on writing without. There, probe opens a name for writing
+ * that does not exist, without SSH_FXF_CREAT. A server that does not refuse it
+ * with SSH_FX_NO_SUCH_FILE is not trusted with an OPEN for writing of a file
+ * that does exist; and what it has made is removed.
  */
 #ifndef BH_PROTOCOLS_SFTP_STARTUP_H
 #define BH_PROTOCOLS_SFTP_STARTUP_H
@@ -21,10 +30,16 @@
 /* How long one request may stay without an answer. */
 #define STARTUP_TIMEOUT_NS (15ull * 1000 * 1000 * 1000)
 
+/* Of the name of the file that does not exist, with its NUL. */
+#define STARTUP_PROBE_NAME_BYTES 32u
+
 enum startup_step {
   STARTUP_INIT,
   STARTUP_LIMITS,
   STARTUP_STAT,
+  STARTUP_PROBE, /* OPEN of what is not there */
+  STARTUP_PROBE_CLOSE,
+  STARTUP_PROBE_REMOVE,
   STARTUP_OPEN, /* for reading and writing */
   STARTUP_OPEN_READ_ONLY,
   STARTUP_FSTAT,
@@ -37,12 +52,14 @@ struct startup {
   uint64_t deadline_ns; /* 0: a tick is needed that tells the time */
   bool allow_unsafe_flush;
   char path[SFTP_PATH_MAX_BYTES + 1];
+  char probe_path[SFTP_PATH_MAX_BYTES + STARTUP_PROBE_NAME_BYTES];
 
   /* found out */
   struct sftp_version version;
-  struct sftp_handle handle;
+  struct sftp_handle handle; /* of the probe's file before the real one's */
   uint64_t size_bytes;
   uint32_t read_max_bytes, write_max_bytes;
+  bool limits; /* are the server's own */
   bool writable;
   char readonly_why[160];
 };
@@ -65,6 +82,12 @@ startup_expects (const struct startup *s, uint8_t type);
 /* What we have asked, for messages: "SSH_FXP_STAT". */
 const char *
 startup_request_name (const struct startup *s);
+
+/* What users should know of the server once all is done: what it lacks, and
+ * how large requests are. One line.
+ */
+void
+startup_remarks (const struct startup *s, char *dst, size_t dst_bytes);
 
 /* One whole packet of a type that is expected; w stands behind the type. Asks
  * the next question, or gets to STARTUP_DONE. Any error is final.

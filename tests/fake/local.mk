@@ -15,4 +15,4 @@ check_PROGRAMS += tests/fake/policy-print
 tests_fake_policy_print_SOURCES = %D%/policy-print.c
 tests_fake_policy_print_LDADD = libsandbox.la
 
-EXTRA_DIST += %D%/name-server.pl
+EXTRA_DIST += %D%/name-server.pl %D%/sftp-asyncssh.py %D%/sftp-paramiko.py

@@ -17,6 +17,7 @@ SYSTEM_TESTS = \
 	%D%/basics.sh \
 	%D%/lifecycle.sh \
 	%D%/errors.sh \
+	%D%/interop.sh \
 	%D%/auth.sh \
 	%D%/logins.sh \
 	%D%/crash.sh \

@@ -17,6 +17,7 @@ cat >in-there <<'EOS'
 set -euo pipefail
 ip link set lo up
 for f in resolv.conf hosts nsswitch.conf; do
+  [ -e "/etc/$f" ] || continue # there is nothing to mount it on
   mount --bind "$f" "/etc/$f"
 done
 perl "$server" >server.log 2>&1 &
@@ -55,8 +56,11 @@ has good.test $v4 $v6
 ok "a name has its addresses"
 has big.test $v4 $v6
 ok "a truncated answer is asked for again by TCP"
-has from-the-file.test c0000207
 has 192.0.2.9 c0000209
-ok "/etc/hosts is read"
+ok "an address needs nobody"
+if [ -e /etc/hosts ]; then
+  has from-the-file.test c0000207
+  ok "/etc/hosts is read"
+fi
 has nothing.test "$(words 'cannot resolve nothing.test')"
 ok "a name that is not there is said so"

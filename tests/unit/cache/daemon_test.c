@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cache/known_hosts.h"
+#include "common/cleanup.h"
 #include "ipc/channel.h"
 #include "cache/shared.h"
 #include "ipc/control.h"
@@ -26,6 +27,7 @@
 #include "ipc/volume.h"
 #include "tests/unit/unit.h"
 
+#include "tests/unit/cache/fake_agent.h"
 #include "tests/unit/cache/keys_vectors.h"
 
 #include <openssl/evp.h>
@@ -190,8 +192,9 @@ known_hosts_file (void)
   return file_with (line, (size_t)n);
 }
 
+/* credential: "identity" or "agent", the first file. */
 static struct volume_spec
-spec_for (const char *path)
+spec_with (const char *path, const char *credential)
 {
   struct volume_spec s = {.proto = "sftp"};
 
@@ -199,16 +202,21 @@ spec_for (const char *path)
   volume_spec_set (&s, "port", port, -1);
   volume_spec_set (&s, "user", "me", -1);
   volume_spec_set (&s, "path", path, -1);
-  volume_spec_set (&s, "identity", "/key", 0);
+  volume_spec_set (&s, credential, "/key", 0);
   volume_spec_set (&s, "known-hosts", "/known", 1);
   return s;
 }
 
-static void
-send_open (int sock, const struct volume_spec *s)
+static struct volume_spec
+spec_for (const char *path)
 {
-  const char *key = key_vectors[0].text;
-  int fd[2] = {file_with (key, strlen (key)), known_hosts_file ()};
+  return spec_with (path, "identity");
+}
+
+static void
+send_open_with (int sock, const struct volume_spec *s, int credential_fd)
+{
+  int fd[2] = {credential_fd, known_hosts_file ()};
 
   begin (CONTROL_OPEN);
   volume_spec_put (&b, s);
@@ -217,6 +225,14 @@ send_open (int sock, const struct volume_spec *s)
   CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
   close (fd[0]);
   close (fd[1]);
+}
+
+static void
+send_open (int sock, const struct volume_spec *s)
+{
+  const char *key = key_vectors[0].text;
+
+  send_open_with (sock, s, file_with (key, strlen (key)));
 }
 
 /* HELLO and OPEN; the next message is CHANNEL or FAULT. */
@@ -508,6 +524,127 @@ bad_parameters_are_refused_in_words (void)
   }
 }
 
+/* The agent: we hold its end. */
+
+static int agent;
+
+/* A volume without a key but in an agent. */
+static int
+open_with_agent (const char *path)
+{
+  struct volume_spec s = spec_with (path, "agent");
+  int sock = connect_client (), pair[2];
+
+  CU_ASSERT_EQUAL_FATAL (
+      socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  agent = pair[1];
+  send_hello (sock, CONTROL_VERSION);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  send_open_with (sock, &s, pair[0]);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_CHANNEL);
+  control_close (&m);
+  return sock;
+}
+
+static void
+an_agent_signs_for_every_worker (void)
+{
+  int sock = open_with_agent ("/ready");
+
+  for (uint64_t epoch = 1; epoch <= 3; epoch++) {
+    agent_has_a_key (d.loop, agent);
+    agent_signs (d.loop, agent);
+    expect_worker (sock, epoch);
+    kill (worker_pid, SIGKILL);
+    expect_gone (sock, epoch);
+  }
+  close (agent);
+  close (sock);
+}
+
+static struct fault
+agent_fault_of (const char *path, bool with_key)
+{
+  int sock = open_with_agent (path);
+  struct fault f = {0};
+
+  if (with_key) {
+    agent_has_a_key (d.loop, agent);
+    CU_ASSERT_EQUAL (agent_hears (d.loop, agent), 13);
+    agent_says (agent, (const uint8_t *)"\5", 1);
+  } else
+    close (steal_fd (&agent));
+  if (receive (sock) == ERR_OK && m.type == CONTROL_FAULT)
+    f = fault_in ();
+  else
+    CU_FAIL ("no FAULT");
+  control_close (&m);
+  cleanup_close (&agent);
+  close (sock);
+  return f;
+}
+
+static void
+an_agent_that_does_not_help_is_named (void)
+{
+  CU_ASSERT_PTR_NOT_NULL (strstr (agent_fault_of ("/refused", true).text,
+                                  "mine (of the agent), ssh-agent (it refused "
+                                  "to sign)"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (agent_fault_of ("/ready", false).text,
+                                  "ssh-agent (the agent has gone)"));
+}
+
+static void
+while_the_agent_is_asked_a_worker_waits (void)
+{
+  struct fault f;
+  int sock = open_with_agent ("/impatient");
+
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  f = fault_in ();
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "AUTH (36) in state ASKING"));
+  control_close (&m);
+  close (sock);
+  close (agent);
+
+  sock = open_with_agent ("/impatient-to-sign");
+  agent_has_a_key (d.loop, agent);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_PTR_NOT_NULL (strstr (fault_in ().text, "in state ASKING"));
+  control_close (&m);
+  /* A late answer for a worker that is dead does no harm. */
+  agent_signs (d.loop, agent);
+  for (int i = 0; i < 100; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  close (sock);
+  close (agent);
+}
+
+static void
+death_while_the_agent_is_asked (void)
+{
+  int sock = open_with_agent ("/dies-asking");
+
+  /* tried three times, each with a question of its own */
+  for (int i = 0; i < 3; i++)
+    agent_has_a_key (d.loop, agent);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_PTR_NOT_NULL (strstr (fault_in ().text, "exit status 3"));
+  control_close (&m);
+  close (sock);
+  close (agent);
+
+  sock = open_with_agent ("/ready");
+  CU_ASSERT_EQUAL (agent_hears (d.loop, agent), 11);
+  close (sock); /* the gateway goes */
+  for (int i = 0; i < 100; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  CU_ASSERT_EQUAL (agent_hears (d.loop, agent), 0); /* our end is closed */
+  close (agent);
+  logs_in_and_hands_the_worker_over ();
+}
+
 static void
 another_version_is_answered_and_ended (void)
 {
@@ -641,6 +778,10 @@ UNIT_MAIN ("daemon", UNIT_TEST (start),
            UNIT_TEST (ready_once_only), UNIT_TEST (babbling_workers_do_no_harm),
            UNIT_TEST (nobody_to_dial_is_said_at_once),
            UNIT_TEST (bad_parameters_are_refused_in_words),
+           UNIT_TEST (an_agent_signs_for_every_worker),
+           UNIT_TEST (an_agent_that_does_not_help_is_named),
+           UNIT_TEST (while_the_agent_is_asked_a_worker_waits),
+           UNIT_TEST (death_while_the_agent_is_asked),
            UNIT_TEST (another_version_is_answered_and_ended),
            UNIT_TEST (only_legal_messages_are_taken),
            UNIT_TEST (random_clients_do_no_harm),

@@ -129,12 +129,18 @@ fail (enum err e)
 }
 
 static void
-log_in (void)
+start_auth (void)
 {
   sealed (ALL_LAYERS);
   hostkey (7);
   expect (CONTROL_HOSTKEY_OK);
   auth ("publickey");
+}
+
+static void
+log_in (void)
+{
+  start_auth ();
   sign ("me");
   expect (CONTROL_SIGNATURE);
   ready ();
@@ -207,6 +213,24 @@ play (const char *script)
     expect (CONTROL_HOSTKEY_OK);
     auth ("keyboard-interactive");
     expect (CONTROL_AUTH_NONE);
+  } else if (IS ("/refused")) {
+    /* No signature for the key that was offered: what else is there? */
+    start_auth ();
+    sign ("me");
+    if (expect (CONTROL_SIGNATURE).end - m.body != 4)
+      _exit (15);
+    auth ("publickey");
+    expect (CONTROL_AUTH_NONE);
+  } else if (IS ("/impatient")) {
+    start_auth ();
+    auth ("publickey");
+  } else if (IS ("/impatient-to-sign")) {
+    start_auth ();
+    sign ("me");
+    auth ("publickey");
+  } else if (IS ("/dies-asking")) {
+    start_auth ();
+    _exit (3);
   } else if (IS ("/sign-for-root")) {
     sealed (ALL_LAYERS);
     hostkey (7);

@@ -62,6 +62,9 @@ each_field_has_limits (void)
   memset (i.readonly_why, 'x', sizeof i.readonly_why);
   CU_ASSERT (!volume_info_check (&i));
   i = good ();
+  memset (i.remarks, 'x', sizeof i.remarks);
+  CU_ASSERT (!volume_info_check (&i));
+  i = good ();
   i.block_min = 4096;
   i.request_max = 4095;
   CU_ASSERT (!volume_info_check (&i));

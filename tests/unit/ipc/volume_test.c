@@ -193,11 +193,13 @@ an_info_makes_the_round_trip (void)
   struct wirebuf b = wirebuf_init (bytes, sizeof bytes);
 
   strcpy (i.readonly_why, "because");
+  strcpy (i.remarks, "slow");
   CU_ASSERT_EQUAL (info_trip (&i, &got), ERR_OK);
   CU_ASSERT_EQUAL (got.size, i.size);
   CU_ASSERT_EQUAL (got.block_preferred, 4096);
   CU_ASSERT_EQUAL (got.caps, i.caps);
   CU_ASSERT_STRING_EQUAL (got.readonly_why, "because");
+  CU_ASSERT_STRING_EQUAL (got.remarks, "slow");
   volume_info_put (&b, &i);
   got.size = 5;
   for (size_t n = 0; n < b.used_bytes; n++) {

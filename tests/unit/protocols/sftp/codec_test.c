@@ -33,6 +33,10 @@ requests_have_the_draft_s_layout (void)
   ENCODES (sftp_encode_stat (&b, 7, "/x"), "\0\0\0\x0b\x11\0\0\0\7\0\0\0\2/x");
   ENCODES (sftp_encode_open (&b, 7, "/x", 3),
            "\0\0\0\x13\3\0\0\0\7\0\0\0\2/x\0\0\0\3\0\0\0\0");
+  ENCODES (sftp_encode_close (&b, 7, &handle),
+           "\0\0\0\x0c\4\0\0\0\7\0\0\0\3a\0b");
+  ENCODES (sftp_encode_remove (&b, 7, "/x"),
+           "\0\0\0\x0b\x0d\0\0\0\7\0\0\0\2/x");
   ENCODES (sftp_encode_fstat (&b, 7, &handle),
            "\0\0\0\x0c\x08\0\0\0\7\0\0\0\3a\0b");
   ENCODES (sftp_encode_fsync (&b, 7, &handle),

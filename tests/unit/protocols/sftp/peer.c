@@ -124,6 +124,7 @@ take_apart (const struct peer *s, struct wire *w, struct peer_ask *a)
       take_handle (s, w);
     break;
   case SSH_FXP_STAT:
+  case SSH_FXP_REMOVE:
     wire_cstring (w, a->path, sizeof a->path);
     break;
   case SSH_FXP_OPEN:
@@ -132,6 +133,7 @@ take_apart (const struct peer *s, struct wire *w, struct peer_ask *a)
     CU_ASSERT_EQUAL (wire_u32 (w), 0); /* attrs */
     break;
   case SSH_FXP_FSTAT:
+  case SSH_FXP_CLOSE:
     take_handle (s, w);
     break;
   case SSH_FXP_READ:

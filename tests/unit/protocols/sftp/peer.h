@@ -23,7 +23,7 @@ struct peer_ask {
   uint8_t type;
   uint32_t id;
   char name[64];   /* EXTENDED */
-  char path[4200]; /* STAT, OPEN */
+  char path[4200]; /* STAT, OPEN, REMOVE */
   uint32_t pflags; /* OPEN */
   uint64_t offset; /* READ, WRITE */
   uint32_t length;

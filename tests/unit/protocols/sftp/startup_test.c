@@ -98,6 +98,8 @@ asks_step_by_step (void)
   CU_ASSERT_EQUAL (info.block_min, 1);
   CU_ASSERT_EQUAL (info.request_max, 256 * 1024);
   CU_ASSERT_STRING_EQUAL (info.readonly_why, "");
+  CU_ASSERT_STRING_EQUAL (info.remarks,
+                          "reads of at most 261120 bytes, writes of 261120");
   CU_ASSERT_FALSE (peer_ask (&s, &a));
 }
 
@@ -237,28 +239,116 @@ without_fsync_it_is_read_only (void)
     CU_ASSERT_EQUAL (a.pflags, 1);
     finish (&s, a, &info);
     CU_ASSERT_EQUAL (info.caps, 0);
+    CU_ASSERT_STRING_EQUAL (info.remarks,
+                            "reads of at most 32768 bytes, writes of 32768, "
+                            "for want of limits@openssh.com");
     CU_ASSERT_PTR_NOT_NULL (strstr (info.readonly_why, "fsync@openssh.com"));
     CU_ASSERT_PTR_NOT_NULL (
         strstr (info.readonly_why, "allow-unsafe-flush=yes"));
   }
 }
 
+/* Up to the OPEN of a file that is not there. */
+static struct peer_ask
+to_probe (struct peer *s, const char *path)
+{
+  struct peer_ask a;
+
+  s->unsafe = "Yes";
+  open_at (s, path);
+  peer_version (s, 3, NO_EXT, NO_EXT);
+  a = peer_expect (s, SSH_FXP_STAT);
+  peer_attrs (s, a.id, 1, PEER_REGULAR);
+  a = peer_expect (s, SSH_FXP_OPEN);
+  CU_ASSERT_EQUAL (a.pflags, 3);
+  return a;
+}
+
 static void
 unless_the_user_insists (void)
 {
-  PEER s = {.unsafe = "Yes"};
+  PEER s = {0};
+  struct peer_ask a = to_probe (&s, "/d/x");
   struct volume_info info;
-  struct peer_ask a;
 
-  open_at (&s, "/x");
-  peer_version (&s, 3, NO_EXT, NO_EXT);
-  a = peer_expect (&s, SSH_FXP_STAT);
-  peer_attrs (&s, a.id, 1, PEER_REGULAR);
+  CU_ASSERT_EQUAL (strncmp (a.path, "/d/.bulkhead-no-file-", 21), 0);
+  CU_ASSERT_EQUAL (strlen (a.path), 29);
+  CU_ASSERT_EQUAL (peer_status (&s, a.id, SSH_FX_NO_SUCH_FILE), ERR_OK);
   a = peer_expect (&s, SSH_FXP_OPEN);
+  CU_ASSERT_STRING_EQUAL (a.path, "/d/x");
   CU_ASSERT_EQUAL (a.pflags, 3);
   finish (&s, a, &info);
   CU_ASSERT (info.caps & VOLUME_CAN_WRITE);
   CU_ASSERT (info.caps & VOLUME_CAN_FLUSH);
+  CU_ASSERT_PTR_NOT_NULL (
+      strstr (info.remarks, "fsync@openssh.com, FLUSH proves nothing"));
+}
+
+/* As rclone 1.60 does: the file itself must never be opened for writing. */
+static void
+a_server_that_always_creates_is_only_read (void)
+{
+  for (unsigned fails = 0; fails < 4; fails++) {
+    PEER s = {0};
+    struct peer_ask a = to_probe (&s, "/~/x");
+    struct volume_info info;
+    char path[sizeof a.path];
+
+    strcpy (path, a.path);
+    CU_ASSERT_EQUAL (strncmp (path, ".bulkhead-no-file-", 18), 0);
+    CU_ASSERT_EQUAL (peer_handle (&s, a.id), ERR_OK);
+    a = peer_expect (&s, SSH_FXP_CLOSE);
+    CU_ASSERT_EQUAL (peer_status (&s, a.id, fails & 1 ? SSH_FX_FAILURE : 0),
+                     ERR_OK);
+    a = peer_expect (&s, SSH_FXP_REMOVE);
+    CU_ASSERT_STRING_EQUAL (a.path, path);
+    CU_ASSERT_EQUAL (peer_status (&s, a.id, fails & 2 ? SSH_FX_FAILURE : 0),
+                     ERR_OK);
+    a = peer_expect (&s, SSH_FXP_OPEN);
+    CU_ASSERT_STRING_EQUAL (a.path, "x");
+    CU_ASSERT_EQUAL (a.pflags, 1);
+    finish (&s, a, &info);
+    CU_ASSERT_EQUAL (info.caps, 0);
+    CU_ASSERT_PTR_NOT_NULL (strstr (info.readonly_why, "would empty the file"));
+    CU_ASSERT_EQUAL (strstr (info.readonly_why, path) != NULL,
+                     (fails & 2) != 0);
+  }
+}
+
+static void
+a_server_that_does_not_miss_a_file_is_only_read (void)
+{
+  static const uint32_t codes[] = {SSH_FX_PERMISSION_DENIED, SSH_FX_FAILURE,
+                                   SSH_FX_WRITE_PROTECT, SSH_FX_OP_UNSUPPORTED};
+
+  for (unsigned i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+    PEER s = {0};
+    struct peer_ask a = to_probe (&s, "/d/x");
+    struct volume_info info;
+
+    CU_ASSERT_EQUAL (peer_status (&s, a.id, codes[i]), ERR_OK);
+    a = peer_expect (&s, SSH_FXP_OPEN);
+    CU_ASSERT_STRING_EQUAL (a.path, "/d/x");
+    CU_ASSERT_EQUAL (a.pflags, 1);
+    finish (&s, a, &info);
+    CU_ASSERT_EQUAL (info.caps, 0);
+    CU_ASSERT_PTR_NOT_NULL (strstr (info.readonly_why, "No way"));
+  }
+}
+
+static void
+the_probe_s_answers_are_checked (void)
+{
+  PEER ok = {0}, close = {0};
+  struct peer_ask a = to_probe (&ok, "/d/x");
+
+  CU_ASSERT_EQUAL (peer_status (&ok, a.id, SSH_FX_OK), ERR_PEER);
+  failed (&ok, ERR_PEER, "SSH_FX_OK to SSH_FXP_OPEN");
+  a = to_probe (&close, "/d/x");
+  peer_handle (&close, a.id);
+  a = peer_expect (&close, SSH_FXP_CLOSE);
+  CU_ASSERT_EQUAL (peer_handle (&close, a.id), ERR_PEER);
+  failed (&close, ERR_PEER, "SSH_FXP_CLOSE with SSH_FXP_HANDLE");
 }
 
 static void
@@ -524,6 +614,9 @@ UNIT_MAIN ("sftp start-up", UNIT_TEST (asks_step_by_step),
            UNIT_TEST (limits_may_be_refused_or_unknown),
            UNIT_TEST (without_fsync_it_is_read_only),
            UNIT_TEST (unless_the_user_insists),
+           UNIT_TEST (a_server_that_always_creates_is_only_read),
+           UNIT_TEST (a_server_that_does_not_miss_a_file_is_only_read),
+           UNIT_TEST (the_probe_s_answers_are_checked),
            UNIT_TEST (what_may_not_be_written_is_read),
            UNIT_TEST (what_may_not_be_read_is_refused),
            UNIT_TEST (stat_says_what_is_wrong),

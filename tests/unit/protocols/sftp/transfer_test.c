@@ -361,6 +361,10 @@ start_plain (struct peer *s)
   peer_version (s, 3, NULL, NULL, NULL, NULL);
   a = peer_expect (s, SSH_FXP_STAT);
   peer_attrs (s, a.id, 10, PEER_REGULAR);
+  if (s->unsafe) { /* a file that is not there */
+    a = peer_expect (s, SSH_FXP_OPEN);
+    peer_status (s, a.id, SSH_FX_NO_SUCH_FILE);
+  }
   peer_handle (s, peer_expect (s, SSH_FXP_OPEN).id);
   a = peer_expect (s, SSH_FXP_FSTAT);
   peer_attrs (s, a.id, 10, PEER_REGULAR);
