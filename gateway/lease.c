@@ -3,19 +3,45 @@
  * that the order of overlapping writes is defined. It is fetched by the first
  * write and stays until another process wants it; then the writes under way
  * end, what they wrote is flushed, and it goes back to the daemon.
+ *
+ * Where several processes write all the time, the daemon's REVOKE comes right
+ * behind its GRANT: whoever waited for the grant has its turn all the same,
+ * else the lease would go round and nobody write.
  */
 #include "config.h"
 #include "gateway/link_private.h"
 
 #include <string.h>
 
-bool
-lease_enter (struct link *l)
+static bool
+drained (const struct link *l)
 {
-  if (l->lease == LEASE_HELD) {
+  return l->lease == LEASE_REVOKED && !l->lease_users && !l->lease_turns;
+}
+
+/* Its turn is taken, or given up. */
+static void
+end_wait (struct link *l, bool *waits)
+{
+  if (!*waits)
+    return;
+  *waits = false;
+  l->lease_waiting--;
+  if (l->lease_turns)
+    l->lease_turns--;
+}
+
+bool
+lease_enter (struct link *l, bool *waits)
+{
+  if (l->lease == LEASE_HELD
+      || (l->lease == LEASE_REVOKED && *waits && l->lease_turns)) {
+    end_wait (l, waits);
     l->lease_users++;
     return true;
   }
+  l->lease_waiting += !*waits;
+  *waits = true;
   /* Without a daemon: asked again when one has adopted us. */
   if (l->lease == LEASE_NONE && link_tell (l, CONTROL_LEASE_WANT) == ERR_OK)
     l->lease = LEASE_WANTED;
@@ -23,10 +49,11 @@ lease_enter (struct link *l)
 }
 
 void
-lease_leave (struct link *l)
+lease_leave (struct link *l, bool entered, bool *waits)
 {
-  l->lease_users--;
-  if (l->lease == LEASE_REVOKED && !l->lease_users)
+  l->lease_users -= entered;
+  end_wait (l, waits);
+  if (drained (l))
     pthread_cond_signal (&l->lease_drained);
 }
 
@@ -34,9 +61,10 @@ void
 lease_message (struct link *l, enum control_type type)
 {
   if (type == CONTROL_LEASE_GRANT) {
-    if (l->lease == LEASE_WANTED)
+    if (l->lease == LEASE_WANTED) {
       l->lease = LEASE_HELD;
-    else
+      l->lease_turns = l->lease_waiting;
+    } else
       link_tell (l, CONTROL_LEASE_RETURN);
     link_wake_all (l);
     return;
@@ -80,7 +108,7 @@ lease_main (void *link)
 
   pthread_mutex_lock (&l->lock);
   while (!l->stopping) {
-    if (l->lease == LEASE_REVOKED && !l->lease_users)
+    if (drained (l))
       give_back (l);
     else
       pthread_cond_wait (&l->lease_drained, &l->lock);

@@ -30,7 +30,8 @@ struct waiter {
  *   NONE     this process may not write               a write → WANTED
  *   WANTED   the daemon was asked                     GRANT → HELD
  *   HELD     this process alone may write             REVOKE → REVOKED
- *   REVOKED  no new write; drains, flushes            RETURN → NONE
+ *   REVOKED  those that waited at GRANT still write;
+ *            no new write; drains, flushes            RETURN → NONE
  */
 enum lease_state { LEASE_NONE, LEASE_WANTED, LEASE_HELD, LEASE_REVOKED };
 
@@ -58,6 +59,8 @@ struct link {
 
   enum lease_state lease;
   unsigned lease_users; /* writes under way */
+  unsigned lease_waiting; /* writes that wait for it */
+  unsigned lease_turns; /* so many of these may still write when REVOKED */
   pthread_cond_t lease_drained;
   pthread_t lease_thread;
   int owed_error; /* errno of a flush that nobody asked for: next FLUSH's */
@@ -140,10 +143,11 @@ int link_flush_internal (struct link *l);
 void adopt_try (struct link *l, struct control *m);
 
 /* lease.c, with the lock held. True: the caller may write until lease_leave;
- * false: it must wait (all waiters are woken when that changes).
+ * false: it must wait (all waiters are woken when that changes). *waits is the
+ * caller's, false at first. lease_leave also for those who were not let in.
  */
-bool lease_enter (struct link *l);
-void lease_leave (struct link *l);
+bool lease_enter (struct link *l, bool *waits);
+void lease_leave (struct link *l, bool entered, bool *waits);
 void lease_message (struct link *l, enum control_type type);
 void *lease_main (void *link);
 

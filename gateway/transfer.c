@@ -18,6 +18,7 @@ struct transfer {
   uint32_t flags;
   bool internal;            /* nobody's request: not one of nbdkit's threads */
   bool may_write;           /* in lease_enter */
+  bool waits_lease;         /* lease.c's: it was not let in yet */
   uint8_t *scratch;         /* READ: a piece that is wider than what is asked */
   uint8_t *read_buf;        /* READ: where pieces go */
   const uint8_t *write_buf; /* WRITE: where they come from */
@@ -117,7 +118,7 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   enum err e;
 
   if (link_op_writes (t->op) && !t->may_write && !l->inflight.failed)
-    if (!(t->may_write = lease_enter (l)))
+    if (!(t->may_write = lease_enter (l, &t->waits_lease)))
       return ERR_AGAIN;
   next_piece (t, &offset, &n);
   if (!l->inflight.free_slots)
@@ -236,8 +237,7 @@ leave_all (struct transfer *t)
     inflight_abandon (&l->inflight, t->piece[t->first]);
     t->first = (t->first + 1) % PIECES_IN_FLIGHT;
   }
-  if (t->may_write)
-    lease_leave (l);
+  lease_leave (l, t->may_write, &t->waits_lease);
   link_wake_blocked (l);
 }
 
