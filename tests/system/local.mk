@@ -28,6 +28,19 @@ SYSTEM_TESTS = \
 	%D%/resolve.sh \
 	%D%/restart.sh
 
+check_PROGRAMS += tests/system/coherence
+tests_system_coherence_SOURCES = %D%/coherence.c %D%/gateways.c \
+	%D%/gateways.h %D%/registers.c %D%/registers.h
+tests_system_coherence_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
+tests_system_coherence_LDADD = $(LIBNBD_LIBS)
+SYSTEM_TESTS += %D%/coherence.sh
+
+check_PROGRAMS += tests/system/nbd-steps
+tests_system_nbd_steps_SOURCES = %D%/nbd-steps.c
+tests_system_nbd_steps_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
+tests_system_nbd_steps_LDADD = $(LIBNBD_LIBS)
+SYSTEM_TESTS += %D%/cache.sh
+
 check_PROGRAMS += tests/system/worker-driver
 tests_system_worker_driver_SOURCES = %D%/worker-driver.c
 tests_system_worker_driver_LDADD = libsandbox.la libipc.la libcommon.la \
