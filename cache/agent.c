@@ -84,9 +84,9 @@ send_first (struct agent *a)
   struct agent_question *q = a->first;
 
   while (q && q->sent_bytes < q->length_bytes) {
-    ssize_t n = send (a->fd, q->bytes + q->sent_bytes,
-                      q->length_bytes - q->sent_bytes,
-                      MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n =
+        send (a->fd, q->bytes + q->sent_bytes, q->length_bytes - q->sent_bytes,
+              MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (n < 0 && errno == EINTR)
       continue;
@@ -136,8 +136,8 @@ on_readable (struct ev_loop *loop, ev_io *w, int events)
     return;
   }
   /* Never more than this answer. */
-  n = recv (a->fd, a->answer + a->used_bytes,
-            (want ? want : 4) - a->used_bytes, MSG_DONTWAIT);
+  n = recv (a->fd, a->answer + a->used_bytes, (want ? want : 4) - a->used_bytes,
+            MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return;
   if (n <= 0) {

@@ -20,8 +20,8 @@ struct blowfish {
   uint32_t s[4][256];
 };
 
-_Static_assert (sizeof (struct blowfish) == PI_WORDS * sizeof (uint32_t),
-                "pi fills it");
+_Static_assert(sizeof (struct blowfish) == PI_WORDS * sizeof (uint32_t),
+               "pi fills it");
 
 /* Everything with the passphrase in it, to be wiped at one place. */
 struct work {
@@ -76,8 +76,8 @@ expand (struct blowfish *b, const uint8_t key[SHA512_DIGEST_LENGTH],
   for (unsigned i = 0; i < SUBKEYS; i++)
     b->p[i] ^= word_at (key, i);
   for (unsigned i = 0; i < SUBKEYS + 4 * 256; i += 2) {
-    uint32_t *to = i < SUBKEYS ? &b->p[i]
-                               : &b->s[(i - SUBKEYS) >> 8][(i - SUBKEYS) & 255];
+    uint32_t *to =
+        i < SUBKEYS ? &b->p[i] : &b->s[(i - SUBKEYS) >> 8][(i - SUBKEYS) & 255];
 
     if (salt) {
       l ^= word_at (salt, at++);

@@ -136,8 +136,8 @@ offer_next (struct supervisor *s, struct fault *f)
 {
   struct wirebuf b = control_body (&s->message);
   struct fault nothing_left = {0}, why = {0};
-  enum control_type type = login_next (&s->login, s->methods, &b,
-                                       &nothing_left);
+  enum control_type type =
+      login_next (&s->login, s->methods, &b, &nothing_left);
   enum err e;
 
   if (type == LOGIN_ASK_AGENT) {

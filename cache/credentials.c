@@ -96,8 +96,7 @@ unlock_next (struct credentials *c)
 static char *
 text_of (struct credentials *c)
 {
-  return c->secret == CREDENTIALS_PASSWORD ? c->login->password
-                                           : c->passphrase;
+  return c->secret == CREDENTIALS_PASSWORD ? c->login->password : c->passphrase;
 }
 
 static void

@@ -264,8 +264,8 @@ load_openssh (const char *text, size_t length_bytes, const char *passphrase,
 {
   size_t n;
   unsigned char *data = openssh_block (text, length_bytes, &n);
-  enum err e = data ? ssh_key_parse_openssh (data, n, passphrase, ret, f)
-                    : ERR_NOENT;
+  enum err e =
+      data ? ssh_key_parse_openssh (data, n, passphrase, ret, f) : ERR_NOENT;
 
   OPENSSL_clear_free (data, n);
   return e;
@@ -277,8 +277,8 @@ ssh_key_public (const char *text, size_t length_bytes, uint8_t **ret,
 {
   size_t n;
   unsigned char *data = openssh_block (text, length_bytes, &n);
-  enum err e = data ? ssh_key_parse_public (data, n, ret, ret_bytes)
-                    : ERR_NOENT;
+  enum err e =
+      data ? ssh_key_parse_public (data, n, ret, ret_bytes) : ERR_NOENT;
 
   OPENSSL_clear_free (data, n);
   return e;
@@ -294,7 +294,8 @@ load_pem (const char *text, size_t length_bytes, const char *passphrase,
       bio ? PEM_read_bio_PrivateKey (bio, NULL, give_passphrase, &p) : NULL;
 
   if (!pkey && p.asked)
-    return passphrase ? fault_set (f, ERR_AUTH, "wrong passphrase, or a kind "
+    return passphrase ? fault_set (f, ERR_AUTH,
+                                   "wrong passphrase, or a kind "
                                    "of encryption that is not supported")
                       : ssh_key_locked (f);
   if (!pkey) {

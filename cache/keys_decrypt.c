@@ -100,8 +100,7 @@ chacha20 (const uint8_t *key, uint8_t counter, const uint8_t *src,
   uint8_t iv[IV_BYTES] = {counter};
   EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new ();
   int n = 0;
-  bool ok = ctx
-            && EVP_DecryptInit_ex2 (ctx, EVP_chacha20 (), key, iv, NULL)
+  bool ok = ctx && EVP_DecryptInit_ex2 (ctx, EVP_chacha20 (), key, iv, NULL)
             && EVP_DecryptUpdate (ctx, dst, &n, src, (int)length_bytes);
 
   EVP_CIPHER_CTX_free (ctx);
@@ -140,8 +139,10 @@ keys_decrypt (const struct key_encryption *k, const char *passphrase,
   enum err e;
 
   if (!m || strcmp (k->kdf, "bcrypt") != 0)
-    return fault_set (f, ERR_NOTSUP, "it is encrypted by %.40s and %.40s, "
-                      "which is not supported", k->cipher, k->kdf);
+    return fault_set (f, ERR_NOTSUP,
+                      "it is encrypted by %.40s and %.40s, "
+                      "which is not supported",
+                      k->cipher, k->kdf);
   if (k->tag_bytes != m->tag_bytes || length_bytes % m->block_bytes)
     return fault_set (f, ERR_INVAL, "the private key is damaged");
   e = derive (k, passphrase, key, (size_t)m->key_bytes + m->iv_bytes, f);

@@ -290,8 +290,7 @@ offer_agent_key (struct login *l, struct wirebuf *b)
   l->attempts++;
   wirebuf_cstring (b, k->algorithm);
   wirebuf_string (b, k->offered, k->offered_bytes);
-  signer_offer_foreign (&l->signer, k->algorithm, k->offered,
-                        k->offered_bytes);
+  signer_offer_foreign (&l->signer, k->algorithm, k->offered, k->offered_bytes);
   return CONTROL_AUTH_KEY;
 }
 
@@ -393,10 +392,10 @@ login_agent_signature (struct login *l, const uint8_t *answer,
 {
   const uint8_t *sig = NULL;
   size_t n = 0;
-  enum err e = answer ? agent_take_signature (
-                            answer, answer_bytes,
-                            &l->agent_key[l->next_agent_key - 1], &sig, &n)
-                      : why->code;
+  enum err e =
+      answer ? agent_take_signature (
+          answer, answer_bytes, &l->agent_key[l->next_agent_key - 1], &sig, &n)
+             : why->code;
 
   if (e) {
     note_tried (l, "ssh-agent",

@@ -134,8 +134,8 @@ static void
 on_readable (struct ev_loop *loop, ev_io *w, int events)
 {
   struct unlock *u = w->data;
-  ssize_t n = read (u->fd, u->answer + u->used_bytes,
-                    sizeof u->answer - u->used_bytes);
+  ssize_t n =
+      read (u->fd, u->answer + u->used_bytes, sizeof u->answer - u->used_bytes);
 
   (void)loop;
   (void)events;

@@ -163,7 +163,7 @@ open_file (const char *key, const char *path, int *ret_fd, struct fault *f)
 
   if (fd < 0)
     return fault_set (f, err_from_errno (errno), "%s=%s: %s", key, path,
-                      strerror (errno));
+                      strerrordesc_np (errno));
   if (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode))
     return fault_set (f, ERR_INVAL, "%s=%s is not a regular file", key, path);
   if (is_private_key (key) && st.st_uid == geteuid ()
@@ -220,7 +220,7 @@ connect_socket (const char *key, const char *path, int *ret_fd,
   strcpy (sa.sun_path, path);
   if (fd < 0 || connect (fd, (struct sockaddr *)&sa, sizeof sa) < 0)
     return fault_set (f, err_from_errno (errno), "%s=%s: %s", key, path,
-                      strerror (errno));
+                      strerrordesc_np (errno));
   *ret_fd = steal_fd (&fd);
   return ERR_OK;
 }

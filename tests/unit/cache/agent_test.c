@@ -80,15 +80,14 @@ odd_lists_have_no_keys (void)
   bytes[0] = 5;
   CU_ASSERT (!agent_next_key (bytes, 1, &at, &k));
   CU_ASSERT_EQUAL (
-      agent_key_take (blob, make_blob ("ssh-ed25519", 0, blob), &k),
-      ERR_INVAL);
+      agent_key_take (blob, make_blob ("ssh-ed25519", 0, blob), &k), ERR_INVAL);
   CU_ASSERT_EQUAL (
       agent_key_take (blob, make_blob ("ssh-rsa", SSH_KEY_BLOB_BYTES, blob),
                       &k),
       ERR_INVAL);
   CU_ASSERT_EQUAL (
-      agent_key_take (blob, make_blob ("ssh-rsa", SSH_KEY_BLOB_BYTES - 11, blob),
-                      &k),
+      agent_key_take (blob,
+                      make_blob ("ssh-rsa", SSH_KEY_BLOB_BYTES - 11, blob), &k),
       ERR_INVAL); /* fits, but not with the longer name */
   for (int turn = 0; turn < 20000; turn++) {
     uint8_t junk[200] = {12};
@@ -231,9 +230,9 @@ ask (uint8_t what)
   uint8_t question[] = {0, 0, 0, 1, what};
   struct agent_question *q = NULL;
 
-  CU_ASSERT_EQUAL (agent_ask (agent, question, sizeof question, on_answer, NULL,
-                              &q, &why),
-                   ERR_OK);
+  CU_ASSERT_EQUAL (
+      agent_ask (agent, question, sizeof question, on_answer, NULL, &q, &why),
+      ERR_OK);
   return q;
 }
 
@@ -332,7 +331,7 @@ lengths_out_of_bounds_end_it (void)
 
   for (size_t i = 0; i < 3; i++) {
     begin ();
-      ask (1);
+    ask (1);
     say (lengths[i], 4);
     CU_ASSERT_EQUAL (answers, 1);
     CU_ASSERT_EQUAL (why.code, ERR_CLOSED);

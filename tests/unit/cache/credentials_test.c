@@ -53,8 +53,8 @@ file_with (const char *text)
 {
   int fd = memfd_create ("secret", MFD_CLOEXEC);
 
-  CU_ASSERT_FATAL (fd >= 0
-                   && write (fd, text, strlen (text)) == (ssize_t)strlen (text));
+  CU_ASSERT_FATAL (
+      fd >= 0 && write (fd, text, strlen (text)) == (ssize_t)strlen (text));
   return fd;
 }
 
@@ -76,9 +76,9 @@ begin (unsigned keys, int password_fd, int passphrase_fd)
     login.key[i].locked_bytes = strlen (locked_vectors[i].text);
     fault_set (&login.key[i].fault, ERR_AUTH, "it is encrypted");
   }
-  CU_ASSERT_EQUAL_FATAL (credentials_start (&d, &login, fd, on_done, NULL,
-                                            &credentials, NULL),
-                         ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (
+      credentials_start (&d, &login, fd, on_done, NULL, &credentials, NULL),
+      ERR_OK);
   CU_ASSERT_EQUAL (fd[0], -1);
   CU_ASSERT_EQUAL (fd[1], -1);
   CU_ASSERT_EQUAL (calls, 0);
@@ -179,8 +179,7 @@ a_passphrase_may_be_typed_late (void)
   for (int i = 0; i < 10; i++)
     ev_run (d.loop, EVRUN_NOWAIT);
   CU_ASSERT_EQUAL (calls, 0);
-  CU_ASSERT (write (fd[1], LOCKED_PASSPHRASE + 5,
-                    sizeof LOCKED_PASSPHRASE - 6)
+  CU_ASSERT (write (fd[1], LOCKED_PASSPHRASE + 5, sizeof LOCKED_PASSPHRASE - 6)
              > 0);
   close (fd[1]);
   turn_until_done ();
