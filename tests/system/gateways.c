@@ -18,6 +18,8 @@
 #define START_MS 30000
 #define STOP_MS 15000
 
+static uint64_t daemon_killed_ms; /* the last time */
+
 uint64_t
 now_ms (void)
 {
@@ -79,8 +81,13 @@ gateway_try (struct gateway *g)
 {
   int status;
 
-  if (waitpid (g->pid, &status, WNOHANG) == g->pid)
-    die ("a gateway ended while it started: see %s", g->log);
+  if (waitpid (g->pid, &status, WNOHANG) == g->pid) {
+    /* Who opens a volume when the daemon goes is told to try again. */
+    if (daemon_killed_ms < g->started_ms)
+      die ("a gateway ended while it started: see %s", g->log);
+    gateway_start (g);
+    return;
+  }
   if (now_ms () - g->started_ms > START_MS)
     die ("a gateway does not start: see %s", g->log);
   if (access (g->socket, F_OK) < 0)
@@ -264,7 +271,10 @@ daemon_kill (void)
   pid_t pid = daemon_pid ();
 
   note_workers (pid);
-  return pid > 1 && kill (pid, SIGKILL) == 0;
+  if (pid <= 1 || kill (pid, SIGKILL) < 0)
+    return false;
+  daemon_killed_ms = now_ms ();
+  return true;
 }
 
 bool
