@@ -1,4 +1,5 @@
-EXTRA_DIST += tests/unit/unit.h
+EXTRA_DIST += tests/unit/unit.h tests/unit/purity.sh
+TESTS += tests/unit/purity.sh
 UNIT_LIBS = $(CUNIT_LIBS)
 
 include tests/unit/common/local.mk
