@@ -28,10 +28,8 @@ enum err
 agent_key_take (const uint8_t *blob, size_t blob_bytes, struct agent_key *ret)
 {
   struct wire w = wire_init (blob, blob_bytes);
-  struct wirebuf b = wirebuf_init (ret->offered, sizeof ret->offered);
   char type[32];
   const char *algorithm = NULL;
-  size_t rest_bytes;
 
   wire_cstring (&w, type, sizeof type);
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
@@ -39,15 +37,11 @@ agent_key_take (const uint8_t *blob, size_t blob_bytes, struct agent_key *ret)
       algorithm = kinds[i].algorithm;
   if (!algorithm)
     return ERR_NOTSUP;
-  rest_bytes = wire_left (&w);
-  wirebuf_cstring (&b, algorithm); /* see ssh_key_blob */
-  wirebuf_bytes (&b, wire_bytes (&w, rest_bytes), rest_bytes);
-  if (b.err || blob_bytes > sizeof ret->blob || rest_bytes == 0)
+  if (blob_bytes > sizeof ret->blob || wire_left (&w) == 0)
     return ERR_INVAL;
   ret->algorithm = algorithm;
   memcpy (ret->blob, blob, blob_bytes);
   ret->blob_bytes = blob_bytes;
-  ret->offered_bytes = b.used_bytes;
   ret->comment[0] = 0;
   return ERR_OK;
 }

@@ -21,10 +21,8 @@
 struct agent_key {
   const char *algorithm; /* of its signatures, as ssh_key_algorithm */
   size_t blob_bytes;
-  uint8_t blob[SSH_KEY_BLOB_BYTES]; /* the agent's name for it */
-  size_t offered_bytes;
-  uint8_t offered[SSH_KEY_BLOB_BYTES]; /* as ssh_key_blob */
-  char comment[AGENT_COMMENT_BYTES];   /* printable */
+  uint8_t blob[SSH_KEY_BLOB_BYTES];  /* as ssh_key_blob */
+  char comment[AGENT_COMMENT_BYTES]; /* printable */
 };
 
 /* A public key blob as an agent or a key file has it. ERR_NOTSUP, ERR_INVAL. */

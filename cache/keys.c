@@ -137,21 +137,14 @@ blob_rsa (struct ssh_key *k, struct wirebuf *b)
   CLEANUP_BN BIGNUM *n = NULL;
   CLEANUP_BN BIGNUM *e = NULL;
   int bits = EVP_PKEY_get_bits (k->pkey);
-  struct wirebuf plain;
 
   if (bits < SSH_RSA_BITS_MIN || bits > SSH_RSA_BITS_MAX)
     return ERR_NOTSUP;
   if (!EVP_PKEY_get_bn_param (k->pkey, OSSL_PKEY_PARAM_RSA_N, &n)
       || !EVP_PKEY_get_bn_param (k->pkey, OSSL_PKEY_PARAM_RSA_E, &e))
     return ERR_INVAL;
-  /* The fingerprint that people know is that of the plain form. */
-  plain = *b;
-  wirebuf_cstring (&plain, "ssh-rsa");
-  put_mpint (&plain, e);
-  put_mpint (&plain, n);
-  hostkey_fingerprint (plain.base, plain.used_bytes, k->fingerprint);
-  k->algorithm = "rsa-sha2-512";
-  wirebuf_cstring (b, k->algorithm);
+  k->algorithm = "rsa-sha2-512"; /* RFC 8332 §3: but the blob says ssh-rsa */
+  wirebuf_cstring (b, "ssh-rsa");
   put_mpint (b, e);
   put_mpint (b, n);
   return b->err;
@@ -192,8 +185,7 @@ make_key (EVP_PKEY *pkey, struct ssh_key **ret, struct fault *f)
   if (e)
     return fault_set (f, e, "the key is damaged");
   k->blob_bytes = b.used_bytes;
-  if (!k->fingerprint[0])
-    hostkey_fingerprint (k->blob, k->blob_bytes, k->fingerprint);
+  hostkey_fingerprint (k->blob, k->blob_bytes, k->fingerprint);
   *ret = steal (&k);
   return ERR_OK;
 }

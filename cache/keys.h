@@ -49,10 +49,7 @@ ssh_key_free (struct ssh_key *k);
 /* The algorithm of the signatures: ssh-ed25519, ecdsa-sha2-…, rsa-sha2-512. */
 const char *
 ssh_key_algorithm (const struct ssh_key *k);
-/* The public key as it is offered (RFC 4253 §6.6). For RSA its first string is
- * rsa-sha2-512 and not ssh-rsa: libssh2 1.10 takes the signature's algorithm
- * from there, and servers take that name for the same kind of key.
- */
+/* The public key as it is offered (RFC 4253 §6.6; for RSA it says ssh-rsa). */
 const uint8_t *
 ssh_key_blob (const struct ssh_key *k, size_t *ret_bytes);
 /* As ssh-keygen -l prints it. */

@@ -215,6 +215,15 @@ note_tried (struct login *l, const char *name, const char *why)
             why ? ")" : "");
 }
 
+/* A server may take RSA keys, but not by this algorithm. */
+static const char *
+how_used (const struct ssh_key *k)
+{
+  const char *algorithm = ssh_key_algorithm (k);
+
+  return strcmp (algorithm, "rsa-sha2-512") == 0 ? algorithm : NULL;
+}
+
 /* By either method; the worker chooses. */
 static bool
 takes_password (const char *methods)
@@ -289,8 +298,8 @@ offer_agent_key (struct login *l, struct wirebuf *b)
   note_tried (l, k->comment[0] ? k->comment : k->algorithm, "of the agent");
   l->attempts++;
   wirebuf_cstring (b, k->algorithm);
-  wirebuf_string (b, k->offered, k->offered_bytes);
-  signer_offer_foreign (&l->signer, k->algorithm, k->offered, k->offered_bytes);
+  wirebuf_string (b, k->blob, k->blob_bytes);
+  signer_offer_foreign (&l->signer, k->algorithm, k->blob, k->blob_bytes);
   return CONTROL_AUTH_KEY;
 }
 
@@ -304,7 +313,7 @@ login_next (struct login *l, const char *methods, struct wirebuf *b,
   while (may_try_key (l, methods) && l->next_key < c->keys) {
     const struct login_key *k = &c->key[l->next_key++];
 
-    note_tried (l, k->name, k->key ? NULL : k->fault.text);
+    note_tried (l, k->name, k->key ? how_used (k->key) : k->fault.text);
     if (k->key)
       return offer_key (l, k->key, b);
   }
@@ -338,7 +347,7 @@ relation_to_files (const struct login_config *c, const struct agent_key *a)
     size_t n;
     const uint8_t *blob = k->key ? ssh_key_blob (k->key, &n) : NULL;
 
-    if (blob && n == a->offered_bytes && memcmp (blob, a->offered, n) == 0)
+    if (blob && n == a->blob_bytes && memcmp (blob, a->blob, n) == 0)
       return TRIED;
     if (!k->key && k->public && k->public_bytes == a->blob_bytes
         && memcmp (k->public, a->blob, a->blob_bytes) == 0)

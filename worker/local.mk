@@ -6,6 +6,7 @@ libworker_la_SOURCES = \
 	%D%/greeting.c %D%/greeting.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/netbuf.c %D%/netbuf.h \
+	%D%/rsa_name.c %D%/rsa_name.h \
 	%D%/ssh.h \
 	%D%/ssh_login.c \
 	%D%/transport.c %D%/transport.h \

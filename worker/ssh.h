@@ -18,6 +18,7 @@
 #include "worker/broker.h"
 #include "worker/greeting.h"
 #include "worker/netbuf.h"
+#include "worker/rsa_name.h"
 #include "worker/transport.h"
 
 /* What the server may send before we have read: bandwidth × round trip. */
@@ -54,6 +55,7 @@ struct transport {
 
   uint64_t deadline_ns; /* of start */
   struct fault sign_fault;
+  struct rsa_name rsa_name;
   char password[BROKER_PASSWORD_BYTES]; /* for keyboard-interactive */
   unsigned prompts;                     /* that it has answered */
   struct fault prompt_fault;

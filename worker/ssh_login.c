@@ -397,6 +397,26 @@ try_password (struct transport *t, const char *offered,
   return rc;
 }
 
+static int
+try_key (struct transport *t, const struct broker_offer *o, enum err *ret_e,
+         struct fault *f)
+{
+  const uint8_t *key
+    = rsa_name_begin (&t->rsa_name, o->algorithm, o->key, o->key_bytes);
+  int rc = LIBSSH2_ERROR_AUTHENTICATION_FAILED;
+
+  if (!key) {
+    *ret_e = fault_set (f, ERR_PEER, "bulkheadd offers a damaged key");
+    return rc;
+  }
+  UNTIL_DONE (t,
+              libssh2_userauth_publickey (t->session, t->config.user, key,
+                                          o->key_bytes, sign_by_daemon, NULL),
+              "logging in with a key", rc, *ret_e, f);
+  rsa_name_end (&t->rsa_name);
+  return rc;
+}
+
 /* One offer of the daemon's: *ret_in if it let us in. */
 static enum err
 try_offer (struct transport *t, const char *offered,
@@ -407,11 +427,7 @@ try_offer (struct transport *t, const char *offered,
 
   t->sign_fault = t->prompt_fault = (struct fault){0};
   if (o->kind == BROKER_KEY)
-    UNTIL_DONE (t,
-                libssh2_userauth_publickey (t->session, t->config.user, o->key,
-                                            o->key_bytes, sign_by_daemon,
-                                            NULL),
-                "logging in with a key", rc, e, f);
+    rc = try_key (t, o, &e, f);
   else
     rc = try_password (t, offered, o, &e, f);
   if (e)

@@ -10,7 +10,9 @@
 
 static LIBSSH2_ALLOC_FUNC (ssh_alloc)
 {
-  (void)abstract;
+  struct transport *t = *abstract;
+
+  rsa_name_alloc (&t->rsa_name, count);
   return malloc (count);
 }
 

@@ -3,7 +3,7 @@
 # python3-paramiko's SFTP server on 127.0.0.1:
 #   sftp-paramiko.py PORT HOSTKEY AUTHORIZED_KEYS
 # paramiko leaves the files to its user: here those of the machine. Everybody
-# who has the first key of the file may log in. Prints "ready" when it listens;
+# who has a key of the file may log in. Prints "ready" when it listens;
 # ends by a signal.
 import os
 import socket
@@ -16,14 +16,14 @@ import paramiko  # noqa: E402
 
 
 class Login(paramiko.ServerInterface):
-    def __init__(self, key):
-        self.key = key
+    def __init__(self, keys):
+        self.keys = keys
 
     def get_allowed_auths(self, username):
         return "publickey"
 
     def check_auth_publickey(self, username, key):
-        if key.get_base64() == self.key:
+        if key.get_base64() in self.keys:
             return paramiko.AUTH_SUCCESSFUL
         return paramiko.AUTH_FAILED
 
@@ -57,21 +57,21 @@ class Files(paramiko.SFTPServerInterface):
         return handle
 
 
-def serve(connection, hostkey, key):
+def serve(connection, hostkey, keys):
     transport = paramiko.Transport(connection)
     transport.add_server_key(hostkey)
     transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)
-    transport.start_server(server=Login(key), event=threading.Event())
+    transport.start_server(server=Login(keys), event=threading.Event())
 
 
 def main(port, hostkey_file, authorized_keys):
     hostkey = paramiko.Ed25519Key.from_private_key_file(hostkey_file)
-    with open(authorized_keys) as keys:
-        key = keys.readline().split()[1]
+    with open(authorized_keys) as lines:
+        keys = [line.split()[1] for line in lines]
     listener = socket.create_server(("127.0.0.1", int(port)))
     print("ready", flush=True)
     while True:
-        serve(listener.accept()[0], hostkey, key)
+        serve(listener.accept()[0], hostkey, keys)
 
 
 main(*sys.argv[1:])

@@ -25,11 +25,12 @@ needs /usr/sbin/proftpd /usr/lib/proftpd/mod_sftp.so /usr/bin/rclone \
 # ------------------------------------------------------------------- servers
 
 # Each starts one in the foreground at $port, with the host key of the others,
-# for $user with the key $dir/id.
+# for $user with the keys $dir/id, id_ecdsa and id_rsa.
 
 # It wants to be told all that it would look for in the system's folders.
 proftpd_server () {
-  ssh-keygen -e -f id.pub >id.rfc4716
+  { ssh-keygen -e -f id.pub; ssh-keygen -e -f id_ecdsa.pub
+    ssh-keygen -e -f id_rsa.pub; } >id.rfc4716
   echo "$user:!:$(id -u):$(id -g)::$HOME:/bin/sh" >proftpd.passwd
   chmod 0600 proftpd.passwd
   cat >proftpd.conf <<EOF
@@ -168,6 +169,26 @@ insisting () {
   esac
 }
 
+# logins NAME: by the other kinds of keys.
+logins () {
+  local type log status=0
+  for type in ecdsa rsa; do
+    log=$1-$type.log
+    timeout 20 "$run" nbdkit -U - bulkhead \
+      "sftp://$user@127.0.0.1:$port$dir/disk" readonly=true \
+      identity="$dir/id_$type" known-hosts="$known_hosts" \
+      --run 'nbdinfo --size "$uri"' >"$log" 2>&1 </dev/null || status=$?
+    if [ "$1-$type" = dropbear-rsa ]; then
+      [ "$status" != 0 ] || die "dropbear: takes rsa-sha2-512"
+      grep -q 'tried: .*id_rsa (rsa-sha2-512)' "$log" || die "$(cat "$log")"
+      ok "$1: no login with an $type key: $(cat "$log")"
+    else
+      [ "$(cat "$log")" = 8388608 ] || die "$1: $type: $(cat "$log")"
+      ok "$1: a login with an $type key"
+    fi
+  done
+}
+
 # interop NAME
 interop () {
   local name=$1 has remarks
@@ -180,8 +201,9 @@ interop () {
   nbdcopy "$uri" copy
   [ "$(sha256 copy)" = "$(sha256 disk)" ] || die "$name: the copy differs"
   ok "$name: a copy equals the file on the server"
+  logins "$name"
   remarks=$(sed -n "s|.*:$port$dir/disk: worker .* ready, epoch 1: ||p" \
-    runtime/bulkheadd.log)
+    runtime/bulkheadd.log | tail -n 1)
   case "/$has/$remarks" in
     */*limits@openssh.com*/*limits@openssh.com*) die "$name: $remarks" ;;
     */*limits@openssh.com*/*bytes*|*/*bytes*limits@openssh.com) ;;
@@ -201,6 +223,10 @@ interop () {
   stop_server
 }
 
+for type in ecdsa rsa; do
+  ssh-keygen -q -t "$type" -N '' -C "$type" -f "id_$type"
+  cat "id_$type.pub" >>authorized_keys
+done
 port=2300
 known_hosts=$dir/known_hosts
 servers=(proftpd rclone dropbear asyncssh paramiko)

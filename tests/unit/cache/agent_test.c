@@ -56,9 +56,6 @@ lists_the_keys_that_we_can_use (void)
   w = wire_init (k.blob, k.blob_bytes);
   wire_cstring (&w, name, sizeof name);
   CU_ASSERT_STRING_EQUAL (name, "ssh-rsa");
-  w = wire_init (k.offered, k.offered_bytes);
-  wire_cstring (&w, name, sizeof name);
-  CU_ASSERT_STRING_EQUAL (name, "rsa-sha2-512");
   CU_ASSERT (agent_next_key (bytes, b.used_bytes, &at, &k));
   CU_ASSERT_STRING_EQUAL (k.algorithm, "ecdsa-sha2-nistp384");
   CU_ASSERT (!agent_next_key (bytes, b.used_bytes, &at, &k));
@@ -88,7 +85,7 @@ odd_lists_have_no_keys (void)
   CU_ASSERT_EQUAL (
       agent_key_take (blob,
                       make_blob ("ssh-rsa", SSH_KEY_BLOB_BYTES - 11, blob), &k),
-      ERR_INVAL); /* fits, but not with the longer name */
+      ERR_OK); /* just fits */
   for (int turn = 0; turn < 20000; turn++) {
     uint8_t junk[200] = {12};
     unsigned steps = 0;

@@ -99,7 +99,7 @@ loads_and_signs_every_kind (void)
 }
 
 static void
-the_blob_names_the_algorithm (void)
+the_blob_names_the_kind_of_key (void)
 {
   for (size_t i = 0; i < KEY_VECTORS; i++) {
     const struct key_vector *v = &key_vectors[i];
@@ -116,7 +116,9 @@ the_blob_names_the_algorithm (void)
     blob = ssh_key_blob (k, &n);
     w = wire_init (blob, n);
     wire_cstring (&w, name, sizeof name);
-    CU_ASSERT_STRING_EQUAL (name, v->algorithm);
+    CU_ASSERT_STRING_EQUAL (name, strcmp (v->algorithm, "rsa-sha2-512") == 0
+                                      ? "ssh-rsa"
+                                      : v->algorithm);
     ssh_key_free (k);
   }
 }
@@ -319,7 +321,7 @@ the_parser_takes_any_bytes (void)
 }
 
 UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
-           UNIT_TEST (the_blob_names_the_algorithm),
+           UNIT_TEST (the_blob_names_the_kind_of_key),
            UNIT_TEST (says_that_a_key_is_encrypted),
            UNIT_TEST (decrypts_what_ssh_keygen_encrypts),
            UNIT_TEST (tells_a_wrong_passphrase),

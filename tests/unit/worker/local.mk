@@ -2,7 +2,8 @@ WORKER_TESTS = \
 	tests/unit/worker/aesctr_test \
 	tests/unit/worker/greeting_test \
 	tests/unit/worker/loop_test \
-	tests/unit/worker/netbuf_test
+	tests/unit/worker/netbuf_test \
+	tests/unit/worker/rsa_name_test
 check_PROGRAMS += $(WORKER_TESTS)
 TESTS += $(WORKER_TESTS)
 WORKER_TEST_LIBS = libworker.la libipc.la libcommon.la $(UNIT_LIBS)
@@ -15,3 +16,5 @@ tests_unit_worker_loop_test_SOURCES = %D%/loop_test.c
 tests_unit_worker_loop_test_LDADD = $(WORKER_TEST_LIBS) -lpthread
 tests_unit_worker_netbuf_test_SOURCES = %D%/netbuf_test.c
 tests_unit_worker_netbuf_test_LDADD = $(WORKER_TEST_LIBS)
+tests_unit_worker_rsa_name_test_SOURCES = %D%/rsa_name_test.c
+tests_unit_worker_rsa_name_test_LDADD = $(WORKER_TEST_LIBS)
