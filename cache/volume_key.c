@@ -37,8 +37,12 @@ volume_key (uid_t uid, const struct volume_spec *spec,
             && add (md, &c->keys, sizeof c->keys);
 
   for (unsigned i = 0; ok && i < c->keys; i++)
-    ok = add (md, c->key[i].digest, sizeof c->key[i].digest);
-  ok = ok && add_text (md, c->has_password ? c->password : NULL)
+    ok = add (md, c->key[i].digest, sizeof c->key[i].digest)
+         /* an encrypted one whose passphrase was wrong is none */
+         && add (md, c->key[i].key ? "1" : "0", 1);
+  /* An agent's keys come and go: it is named by its socket. */
+  ok = ok && add_text (md, volume_spec_get (spec, "agent"))
+       && add_text (md, c->has_password ? c->password : NULL)
        && EVP_DigestFinal_ex (md, k.bytes, NULL);
   EVP_MD_CTX_free (md);
   if (!ok)

@@ -527,9 +527,13 @@ a_key_is_of_everything_that_is_configured (void)
            volume_spec_set (&s, "path", "/a", -1));
   DIFFERS (c.key[0].digest[31] = 1, c.key[0].digest[31] = 0);
   DIFFERS (c.keys = 2, c.keys = 1);
+  DIFFERS (c.key[0].key = (struct ssh_key *)&c, c.key[0].key = NULL);
   DIFFERS ((c.has_password = true, strcpy (c.password, "x")),
            c.has_password = false);
-  CU_ASSERT_EQUAL (differ, 8);
+  CU_ASSERT_EQUAL (differ, 9);
+  volume_spec_set (&s, "agent", "/run/agent", -1);
+  CU_ASSERT_EQUAL (volume_key (10, &s, &c, &other), ERR_OK);
+  CU_ASSERT_NOT_EQUAL (memcmp (&k, &other, sizeof k), 0);
   c.keys = 0;
   login_config_fini (&c);
 }
