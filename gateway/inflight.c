@@ -176,6 +176,19 @@ inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
 }
 
 uint64_t
+inflight_writes_over_ns (const struct inflight *f)
+{
+  uint64_t last_ns = 0;
+
+  if (f->writing_slots)
+    return UINT64_MAX;
+  for (uint32_t i = 0; i < f->doubts; i++)
+    if (f->doubt[i].until_ns > last_ns)
+      last_ns = f->doubt[i].until_ns;
+  return last_ns;
+}
+
+uint64_t
 inflight_oldest_sent_ns (const struct inflight *f)
 {
   uint64_t oldest_ns = UINT64_MAX;
@@ -279,7 +292,7 @@ inflight_down (struct inflight *f, uint64_t now_ns)
     if (s->state != SLOT_SENT)
       continue;
     if (op_writes (s->request.op))
-      add_doubt (f, &s->request, now_ns + INFLIGHT_FENCE_WAIT_NS);
+      add_doubt (f, &s->request, now_ns + FENCE_WAIT_NS);
     s->blamable = true;
     set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_QUEUED);
   }

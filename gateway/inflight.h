@@ -33,12 +33,9 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "ipc/channel.h"
+#include "ipc/fence.h"
 
 #define INFLIGHT_SLOTS CHANNEL_SLOTS
-/* How long a server whose connection was reset may still execute a write that
- * it had received, where the protocol has no fence (SFTP).
- */
-#define INFLIGHT_FENCE_WAIT_NS 1000000000ull
 /* A request that was at a worker when it died of itself this often runs alone,
  * and fails when it kills one more.
  */
@@ -106,6 +103,10 @@ enum err inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
  * others, and alone), or INFLIGHT_SLOTS if none may.
  */
 uint32_t inflight_next (const struct inflight *f);
+/* When the last write of this process is over for certain: 0 if it is, a time
+ * if that only has to pass, UINT64_MAX if one is still under way.
+ */
+uint64_t inflight_writes_over_ns (const struct inflight *f);
 /* When the oldest SENT slot was sent; UINT64_MAX if there is none. */
 uint64_t inflight_oldest_sent_ns (const struct inflight *f);
 
@@ -122,7 +123,7 @@ void inflight_put (struct inflight *f, uint32_t slot);
 void inflight_abandon (struct inflight *f, uint32_t slot);
 
 /* The worker is gone: SENT → QUEUED; what it may have written is in doubt
- * until now_ns + INFLIGHT_FENCE_WAIT_NS.
+ * until now_ns + FENCE_WAIT_NS.
  */
 void inflight_down (struct inflight *f, uint64_t now_ns);
 /* … and it died of itself: each slot that inflight_down took back from this

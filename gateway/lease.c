@@ -12,6 +12,7 @@
 #include "gateway/link_private.h"
 
 #include <string.h>
+#include <time.h>
 
 static bool
 drained (const struct link *l)
@@ -75,6 +76,27 @@ lease_message (struct link *l, enum control_type type)
   }
 }
 
+/* Nobody writes any more; whether what was written is over, too: writes that
+ * nobody waits for any longer, and those of a dead session that the server may
+ * still execute. Waits, once, if not.
+ */
+static bool
+settled (struct link *l)
+{
+  uint64_t over_ns = inflight_writes_over_ns (&l->inflight);
+  uint64_t now = link_now_ns ();
+  struct timespec ts;
+
+  if (over_ns <= now)
+    return true;
+  if (over_ns == UINT64_MAX)
+    over_ns = now + LINK_SLICE_NS; /* an abandoned write tells nobody */
+  ts = (struct timespec){.tv_sec = (time_t)(over_ns / 1000000000ull),
+                         .tv_nsec = (long)(over_ns % 1000000000ull)};
+  pthread_cond_clockwait (&l->lease_drained, &l->lock, CLOCK_MONOTONIC, &ts);
+  return false;
+}
+
 /* Drained: flush, and give it back. A flush that fails is not lost: the next
  * FLUSH that a client asks for gets the error.
  */
@@ -83,6 +105,11 @@ give_back (struct link *l)
 {
   int error = 0;
 
+  /* What is open now was left by writes of unknown outcome; nobody executes
+   * them any more, and nobody else may write yet.
+   */
+  if (l->hot.stripes.file)
+    stripes_settle (&l->hot.stripes);
   if (l->info.caps & VOLUME_CAN_FLUSH) {
     pthread_mutex_unlock (&l->lock);
     error = link_flush_internal (l);
@@ -108,10 +135,10 @@ lease_main (void *link)
 
   pthread_mutex_lock (&l->lock);
   while (!l->stopping) {
-    if (drained (l))
-      give_back (l);
-    else
+    if (!drained (l))
       pthread_cond_wait (&l->lease_drained, &l->lock);
+    else if (settled (l))
+      give_back (l);
   }
   pthread_mutex_unlock (&l->lock);
   return NULL;

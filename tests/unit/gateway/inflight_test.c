@@ -177,7 +177,7 @@ a_write_in_doubt_holds_back_newer_ones (void)
   CU_ASSERT_EQUAL (inflight_get (&f, IO_WRITE, 0, 50, 10, died + 1, &me, &b,
                                  &retry),
                    ERR_AGAIN);
-  CU_ASSERT_EQUAL (retry, died + INFLIGHT_FENCE_WAIT_NS);
+  CU_ASSERT_EQUAL (retry, died + FENCE_WAIT_NS);
   CU_ASSERT_EQUAL (get (IO_WRITE, 100, 10, died + 1, &b), ERR_OK);
   CU_ASSERT_EQUAL (get (IO_WRITE, 50, 10, retry, &b), ERR_OK);
 }
