@@ -58,6 +58,16 @@ ahead_spare (struct link *l)
   return oldest;
 }
 
+static bool
+scanning (const struct link *l)
+{
+  const struct hot_view *v = l->hot.view;
+
+  return v
+         && l->ahead.prefetch.run_bytes
+              > (uint64_t)v->pages.slots * PAGE_BYTES / AHEAD_SCAN_PART;
+}
+
 /* One piece from offset on; returns its end, or offset if there is no room. */
 static uint64_t
 send_one (struct link *l, uint64_t offset, uint64_t to)
@@ -80,7 +90,8 @@ send_one (struct link *l, uint64_t offset, uint64_t to)
                 (n + PAGE_BYTES - 1) / PAGE_BYTES, l->version[slot]);
   inflight_ready (&l->inflight, slot);
   *a = (struct ahead_piece){.used = true, .slot = slot, .offset = offset,
-                            .end = offset + n, .served_to = offset};
+                            .end = offset + n, .served_to = offset,
+                            .scan = scanning (l)};
   return a->end;
 }
 
@@ -159,7 +170,7 @@ offer (struct link *l, const struct ahead_piece *a, const uint8_t *buf,
   uint64_t first = (offset + PAGE_BYTES - 1) / PAGE_BYTES;
   uint64_t end = (offset + n) / PAGE_BYTES;
 
-  if (first < end && l->hot.view)
+  if (first < end && l->hot.view && !a->scan)
     hot_offer (&l->hot, first, (uint32_t)(end - first),
                &l->version[a->slot][first - a->offset / PAGE_BYTES],
                buf + (first * PAGE_BYTES - offset));

@@ -16,6 +16,10 @@
 #include "gateway/prefetch.h"
 
 #define AHEAD_PIECES 32u
+/* A stream that has gone through more than this part of the cache's size is no
+ * longer offered to it: a long scan would leave nothing of the hot pages.
+ */
+#define AHEAD_SCAN_PART 4u
 /* Slots that prefetching leaves to demand reads and writes. */
 #define AHEAD_RESERVE 64u
 
@@ -25,6 +29,7 @@ struct ahead_piece {
   bool used; /* the table's entry */
   bool touched;
   bool doomed; /* put it when its last user leaves */
+  bool scan;   /* of a stream that would push everything else out of the cache */
   uint32_t slot;
   uint32_t users;
   uint64_t offset, end;

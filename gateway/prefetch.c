@@ -63,6 +63,7 @@ prefetch_read (struct prefetch *p, uint64_t offset, uint32_t length_bytes,
     s->end = offset + length_bytes;
   if (s->ahead < s->end)
     s->ahead = s->end;
+  p->run_bytes = s->end - s->begin;
   if (s->reads < p->proof)
     return false;
   if (!s->window_bytes)

@@ -35,6 +35,7 @@ struct prefetch {
   uint32_t limit_bytes; /* of a window; 0: never prefetch */
   uint32_t proof;
   uint64_t reads;
+  uint64_t run_bytes; /* how long the stream of the last read has gone on */
   struct prefetch_stream stream[PREFETCH_STREAMS];
 };
 
