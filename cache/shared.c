@@ -47,6 +47,8 @@ struct shared {
   bool foreign_told;
   struct store store;
   uint64_t size_bytes; /* UINT64_MAX: no worker has said */
+  uint64_t change;     /* of volume_info, when unwatched ended; 0: unknown */
+  bool unwatched;      /* no gateway had it open, and no worker looked since */
   void *index_base, *pages_base;
   int index_fd, pages_fd; /* read-only, to hand out */
   uint32_t slots;
@@ -485,6 +487,7 @@ member_join (struct shared_set *set, const struct volume_key *key,
   }
   if (m->fills && s->size_bytes != UINT64_MAX)
     fills_set_pages (m->fills, (s->size_bytes + PAGE_BYTES - 1) / PAGE_BYTES);
+  s->unwatched |= !s->members;
   m->next = s->members;
   s->members = m;
   ev_timer_stop (set->d->loop, &s->retain);
@@ -544,9 +547,20 @@ member_cache_sent (struct member *m)
 }
 
 void
-member_set_size (struct member *m, uint64_t size_bytes)
+member_set_info (struct member *m, const struct volume_info *info)
 {
   struct shared *s = m->s;
+  uint64_t size_bytes = info->size;
+
+  /* While nobody had it open the file may have been changed by others. (Our
+   * own writes before that change it too: then the cache goes in vain.)
+   */
+  if (s->unwatched && !s->why_none[0]) {
+    if (!info->change || info->change != s->change)
+      store_drop_all (&s->store);
+    s->change = info->change;
+    s->unwatched = false;
+  }
 
   if (s->size_bytes != UINT64_MAX && s->size_bytes != size_bytes
       && !s->why_none[0]) {

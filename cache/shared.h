@@ -71,9 +71,11 @@ member_put_cache (const struct member *m, struct control *out,
 void
 member_cache_sent (struct member *m);
 
-/* Its worker says how large the volume is. */
+/* What its worker found: the size, and whether the file is still the one that
+ * the cache is of.
+ */
 void
-member_set_size (struct member *m, uint64_t size_bytes);
+member_set_info (struct member *m, const struct volume_info *info);
 
 /* LEASE_WANT, LEASE_RETURN. ERR_PEER: not now. */
 enum err

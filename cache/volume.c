@@ -74,7 +74,7 @@ on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
 {
   struct volume *v = ctx;
 
-  member_set_size (v->member, info->size);
+  member_set_info (v->member, info);
   v->hooks->worker.worker (v->hooks_ctx, epoch, info, fds);
 }
 

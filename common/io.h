@@ -33,6 +33,7 @@ struct volume_info {
   uint32_t block_preferred; /* power of two, block_min … 32 MiB */
   uint32_t request_max;     /* what one request may carry; >= block_min */
   uint32_t caps;            /* VOLUME_CAN_… */
+  uint64_t change;          /* differs if somebody wrote; 0: not known */
   char readonly_why[160];   /* when !CAN_WRITE: for the user; else "" */
   char remarks[160];        /* what the server lacks, for logs; or "" */
 };

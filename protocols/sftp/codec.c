@@ -329,8 +329,10 @@ sftp_decode_attrs (struct wire *w, struct sftp_attrs *ret, struct fault *f)
     a.permissions = wire_u32 (w);
   if (w->err)
     return bad (f, "SSH_FXP_ATTRS", "permissions", "§5");
-  if (a.flags & SSH_FILEXFER_ATTR_ACMODTIME)
-    wire_bytes (w, 8);
+  if (a.flags & SSH_FILEXFER_ATTR_ACMODTIME) {
+    wire_u32 (w); /* atime */
+    a.mtime = wire_u32 (w);
+  }
   if (w->err)
     return bad (f, "SSH_FXP_ATTRS", "atime, mtime", "§5");
   if (a.flags & SSH_FILEXFER_ATTR_EXTENDED)

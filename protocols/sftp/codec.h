@@ -123,6 +123,7 @@ struct sftp_attrs {
   uint32_t flags; /* which of the following are set */
   uint64_t size;
   uint32_t permissions;
+  uint32_t mtime; /* seconds */
 };
 
 /* limits@openssh.com, in bytes; 0: the server names no limit. */

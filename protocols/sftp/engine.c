@@ -166,6 +166,7 @@ become_ready (struct proto *p)
 
   p->info = (struct volume_info){
       .size = s->size_bytes,
+      .change = s->change,
       .block_min = 1,
       .block_preferred = BLOCK_PREFERRED_BYTES,
       .request_max = SFTP_IO_MAX_BYTES,

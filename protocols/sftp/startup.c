@@ -368,6 +368,8 @@ on_fstat (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
                       "(SSH_FXP_ATTRS, field size, " SFTP_DRAFT " §5)",
                       s->path, a.size);
   s->size_bytes = a.size;
+  if (a.flags & SSH_FILEXFER_ATTR_ACMODTIME)
+    s->change = (uint64_t)a.mtime + 1;
   enter (s, STARTUP_DONE, now_ns, o);
   return ERR_OK;
 }

@@ -58,6 +58,7 @@ struct startup {
   struct sftp_version version;
   struct sftp_handle handle; /* of the probe's file before the real one's */
   uint64_t size_bytes;
+  uint64_t change; /* of volume_info */
   uint32_t read_max_bytes, write_max_bytes;
   bool limits; /* are the server's own */
   bool writable;

@@ -78,6 +78,25 @@ ok "with the server back, all are answered"
 stop_nbdkit "$fails_pid"
 stop_nbdkit "$b_pid"
 
+# ------------------------------------------------- the last gateway has gone
+page r >kept
+truncate -s 1M kept
+touch -d '2 hours ago' kept
+kept () {
+  start_nbdkit kept -D bulkhead.stats=1 bulkhead "$(sftp_url "$dir/kept")" \
+    identity="$dir/id" known-hosts="$known_hosts"
+  "$steps" "$uri" -- "$@" >kept.steps
+  stop_nbdkit
+}
+kept 0:read:0:r 0:loop:0:200
+kept 0:read:0:r
+grep -q ' 1 from the cache, 0 not in it' kept.log \
+  || die "not kept: $(grep 'from the cache' kept.log)"
+page s | dd of=kept conv=notrunc status=none
+touch -d '1 hour ago' kept
+kept 0:read:0:s
+ok "a cache outlives its last gateway, but not a change of the file meanwhile"
+
 # ------------------------------------------------------------- no system call
 # nbdkit's threads take turns at receiving, with futexes; with a single thread
 # all futexes would be the plugin's. What stays is its control thread's tick.

@@ -278,7 +278,7 @@ fills_that_lie_hurt_nobody (void)
   start ();
   CU_ASSERT_EQUAL_FATAL (join (&a, 1, -1, false), ERR_OK);
   CU_ASSERT_EQUAL_FATAL (join (&b, 1, -1, false), ERR_OK);
-  member_set_size (a.m, 100 * PAGE_BYTES + 1);
+  member_set_info (a.m, &(struct volume_info){.size = 100 * PAGE_BYTES + 1});
   offer (&a, 100, 0, 1);             /* the last one, partly */
   offer (&a, 101, 0, 1);             /* beyond the end */
   offer (&a, PAGE_NONE - 65, 0, 1);  /* far beyond */
