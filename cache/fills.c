@@ -21,7 +21,13 @@ struct fills {
   struct ring ring;
   uint64_t volume_pages;
   ev_io wake;
+  ev_timer again;
 };
+
+/* After the last fill the daemon looks once more before it sleeps: where reads
+ * come one by one it would otherwise be woken for each of them.
+ */
+#define LINGER_S 0.001
 
 /* Each byte is copied once, as the gateway can still write to the chunk. */
 static void
@@ -42,48 +48,71 @@ take_fill (struct fills *x, uint64_t first, uint32_t pages,
   }
 }
 
-/* False: the next turn goes on, as the eventfd is still readable. */
-static bool
-drain (struct fills *x)
+/* Takes what is there, but not more than one turn's share. Returns how many;
+ * FILLS_PER_TURN: there may be more.
+ */
+static unsigned
+drain (struct fills *x, bool *ret_broken)
 {
-  for (unsigned n = 0; n < FILLS_PER_TURN; n++) {
+  unsigned n;
+
+  for (n = 0; n < FILLS_PER_TURN; n++) {
     uint64_t first;
     uint32_t pages;
     const uint8_t *chunk;
     enum err e = fill_take (&x->ring, x->arena_base, &first, &pages, &chunk);
 
     if (e == ERR_AGAIN)
-      return true;
+      break;
     if (e) {
       log_write (x->d->log, LOG_LEVEL_ERROR,
                  "%s: a gateway's fill ring breaks the rules: its fills end "
                  "here",
                  x->name);
       ev_io_stop (x->d->loop, &x->wake);
-      return false;
+      *ret_broken = true;
+      break;
     }
     take_fill (x, first, pages, chunk);
   }
-  return false;
+  return n;
+}
+
+static void
+look (struct fills *x)
+{
+  bool broken = false;
+  unsigned n = drain (x, &broken);
+  double wait_s = n == FILLS_PER_TURN ? 0. : LINGER_S;
+
+  if (broken || (n == 0 && ring_sleep (&x->ring)))
+    return;
+  ev_timer_set (&x->again, wait_s, 0.);
+  ev_timer_start (x->d->loop, &x->again);
+}
+
+static void
+on_again (struct ev_loop *loop, ev_timer *w, int events)
+{
+  (void)loop;
+  (void)events;
+  look (w->data);
 }
 
 static void
 on_wake (struct ev_loop *loop, ev_io *w, int events)
 {
   struct fills *x = w->data;
-  uint64_t n = 1;
-  ssize_t ignored;
+  uint64_t count;
+  ssize_t ignored = read (w->fd, &count, sizeof count);
 
+  (void)ignored;
   (void)loop;
   (void)events;
-  if (x->ring.sleep & 1)
-    ring_awake (&x->ring);
-  if (!drain (x))
-    return;
-  ignored = read (w->fd, &n, sizeof n);
-  if (!ring_sleep (&x->ring)) /* more came: as if it had woken us again */
-    ignored = write (w->fd, &n, sizeof n);
-  (void)ignored;
+  if (ev_is_active (&x->again))
+    return; /* awake already */
+  ring_awake (&x->ring);
+  look (x);
 }
 
 static enum err
@@ -128,6 +157,8 @@ fills_open (struct daemon *d, const char *name, fills_page *take, void *ctx,
   for (int i = 0; i < CACHE_FDS; i++)
     x->fd[i] = -1;
   ev_init (&x->wake, on_wake);
+  ev_timer_init (&x->again, on_again, 0., 0.);
+  x->again.data = x;
   if ((e = make_objects (x))) {
     fills_close (x);
     return e;
@@ -149,6 +180,7 @@ fills_close (struct fills *x)
   if (!x)
     return;
   ev_io_stop (x->d->loop, &x->wake);
+  ev_timer_stop (x->d->loop, &x->again);
   for (int i = 0; i < CACHE_FDS; i++)
     cleanup_close (&x->fd[i]);
   shm_unmap (x->ring_base, CHANNEL_RING_BYTES);
