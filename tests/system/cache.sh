@@ -72,8 +72,9 @@ for p in $(worker_pids); do kill -KILL "$p"; done
 wait $! || die "$(cat outage.log)"
 ok "no worker: hits within a second, the rest waits, or fails if told so"
 start_sshd
-"$steps" "$a" "$b" "$fails" -- 0:loop:2000:1 1:loop:2001:1 2:loop:2002:1 \
-  >again.log
+"$steps" "$a" "$b" -- 0:loop:2000:1 1:loop:2001:1 >again.log
+# This one does not wait: it fails until its worker has logged in again.
+wait_for 15 "$steps" "$fails" -- 0:loop:2002:1 >>again.log
 ok "with the server back, all are answered"
 stop_nbdkit "$fails_pid"
 stop_nbdkit "$b_pid"
