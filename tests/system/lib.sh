@@ -203,6 +203,11 @@ worker_pids () {
   pgrep --runstates R,S,D,T --parent "$d" 'bulkhead-w|poss' || :
 }
 
+# The last export's worker may still be on its way out.
+one_worker () {
+  [ "$(worker_pids | wc -l)" = 1 ]
+}
+
 have_worker () {
   [ -n "$(worker_pids)" ]
 }

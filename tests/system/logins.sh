@@ -116,10 +116,12 @@ ssh-add -q -D 2>/dev/null
 add in_agent_ed25519
 start_nbdkit later bulkhead "$url" known-hosts="$known_hosts"
 nbdcopy "$uri" copy
+wait_for 10 one_worker
 first=$(worker_pids)
 kill -KILL "$first"
 nbdcopy "$uri" copy
 cmp copy disk
+wait_for 10 one_worker
 [ "$(worker_pids)" != "$first" ] || die "the same worker"
 ok "the agent is asked again by the next worker"
 kill -KILL "$agent_pid"
