@@ -217,7 +217,8 @@ help_names_every_parameter (void)
   char help[8192];
   static const char *const keys[]
     = {"url=", "readonly=", "port=", "user=", "identity=", "known-hosts=",
-       "password=", "allow-unsafe-flush="};
+       "password=", "allow-unsafe-flush=",
+       "cache=", "prefetch=", "outage=", "timeout="};
 
   options_help (help, sizeof help);
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
