@@ -19,5 +19,6 @@ volume_info_check (const struct volume_info *i)
          && i->block_preferred <= 32u << 20 && i->request_max >= i->block_min
          && !(i->caps & ~VOLUME_CAPS_ALL)
          && memchr (i->readonly_why, 0, sizeof i->readonly_why)
-         && memchr (i->remarks, 0, sizeof i->remarks);
+         && memchr (i->remarks, 0, sizeof i->remarks)
+         && memchr (i->identity, 0, sizeof i->identity);
 }

@@ -3,6 +3,7 @@ libcommon_la_SOURCES = \
 	%D%/cleanup.h \
 	%D%/err.c %D%/err.h \
 	%D%/io.c %D%/io.h \
+	%D%/listing.c %D%/listing.h \
 	%D%/log.c %D%/log.h \
 	%D%/param.c %D%/param.h \
 	%D%/wire.h

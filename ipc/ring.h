@@ -59,7 +59,8 @@ struct ring_request {
 struct ring_completion {
   uint64_t id;
   uint32_t error;
-  uint32_t length; /* READ: bytes delivered; always the whole request */
+  uint32_t length; /* READ: bytes delivered; always the whole request.
+                      STATUS: bytes of io_extents in the read arena */
   uint8_t token[IO_TOKEN_BYTES];
   uint64_t reserved[4];
 };

@@ -132,6 +132,7 @@ volume_info_put (struct wirebuf *b, const struct volume_info *i)
   wirebuf_u64 (b, i->change);
   wirebuf_cstring (b, i->readonly_why);
   wirebuf_cstring (b, i->remarks);
+  wirebuf_cstring (b, i->identity);
 }
 
 enum err
@@ -147,6 +148,7 @@ volume_info_take (struct wire *w, struct volume_info *ret)
   i.change = wire_u64 (w);
   wire_cstring (w, i.readonly_why, sizeof i.readonly_why);
   wire_cstring (w, i.remarks, sizeof i.remarks);
+  wire_cstring (w, i.identity, sizeof i.identity);
   if (w->err || !volume_info_check (&i))
     return ERR_PEER;
   *ret = i;

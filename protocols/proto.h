@@ -53,15 +53,76 @@ struct proto_config {
    * no two sessions have the same token.
    */
   uint8_t seed[16];
+  /* PROTO_IDENTITY_BYTES that outlive the session (ISID, client id, slots,
+   * XIDs): all zero at first, later what the last engine of this connection
+   * left there, or a liar: copy, check, use. The engine writes it whenever it
+   * likes, until close. NULL: there is none.
+   */
+  uint8_t *identity;
+  /* What the last engine handed over with PROTO_WANT_MOVE. As untrusted. */
+  const uint8_t *moved;
+  size_t moved_bytes;
+  unsigned connection; /* 0 … connections-1: which one of the volume's */
+};
+
+/* What an engine may not do itself: the daemon is asked. */
+enum proto_want_type {
+  PROTO_WANT_NOTHING,
+  /* The answer to a challenge (RFC 1994, RFC 7143 §12.1.3): algorithm, id,
+   * data = the challenge; mutual: and a challenge of ours. Given: error, name,
+   * data = the response; mutual: id, challenge.
+   */
+  PROTO_WANT_CHAP,
+  /* Whether the target's answer to our challenge is right: name, data = the
+   * response. Given: error.
+   */
+  PROTO_WANT_CHAP_CHECK,
+  /* Final: end this session, and start a new engine over a connection to
+   * another place: host ("": the same), port (0: the volume's own), data = its
+   * config's `moved`. Never given. The daemon's policy and its loop limit may
+   * refuse that; why is for the log.
+   */
+  PROTO_WANT_MOVE,
+};
+
+#define PROTO_IDENTITY_BYTES 4096u
+#define PROTO_WANT_BYTES 1024u
+#define PROTO_NAME_BYTES 256u
+
+struct proto_want {
+  enum proto_want_type type;
+  uint8_t algorithm; /* CHAP_A: 5 MD5, 6 SHA1, 7 SHA-256, 8 SHA3-256 */
+  uint8_t id;        /* CHAP_I */
+  bool mutual;
+  uint16_t port;
+  char name[PROTO_NAME_BYTES]; /* CHAP_N of the target */
+  char host[PROTO_NAME_BYTES];
+  char why[160];
+  size_t data_bytes;
+  uint8_t data[PROTO_WANT_BYTES];
+};
+
+struct proto_given {
+  enum proto_want_type type;
+  enum err error; /* ERR_AUTH: no such secret, or the answer is wrong */
+  uint8_t id;
+  char name[PROTO_NAME_BYTES]; /* CHAP_N of ours */
+  size_t data_bytes;
+  uint8_t data[PROTO_WANT_BYTES];
+  size_t challenge_bytes;
+  uint8_t challenge[PROTO_WANT_BYTES];
 };
 
 /* offset and length in bytes. data has length bytes: where the payload of a
  * READ goes, or the payload of a WRITE (it does not change before the
- * completion, but the engine only reads it); NULL otherwise. A length of 0 is
- * legal for FLUSH only. offset + length <= info.size was checked by the caller.
+ * completion, but the engine only reads it); for a STATUS, where its extents go
+ * (IO_EXTENTS_MAX of them; length is of the range asked about); NULL otherwise.
+ * A length of 0 is legal for FLUSH only. offset + length <= info.size was checked by the caller.
  */
 struct proto_request {
   uint64_t id;
+  uint64_t tag; /* the same when it is sent again to a later session; no other
+                   request of this volume ever has it */
   enum io_op op;
   uint32_t flags; /* IO_FUA, IO_NO_HOLE */
   uint64_t offset;
@@ -76,6 +137,7 @@ struct proto_request {
 struct proto_completion {
   uint64_t id;
   enum err error;
+  uint32_t extents; /* STATUS: how many */
   uint8_t token[IO_TOKEN_BYTES];
 };
 
@@ -126,6 +188,19 @@ struct proto_ops {
   size_t (*tx_iov) (struct proto *p, struct iovec *ret, size_t max);
   /* The first length_bytes of them are sent. */
   void (*tx_done) (struct proto *p, size_t length_bytes);
+
+  /* Optional, both or none. The next question to the daemon, once; false if
+   * there is none. At most one is open at a time. give: its answer, in any
+   * state; ERR_PEER and PROTO_FAILED if it cannot go on with that.
+   */
+  bool (*want) (struct proto *p, struct proto_want *ret);
+  enum err (*give) (struct proto *p, const struct proto_given *g,
+                    uint64_t now_ns);
+
+  /* Optional. Says goodbye: what tx_iov returns from now on ends with a clean
+   * end of the session (LOGOUT, DESTROY_SESSION). No submit comes any more.
+   */
+  void (*leave) (struct proto *p, uint64_t now_ns);
 
   /* When tick wants to be called; PROTO_NO_DEADLINE: not. */
   uint64_t (*deadline_ns) (const struct proto *p);

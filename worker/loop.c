@@ -21,6 +21,7 @@
 /* Per turn, so that neither direction nor the rings wait long. */
 #define TURN_RX_BYTES (512u << 10)
 #define TURN_TX_BYTES (256u << 10)
+#define STATUS_BYTES (IO_EXTENTS_MAX * sizeof (struct io_extent))
 
 _Static_assert (PROTO_REQUESTS <= 256, "slot indices are bytes");
 _Static_assert (RING_ENTRIES <= PROTO_REQUESTS, "each entry finds a slot");
@@ -54,11 +55,14 @@ check_request (const struct loop *l, const struct ring_request *r,
                struct fault *f)
 {
   uint16_t flags = 0;
-  bool has_data = r->op == IO_READ || r->op == IO_WRITE;
+  uint64_t data_bytes = r->op == IO_READ || r->op == IO_WRITE ? r->length
+                        : r->op == IO_STATUS ? STATUS_BYTES
+                                             : 0;
 
   switch (r->op) {
   case IO_READ:
   case IO_FLUSH:
+  case IO_STATUS:
     break;
   case IO_WRITE:
   case IO_TRIM:
@@ -76,9 +80,9 @@ check_request (const struct loop *l, const struct ring_request *r,
     return bad_request (f, r, "wrong length");
   if (r->offset > l->info.size || r->length > l->info.size - r->offset)
     return bad_request (f, r, "beyond the end of the volume");
-  if (has_data
-      && (r->length > CHANNEL_CHUNK_BYTES
-          || r->arena_offset > CHANNEL_ARENA_BYTES - r->length))
+  if (data_bytes
+      && (data_bytes > CHANNEL_CHUNK_BYTES
+          || r->arena_offset > CHANNEL_ARENA_BYTES - data_bytes))
     return bad_request (f, r, "payload outside the arena");
   return ERR_OK;
 }
@@ -102,6 +106,7 @@ payload_of (const struct loop *l, const struct ring_request *r)
 {
   switch (r->op) {
   case IO_READ:
+  case IO_STATUS:
     return (uint8_t *)l->channel->base[CHANNEL_READ_ARENA] + r->arena_offset;
   case IO_WRITE: /* mapped read-only */
     return (uint8_t *)l->channel->base[CHANNEL_WRITE_ARENA] + r->arena_offset;
@@ -114,8 +119,8 @@ static enum err
 submit (struct loop *l, const struct ring_request *r, struct fault *f)
 {
   struct proto_request p = {.op = (enum io_op)r->op, .flags = r->flags,
-                            .offset = r->offset, .length = r->length,
-                            .data = payload_of (l, r)};
+                            .tag = r->id, .offset = r->offset,
+                            .length = r->length, .data = payload_of (l, r)};
   struct loop_slot *slot;
   enum err e = check_request (l, r, f);
 
@@ -166,11 +171,14 @@ answer (struct loop *l, struct fault *f)
     struct ring_completion c = {.error = (uint32_t)err_errno (done.error)};
     enum err e;
 
-    if (done.id >= PROTO_REQUESTS || !l->slot[done.id].used) /* L1 */
+    if (done.id >= PROTO_REQUESTS || !l->slot[done.id].used /* L1 */
+        || done.extents > IO_EXTENTS_MAX)
       return fault_set (f, ERR_PEER, "the %s engine answered twice",
                         l->ops->name);
     c.id = l->slot[done.id].id;
-    c.length = done.error ? 0 : l->slot[done.id].length_bytes;
+    c.length = done.error ? 0
+               : l->slot[done.id].length_bytes
+                 + done.extents * (uint32_t)sizeof (struct io_extent);
     memcpy (c.token, done.token, sizeof c.token);
     l->slot[done.id].used = false;
     l->free_slot[l->free_slots++] = (uint8_t)done.id;

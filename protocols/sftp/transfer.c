@@ -95,6 +95,7 @@ offered (const struct transfer *t, const struct proto_request *r)
     return caps & VOLUME_CAN_FLUSH;
   case IO_TRIM:
   case IO_ZERO:
+  case IO_STATUS:
     break;
   }
   return false;

@@ -13,6 +13,11 @@ TESTS += tests/unit/common/io_test
 tests_unit_common_io_test_SOURCES = %D%/io_test.c
 tests_unit_common_io_test_LDADD = libcommon.la $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/common/listing_test
+TESTS += tests/unit/common/listing_test
+tests_unit_common_listing_test_SOURCES = %D%/listing_test.c
+tests_unit_common_listing_test_LDADD = libcommon.la $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/common/log_test
 TESTS += tests/unit/common/log_test
 tests_unit_common_log_test_SOURCES = %D%/log_test.c

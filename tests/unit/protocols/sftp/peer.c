@@ -22,7 +22,8 @@ config_get (void *ctx, const char *key)
 enum err
 peer_open (struct peer *s)
 {
-  struct proto_config config = {config_get, s, {1, 2, 3, 4, 5, 6, 7, 8}};
+  struct proto_config config = {.get = config_get, .ctx = s,
+                                .seed = {1, 2, 3, 4, 5, 6, 7, 8}};
 
   return sftp_ops.open (&config, s->now_ns, &s->p, &s->open_fault);
 }

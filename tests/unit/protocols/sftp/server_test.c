@@ -118,7 +118,9 @@ config_get (void *ctx, const char *key)
 static struct proto *
 open_engine (const char *path)
 {
-  struct proto_config config = {config_get, (void *)(uintptr_t)path, {1, 2}};
+  struct proto_config config = {.get = config_get,
+                                .ctx = (void *)(uintptr_t)path,
+                                .seed = {1, 2}};
   struct proto *p;
   struct fault f;
 
