@@ -11,4 +11,5 @@ libprotocols_la_SOURCES = \
 	%D%/registry.c
 libprotocols_la_LIBADD = libcommon.la
 
+include protocols/iscsi/local.mk
 include protocols/sftp/local.mk

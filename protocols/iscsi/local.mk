@@ -1,0 +1,4 @@
+libprotocols_la_SOURCES += \
+	%D%/pdu.h \
+	%D%/scsi.h \
+	%D%/session.h
