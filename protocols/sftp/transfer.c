@@ -154,8 +154,7 @@ transfer_reap (struct transfer *t, struct proto_completion *ret)
     return false;
   q = &t->request[i];
   assert (q->open_parts == 0);
-  ret->id = q->r.id;
-  ret->error = q->error;
+  *ret = (struct proto_completion){.id = q->r.id, .error = q->error};
   token (t, q, ret->token);
   request_push (t, &t->free_requests, i);
   return true;
