@@ -17,6 +17,7 @@ volume_info_check (const struct volume_info *i)
          && i->block_min <= 65536 && power_of_two (i->block_preferred)
          && i->block_preferred >= i->block_min
          && i->block_preferred <= 32u << 20 && i->request_max >= i->block_min
+         && (i->range_max == 0 || i->range_max >= i->block_min)
          && !(i->caps & ~VOLUME_CAPS_ALL)
          && memchr (i->readonly_why, 0, sizeof i->readonly_why)
          && memchr (i->remarks, 0, sizeof i->remarks)

@@ -54,7 +54,9 @@ struct volume_info {
   uint64_t size;
   uint32_t block_min;       /* power of two, 1 … 64 KiB */
   uint32_t block_preferred; /* power of two, block_min … 32 MiB */
-  uint32_t request_max;     /* what one request may carry; >= block_min */
+  uint32_t request_max;     /* what one READ or WRITE may carry; >= block_min */
+  uint32_t range_max;       /* what one TRIM, ZERO or STATUS may cover;
+                               >= block_min. 0: as request_max */
   uint32_t caps;            /* VOLUME_CAN_… */
   uint64_t change;          /* differs if somebody wrote; 0: not known */
   char readonly_why[160];   /* when !CAN_WRITE: for the user; else "" */

@@ -128,6 +128,7 @@ volume_info_put (struct wirebuf *b, const struct volume_info *i)
   wirebuf_u32 (b, i->block_min);
   wirebuf_u32 (b, i->block_preferred);
   wirebuf_u32 (b, i->request_max);
+  wirebuf_u32 (b, i->range_max);
   wirebuf_u32 (b, i->caps);
   wirebuf_u64 (b, i->change);
   wirebuf_cstring (b, i->readonly_why);
@@ -144,6 +145,7 @@ volume_info_take (struct wire *w, struct volume_info *ret)
   i.block_min = wire_u32 (w);
   i.block_preferred = wire_u32 (w);
   i.request_max = wire_u32 (w);
+  i.range_max = wire_u32 (w);
   i.caps = wire_u32 (w);
   i.change = wire_u64 (w);
   wire_cstring (w, i.readonly_why, sizeof i.readonly_why);

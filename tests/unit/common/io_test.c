@@ -36,6 +36,8 @@ good_values_pass (void)
   CU_ASSERT (WITH (block_preferred, 32u << 20));
   CU_ASSERT (WITH (request_max, 1));
   CU_ASSERT (WITH (request_max, UINT32_MAX));
+  CU_ASSERT (WITH (range_max, 0));
+  CU_ASSERT (WITH (range_max, UINT32_MAX));
   CU_ASSERT (WITH (caps, 0));
   CU_ASSERT (WITH (caps, VOLUME_CAPS_ALL));
   strcpy (i.readonly_why, "no fsync");
@@ -66,6 +68,9 @@ each_field_has_limits (void)
   CU_ASSERT (!volume_info_check (&i));
   i = good ();
   i.block_min = 4096;
+  i.range_max = 4095;
+  CU_ASSERT (!volume_info_check (&i));
+  i.range_max = 0;
   i.request_max = 4095;
   CU_ASSERT (!volume_info_check (&i));
 }

@@ -195,9 +195,11 @@ an_info_makes_the_round_trip (void)
   strcpy (i.readonly_why, "because");
   strcpy (i.remarks, "slow");
   i.change = 0x123456789abull;
+  i.range_max = 1u << 30;
   CU_ASSERT_EQUAL (info_trip (&i, &got), ERR_OK);
   CU_ASSERT_EQUAL (got.size, i.size);
   CU_ASSERT_EQUAL (got.block_preferred, 4096);
+  CU_ASSERT_EQUAL (got.range_max, 1u << 30);
   CU_ASSERT_EQUAL (got.caps, i.caps);
   CU_ASSERT_EQUAL (got.change, i.change);
   CU_ASSERT_STRING_EQUAL (got.readonly_why, "because");
