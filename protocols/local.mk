@@ -7,9 +7,11 @@ libparams_la_SOURCES = \
 # The engines: what the worker links.
 noinst_LTLIBRARIES += libprotocols.la
 libprotocols_la_SOURCES = \
+	%D%/outbox.c %D%/outbox.h \
 	%D%/proto.h \
 	%D%/registry.c
 libprotocols_la_LIBADD = libcommon.la
 
 include protocols/iscsi/local.mk
 include protocols/sftp/local.mk
+include protocols/nfs/local.mk

@@ -19,7 +19,7 @@
 #include <strings.h>
 
 #include "protocols/sftp/codec.h"
-#include "protocols/sftp/outbox.h"
+#include "protocols/outbox.h"
 #include "protocols/sftp/startup.h"
 #include "protocols/sftp/transfer.h"
 

@@ -1,7 +1,6 @@
 libprotocols_la_SOURCES += \
 	%D%/codec.c %D%/codec.h \
 	%D%/engine.c \
-	%D%/outbox.c %D%/outbox.h \
 	%D%/sftp.h \
 	%D%/startup.c %D%/startup.h \
 	%D%/transfer.c %D%/transfer.h

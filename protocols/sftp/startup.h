@@ -25,7 +25,7 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "protocols/sftp/codec.h"
-#include "protocols/sftp/outbox.h"
+#include "protocols/outbox.h"
 
 /* How long one request may stay without an answer. */
 #define STARTUP_TIMEOUT_NS (15ull * 1000 * 1000 * 1000)

@@ -29,7 +29,7 @@
 #include "common/io.h"
 #include "protocols/proto.h"
 #include "protocols/sftp/codec.h"
-#include "protocols/sftp/outbox.h"
+#include "protocols/outbox.h"
 
 /* A power of two: a packet's id is a part's index and a count. */
 #define TRANSFER_PART_BITS 10u

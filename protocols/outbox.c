@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config.h"
-#include "protocols/sftp/outbox.h"
+#include "protocols/outbox.h"
 
 #include <assert.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 bool
 outbox_fits (const struct outbox *o, size_t header_bytes)
 {
-  return o->end + 2 <= PROTO_TX_IOV
+  return o->end + 3 <= PROTO_TX_IOV
          && header_bytes <= sizeof o->buffer - o->used_bytes;
 }
 

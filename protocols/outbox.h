@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is to be sent: a row of pieces, which are either headers in the
- * outbox's own buffer or payload in a request's data. Packets that follow each
- * other in the buffer become one piece, as a transport is better off with few
- * large ones.
+/* For engines over a byte stream: what is to be sent, as a row of pieces. They
+ * are either headers in the outbox's own buffer or payload in a request's data.
+ * What follows each other in the buffer becomes one piece, as a transport is
+ * better off with few large ones.
  *
  * Invariants
  *   O1  A piece that outbox_iov has handed out keeps place and length (but for
  *       what outbox_sent takes off its front): TLS and SSH libraries insist.
  *   O2  sent_bytes <= queued_bytes; they are equal when there is no piece.
  */
-#ifndef BH_PROTOCOLS_SFTP_OUTBOX_H
-#define BH_PROTOCOLS_SFTP_OUTBOX_H
+#ifndef BH_PROTOCOLS_OUTBOX_H
+#define BH_PROTOCOLS_OUTBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 #include "common/wire.h"
 #include "protocols/proto.h"
 
-#define OUTBOX_BUFFER_BYTES (16u * 1024)
+#define OUTBOX_BUFFER_BYTES (32u * 1024)
 
 struct outbox {
   struct iovec piece[PROTO_TX_IOV];
@@ -31,7 +31,7 @@ struct outbox {
   uint8_t buffer[OUTBOX_BUFFER_BYTES];
 };
 
-/* True if a packet of header_bytes bytes and one payload fit now. */
+/* True if a packet of header_bytes bytes around one payload fits now. */
 bool
 outbox_fits (const struct outbox *o, size_t header_bytes);
 /* Room for a packet: encode into it, then queue it by outbox_header. */
