@@ -66,6 +66,7 @@ sup_send_config (struct supervisor *s, struct fault *f)
   control_begin (&s->message, CONTROL_CONFIG);
   b = control_body (&s->message);
   wirebuf_u64 (&b, s->epoch);
+  wirebuf_u8 (&b, (uint8_t)s->c.path);
   volume_spec_put (&b, s->c.spec);
   wirebuf_cstring (&b, types);
   return send_message (s, &b, f);

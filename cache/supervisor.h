@@ -65,6 +65,7 @@ struct supervisor_before {
 struct supervisor_config {
   struct daemon *daemon;
   const char *name;               /* for the log */
+  unsigned path;                  /* which one of the volume's connections */
   const struct volume_spec *spec; /* the worker's part */
   const struct login_config *login;
   struct agent *agent;             /* NULL: none */

@@ -85,7 +85,7 @@ struct link {
   char name[320]; /* for messages */
   const struct log *log;
   bool (*interrupted) (void);
-  int fds[CONTROL_FDS];
+  int fds[CONTROL_FILES];
   unsigned nfds;
   pthread_t control_thread;
   bool started;

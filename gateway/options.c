@@ -134,7 +134,7 @@ add_fd (struct options *o, const char *key, const char *name, int fd,
 {
   enum err e = ERR_LIMIT;
 
-  if (o->fds < CONTROL_FDS)
+  if (o->fds < CONTROL_FILES)
     e = volume_spec_set (&o->spec, key, name, (int)o->fds);
   if (e) {
     close (fd);

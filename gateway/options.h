@@ -24,7 +24,7 @@ struct options {
   } pair[OPTIONS_PAIRS];
   /* after options_resolve */
   struct volume_spec spec;
-  int fd[CONTROL_FDS];
+  int fd[CONTROL_FILES];
   unsigned fds;
   bool readonly;
   struct link_options link;

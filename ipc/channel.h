@@ -22,6 +22,11 @@
 
 #include "ipc/ring.h"
 
+/* A gateway has at most so many channels to one volume (connections=). They
+ * share one CHANNEL_WAKE_GATEWAY, so that one thread can sleep for all.
+ */
+#define CHANNEL_PATHS 8u
+
 #define CHANNEL_SLOTS RING_ENTRIES
 #define CHANNEL_CHUNK_BYTES (256u * 1024)
 #define CHANNEL_ARENA_BYTES ((size_t)CHANNEL_SLOTS * CHANNEL_CHUNK_BYTES)

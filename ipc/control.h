@@ -7,36 +7,41 @@
  *   HELLO          gateway → daemon     u32 protocol version, string program
  *                  daemon → gateway     the same, as the answer
  *   OPEN           gateway → daemon     volume_spec; its files
- *   CHANNEL        daemon → gateway     u32 slots, u32 chunk bytes; CHANNEL_FDS
+ *   CHANNEL        daemon → gateway     u8 path, u32 slots, u32 chunk bytes;
+ *                                       CHANNEL_FDS. One for each connection of
+ *                                       the volume, in order
  *   CACHE          daemon → gateway     u32 slots, u32 stripes, u32 fill chunks,
  *                                       string why there is no cache ("": there
  *                                       is one); CACHE_FDS (ipc/fill.h). Before
  *                                       the first WORKER, and after ADOPT
- *   WORKER         daemon → gateway     u64 epoch, volume_info; worker control
- *                                       socket, dup of the network socket,
- *                                       pidfd of the worker
- *   GONE           daemon → gateway     u64 epoch, u8 died of itself, fault (why
- *                                       it died)
+ *   WORKER         daemon → gateway     u8 path, u64 epoch, volume_info; worker
+ *                                       control socket, dup of the network
+ *                                       socket, pidfd of the worker
+ *   GONE           daemon → gateway     u8 path, u64 epoch, u8 died of itself,
+ *                                       fault (why it died)
  *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
  *                                       is given up
  *   ATTACH         gateway → daemon     (empty; SCM_CREDENTIALS: the serving
  *                                       process, after nbdkit's fork)
- *   DISTRUST       gateway → daemon     u64 epoch, fault: kill this worker, it
- *                                       broke the rules of the rings
- *   ADOPT          gateway → daemon     in place of OPEN, to a new daemon: u64
- *                                       epoch, u8 worker alive, u8 holds the
- *                                       lease, volume_spec; its files, then
- *                                       CHANNEL_FDS (as the gateway has them),
- *                                       stripes file, and if the worker is
- *                                       alive its pidfd and network socket
+ *   DISTRUST       gateway → daemon     u8 path, u64 epoch, fault: kill this
+ *                                       worker, it broke the rules of the rings
+ *   ADOPT          gateway → daemon     in place of OPEN, to a new daemon: u8
+ *                                       holds the lease, u8 paths, for each u64
+ *                                       epoch (0: had no worker yet) and u8
+ *                                       worker alive; volume_spec. Its files;
+ *                                       the stripes file; for each path
+ *                                       CHANNEL_FDS (as the gateway has them)
+ *                                       and, if its worker is alive, pidfd and
+ *                                       network socket of that
  *   ADOPTED        daemon → gateway     (empty); CACHE has come before
  *   LEASE_WANT     gateway → daemon     (empty): a write waits
  *   LEASE_GRANT    daemon → gateway     (empty): this gateway may write
  *   LEASE_REVOKE   daemon → gateway     (empty): another one waits; answered by
  *   LEASE_RETURN   gateway → daemon     (empty): drained and flushed
- *   CONFIG         daemon → worker      u64 epoch, volume_spec (worker's part),
- *                                       string types of the host keys that
- *                                       are known (name-list; "": none is)
+ *   CONFIG         daemon → worker      u64 epoch, u8 path, volume_spec
+ *                                       (worker's part), string types of the
+ *                                       host keys that are known (name-list;
+ *                                       "": none is)
  *   SEALED         worker → daemon      u32 layers (SBX_LAYER_… bits)
  *   HOSTKEY        worker → daemon      string key blob (RFC 4253 §6.6)
  *   HOSTKEY_OK     daemon → worker      (empty)
@@ -57,6 +62,9 @@
  *   FAIL           worker → daemon      fault; the worker then exits
  *   GO             gateway → worker     u64 epoch: the rings are reset, start
  *
+ * "path" is the index of a connection of the volume, each with a channel, a
+ * worker and epochs of its own: 0 … connections-1.
+ *
  * A refusal by the daemon of HOSTKEY or SIGN is no message: it kills the
  * worker and reports the fault to the gateway itself.
  *
@@ -74,7 +82,9 @@
 
 #define CONTROL_VERSION 1u
 #define CONTROL_BODY_BYTES 32768u
-#define CONTROL_FDS 24u
+#define CONTROL_FDS 96u
+/* So many of them are a volume's files; the rest are what ADOPT brings. */
+#define CONTROL_FILES 20u
 
 enum control_type {
   CONTROL_HELLO = 1,

@@ -71,6 +71,7 @@ broker_config (struct broker *b, struct broker_config *ret,
   if (b->message.type != CONTROL_CONFIG)
     return broke_protocol (f, b->message.type);
   ret->epoch = wire_u64 (&w);
+  ret->path = wire_u8 (&w);
   if (volume_spec_take (&w, 0, &ret->spec))
     return broke_protocol (f, b->message.type);
   wire_cstring (&w, ret->hostkey_algs, sizeof ret->hostkey_algs);

@@ -28,6 +28,7 @@ struct broker {
 
 struct broker_config {
   uint64_t epoch;
+  unsigned path; /* which one of the volume's connections */
   struct volume_spec spec;
   char hostkey_algs[BROKER_HOSTKEYS_BYTES];
 };

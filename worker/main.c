@@ -54,7 +54,8 @@ get_param (void *ctx, const char *key)
 static enum err
 open_engine (struct worker *w, struct fault *f)
 {
-  struct proto_config c = {.get = get_param, .ctx = &w->config.spec};
+  struct proto_config c = {.get = get_param, .ctx = &w->config.spec,
+                           .connection = w->config.path};
 
   if (getrandom (c.seed, sizeof c.seed, 0) != (ssize_t)sizeof c.seed)
     return fault_set (f, ERR_IO, "no random numbers");

@@ -250,6 +250,7 @@ send_config (void)
   control_begin (&d.message, CONTROL_CONFIG);
   b = control_body (&d.message);
   wirebuf_u64 (&b, EPOCH);
+  wirebuf_u8 (&b, 0);
   volume_spec_put (&b, &s);
   wirebuf_cstring (&b, "ssh-ed25519");
   if (control_send (d.daemon, &d.message, &b, STEP_NS))

@@ -19,6 +19,7 @@
 static struct control m;
 static struct wirebuf b;
 static uint64_t epoch;
+static unsigned path; /* which connection of the volume */
 
 static void
 begin (enum control_type type)
@@ -262,6 +263,7 @@ main (void)
   struct wire w = expect (CONTROL_CONFIG);
 
   epoch = wire_u64 (&w);
+  path = wire_u8 (&w);
   if (volume_spec_take (&w, 0, &spec) || !volume_spec_get (&spec, "path")
       || strlen (volume_spec_get (&spec, "path")) >= sizeof script)
     return 13;

@@ -57,7 +57,7 @@ send_raw (int sock, const void *bytes, size_t length_bytes, const int *fd,
 {
   union {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE (sizeof (int) * 64)];
+    char bytes[CMSG_SPACE (sizeof (int) * (CONTROL_FDS + 16))];
   } u = {.bytes = {0}};
   struct iovec iov = {(void *)(uintptr_t)bytes, length_bytes};
   struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -167,12 +167,12 @@ static void
 fds_beyond_the_limit_are_closed (void)
 {
   struct control *got = message ();
-  int sock[2], fd[40] = {0};
+  int sock[2], fd[CONTROL_FDS + 16] = {0};
   unsigned before;
 
   pair (sock);
   before = open_fds ();
-  for (unsigned n = 0; n <= 40; n++) {
+  for (unsigned n = 0; n <= CONTROL_FDS + 16; n++) {
     enum err e;
 
     send_raw (sock[0], "\0\1body", 6, fd, n);

@@ -124,6 +124,7 @@ bring_up (struct scene *s, const char *path)
   control_begin (&s->message, CONTROL_CONFIG);
   b = control_body (&s->message);
   wirebuf_u64 (&b, EPOCH);
+  wirebuf_u8 (&b, 0);
   volume_spec_put (&b, &spec);
   wirebuf_cstring (&b, "");
   if (control_send (s->daemon, &s->message, &b, WAIT_NS)
