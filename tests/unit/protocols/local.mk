@@ -26,3 +26,5 @@ tests_unit_protocols_sftp_startup_test_LDADD = libsftppeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_sftp_transfer_test_SOURCES = %D%/sftp/transfer_test.c
 tests_unit_protocols_sftp_transfer_test_LDADD = libsftppeer.la $(UNIT_LIBS)
+
+include tests/unit/protocols/iscsi/local.mk

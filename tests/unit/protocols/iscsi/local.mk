@@ -1,0 +1,15 @@
+SCSI_TESTS = \
+	%D%/scsi_cdb_test \
+	%D%/scsi_data_test \
+	%D%/scsi_sense_test
+check_PROGRAMS += $(SCSI_TESTS)
+TESTS += $(SCSI_TESTS)
+
+tests_unit_protocols_iscsi_scsi_cdb_test_SOURCES = %D%/scsi_cdb_test.c
+tests_unit_protocols_iscsi_scsi_cdb_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_iscsi_scsi_data_test_SOURCES = %D%/scsi_data_test.c
+tests_unit_protocols_iscsi_scsi_data_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_iscsi_scsi_sense_test_SOURCES = %D%/scsi_sense_test.c
+tests_unit_protocols_iscsi_scsi_sense_test_LDADD = libprotocols.la $(UNIT_LIBS)
