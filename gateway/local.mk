@@ -3,7 +3,8 @@
 noinst_LTLIBRARIES += libgateway_logic.la
 libgateway_logic_la_SOURCES = \
 	%D%/inflight.c %D%/inflight.h \
-	%D%/prefetch.c %D%/prefetch.h
+	%D%/prefetch.c %D%/prefetch.h \
+	%D%/retained.c %D%/retained.h
 
 noinst_LTLIBRARIES += libgateway.la
 libgateway_la_SOURCES = \

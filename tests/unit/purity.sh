@@ -8,7 +8,8 @@ set -eu
 b=${BULKHEAD_BUILDDIR:-.}
 
 objects=$(find "$b/protocols" -path '*/.libs/*.o' ! -name params.o
-  for o in gateway/inflight gateway/prefetch cache/store cache/lease \
+  for o in gateway/inflight gateway/prefetch gateway/retained \
+    cache/store cache/lease \
     ipc/ring ipc/pages ipc/stripes ipc/fill; do
     echo "$b/${o%/*}/.libs/${o##*/}.o"
   done)
