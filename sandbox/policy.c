@@ -52,6 +52,7 @@
          MAP_SHARED_VALIDATE | MAP_PRIVATE | MAP_ANONYMOUS)
 #define NO_EXEC ONLY (2, "prot", PROT_READ | PROT_WRITE)
 #define QUIET ONLY (3, "flags", MSG_DONTWAIT | MSG_NOSIGNAL)
+#define MSG_QUIET ONLY (2, "flags", MSG_DONTWAIT | MSG_NOSIGNAL)
 
 static const struct policy_row worker_rows[] = {
   {SYS (recvfrom), ALLOW,
@@ -60,6 +61,11 @@ static const struct policy_row worker_rows[] = {
   {SYS (sendto), ALLOW,
    ARGS (FD (WORKER_FD_NET), NONE (4, "address"), QUIET),
    "bytes to the server; no address, no MSG_FASTOPEN, no MSG_OOB"},
+  {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_NET), MSG_QUIET),
+   "bytes from the server, into several places; TCP brings no descriptors"},
+  {SYS (sendmsg), ALLOW, ARGS (FD (WORKER_FD_NET), MSG_QUIET),
+   "bytes to the server, from several places; a connected TCP socket ignores "
+   "an address and descriptors in the message"},
   {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_DAEMON)), "control messages"},
   {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_GATEWAY)), "control messages"},
   {SYS (sendmsg), ALLOW, ARGS (FD (WORKER_FD_DAEMON)), "control messages"},

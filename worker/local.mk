@@ -11,6 +11,7 @@ libworker_la_SOURCES = \
 	%D%/ssh_login.c \
 	%D%/transport.c %D%/transport.h \
 	%D%/transport_ssh.c \
+	%D%/transport_tcp.c \
 	%D%/warmup.c %D%/warmup.h
 libworker_la_LIBADD = $(LIBSSH2_LIBS) $(OPENSSL_LIBS)
 

@@ -78,7 +78,8 @@ open_transport (struct worker *w, struct fault *f)
   if (!w->loop.transport_ops)
     return fault_set (f, ERR_NOTSUP, "%s has no transport here",
                       w->loop.ops->name);
-  if (!user || !user[0])
+  if (w->loop.ops->transport == PROTO_OVER_SSH_SUBSYSTEM
+      && (!user || !user[0]))
     return fault_set (f, ERR_INVAL, "no user name for the server");
   return w->loop.transport_ops->open (&c, &w->transport, f);
 }
@@ -99,7 +100,7 @@ prepare (struct worker *w, struct fault *f)
   if (!w->loop.ops)
     return fault_set (f, ERR_NOTSUP, "this worker has no protocol \"%s\"",
                       w->config.spec.proto);
-  if ((e = warmup (f)) || (e = open_engine (w, f)))
+  if ((e = warmup (w->loop.ops->transport, f)) || (e = open_engine (w, f)))
     return e;
   return open_transport (w, f);
 }

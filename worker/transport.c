@@ -7,7 +7,13 @@
 const struct transport_ops *
 transport_find (enum proto_transport kind)
 {
-  return kind == PROTO_OVER_SSH_SUBSYSTEM ? &transport_ssh : NULL;
+  switch (kind) {
+  case PROTO_OVER_TCP:
+    return &transport_tcp;
+  case PROTO_OVER_SSH_SUBSYSTEM:
+    return &transport_ssh;
+  }
+  return NULL;
 }
 
 uint64_t

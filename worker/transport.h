@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What carries an engine's bytes over the one socket that the worker has: an
- * SSH channel's subsystem now; TCP and TLS have their place here.
+/* What carries an engine's bytes over the one socket that the worker has: TCP
+ * as it is, or an SSH channel's subsystem; TLS has its place here.
  *
  * Life: open (before the sandbox: allocates, warms up, no network byte) →
  * start (greeting, keys, login) → read, write, flush … → close. Any error but
@@ -26,9 +26,10 @@ struct transport; /* each kind has its own */
 struct transport_config {
   int fd;                   /* connected, non-blocking */
   struct broker *broker;    /* answers what needs a secret or a file */
+  /* PROTO_OVER_SSH_SUBSYSTEM */
   const char *user;         /* name on the server */
   const char *hostkey_algs; /* name-list of what is known; "": no preference */
-  const char *subsystem;    /* PROTO_OVER_SSH_SUBSYSTEM */
+  const char *subsystem;
 };
 
 struct transport_ops {
@@ -61,6 +62,7 @@ struct transport_ops {
 };
 
 extern const struct transport_ops transport_ssh;
+extern const struct transport_ops transport_tcp;
 
 /* The transport for an engine, or NULL if there is none. */
 const struct transport_ops *transport_find (enum proto_transport kind);

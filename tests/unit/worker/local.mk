@@ -3,7 +3,8 @@ WORKER_TESTS = \
 	tests/unit/worker/greeting_test \
 	tests/unit/worker/loop_test \
 	tests/unit/worker/netbuf_test \
-	tests/unit/worker/rsa_name_test
+	tests/unit/worker/rsa_name_test \
+	tests/unit/worker/transport_tcp_test
 check_PROGRAMS += $(WORKER_TESTS)
 TESTS += $(WORKER_TESTS)
 WORKER_TEST_LIBS = libworker.la libipc.la libcommon.la $(UNIT_LIBS)
@@ -18,3 +19,5 @@ tests_unit_worker_netbuf_test_SOURCES = %D%/netbuf_test.c
 tests_unit_worker_netbuf_test_LDADD = $(WORKER_TEST_LIBS)
 tests_unit_worker_rsa_name_test_SOURCES = %D%/rsa_name_test.c
 tests_unit_worker_rsa_name_test_LDADD = $(WORKER_TEST_LIBS)
+tests_unit_worker_transport_tcp_test_SOURCES = %D%/transport_tcp_test.c
+tests_unit_worker_transport_tcp_test_LDADD = $(WORKER_TEST_LIBS)
