@@ -21,18 +21,23 @@ on_message (struct supervisor *s, struct wire *w, struct fault *f);
 
 static on_message on_sealed, on_hostkey, on_auth, on_sign, on_ready, on_fail;
 
+/* A protocol that logs in by SSH, one that does not, or both. */
+enum of { OF_SSH = 1, OF_OTHERS = 2, OF_ALL = 3 };
+
 static const struct {
   enum control_type type;
+  enum of of;
   unsigned states;
   on_message *handle;
 } legal[] = {
-    {CONTROL_SEALED, IN (SPAWNED), on_sealed},
-    {CONTROL_HOSTKEY, IN (SEALED), on_hostkey},
-    {CONTROL_AUTH, IN (TRUSTED) | IN (OFFERED), on_auth},
-    {CONTROL_SIGN, IN (OFFERED), on_sign},
+    {CONTROL_SEALED, OF_ALL, IN (SPAWNED), on_sealed},
+    {CONTROL_HOSTKEY, OF_SSH, IN (SEALED), on_hostkey},
+    {CONTROL_AUTH, OF_SSH, IN (TRUSTED) | IN (OFFERED), on_auth},
+    {CONTROL_SIGN, OF_SSH, IN (OFFERED), on_sign},
     /* TRUSTED: a server that lets this user in without any proof */
-    {CONTROL_READY, IN (TRUSTED) | IN (OFFERED), on_ready},
-    {CONTROL_FAIL,
+    {CONTROL_READY, OF_SSH, IN (TRUSTED) | IN (OFFERED), on_ready},
+    {CONTROL_READY, OF_OTHERS, IN (SEALED), on_ready},
+    {CONTROL_FAIL, OF_ALL,
      IN (SPAWNED) | IN (SEALED) | IN (TRUSTED) | IN (OFFERED) | IN (ASKING)
          | IN (READY),
      on_fail},
@@ -277,11 +282,13 @@ dispatch (struct supervisor *s, struct fault *f)
 {
   struct control *m = &s->message;
   struct wire w = wire_init (m->body, m->length_bytes);
+  enum of of = s->c.login->ssh ? OF_SSH : OF_OTHERS;
 
   if (m->fds)
     return fault_set (f, ERR_PEER, "the worker sent a file descriptor");
   for (size_t i = 0; i < sizeof legal / sizeof legal[0]; i++)
-    if (legal[i].type == m->type && (legal[i].states & 1u << s->state))
+    if (legal[i].type == m->type && (legal[i].of & of)
+        && (legal[i].states & 1u << s->state))
       return legal[i].handle (s, &w, f);
   return fault_set (f, ERR_PEER, "the worker sent %s (%u) in state %s",
                     control_type_name (m->type), m->type,

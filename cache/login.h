@@ -41,6 +41,7 @@ struct login_key {
 struct login_config {
   char host[LOGIN_HOST_BYTES];
   uint16_t port;
+  bool ssh; /* false: none of what follows is used but user and password */
   char user[SIGNER_USER_BYTES];
   struct login_key key[LOGIN_KEYS];
   unsigned keys;

@@ -41,7 +41,7 @@ static const unsigned transitions[SUP_STATES] = {
     [SUP_RESOLVING] = TO (DIALLING) | TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_DIALLING] = TO (SPAWNED) | TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_SPAWNED] = TO (SEALED) | TO (DYING),
-    [SUP_SEALED] = TO (TRUSTED) | TO (DYING),
+    [SUP_SEALED] = TO (TRUSTED) | TO (READY) | TO (DYING),
     [SUP_TRUSTED] = TO (OFFERED) | TO (ASKING) | TO (READY) | TO (DYING),
     [SUP_OFFERED] = TO (OFFERED) | TO (ASKING) | TO (READY) | TO (DYING),
     [SUP_ASKING] = TO (OFFERED) | TO (DYING),
@@ -476,7 +476,8 @@ on_deadline (struct ev_loop *loop, ev_timer *w, int events)
     break;
   default:
     fault_set (&f, ERR_TIMEOUT, "no answer from %s while %s", s->c.login->host,
-               s->state == SUP_SPAWNED  ? "the worker starts"
+               s->state == SUP_SPAWNED ? "the worker starts"
+               : !s->c.login->ssh      ? "the session is set up"
                : s->state == SUP_SEALED ? "keys are exchanged"
                                         : "logging in");
     sup_end_worker (s, SUP_END_KILL, &f);

@@ -8,7 +8,8 @@
  *              BACKOFF ────────┴──────── DYING ◄────────────────────── READY
  *                 └─► GIVEN_UP
  *
- * ASKING comes out of TRUSTED and OFFERED, and leads to OFFERED or DYING.
+ * ASKING comes out of TRUSTED and OFFERED, and leads to OFFERED or DYING. A
+ * protocol without SSH goes from SEALED to READY.
  *
  * Invariants
  *   S1  A worker exists in SPAWNED … READY and in DYING only, never two.

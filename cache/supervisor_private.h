@@ -17,7 +17,7 @@
   X (RESOLVING, 0) /* resolver.h has the deadline */                           \
   X (DIALLING, 0)  /* dial.h has the deadline */                               \
   X (SPAWNED, 10)  /* loaded, sealed */                                        \
-  X (SEALED, 20)   /* key exchange */                                          \
+  X (SEALED, 22)   /* key exchange; without SSH: all up to READY */            \
   X (TRUSTED, 20)  /* the server says how to log in */                         \
   X (OFFERED, 30)  /* logged in, and the engine started */                     \
   X (ASKING, 0)    /* the user's agent; agent.h has the deadline */            \

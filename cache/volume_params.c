@@ -227,10 +227,15 @@ volume_params_take (const struct volume_spec *s, struct control *m,
 
   if (!proto)
     return fault_set (f, ERR_NOTSUP, "unknown protocol %s", s->proto);
-  if ((e = check_spec (s, proto, f)) || (e = take_host (s, c, f))
-      || (e = take_word (s, "user", c->user, sizeof c->user, f))
-      || (e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f))
-      || (e = take_agent (s, m, c, f)))
+  if ((e = check_spec (s, proto, f)) || (e = take_host (s, c, f)))
+    return e;
+  c->ssh = proto->flags & PROTO_LOGIN_SSH;
+  if ((c->ssh || volume_spec_get (s, "user"))
+      && (e = take_word (s, "user", c->user, sizeof c->user, f)))
+    return e;
+  if (c->ssh
+      && ((e = take_keys (s, m, c, f)) || (e = take_known_hosts (s, m, c, f))
+          || (e = take_agent (s, m, c, f))))
     return e;
   c->port = port ? (uint16_t)strtoul (port, NULL, 10) : proto->default_port;
   for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++) {

@@ -381,7 +381,8 @@ add_default (struct options *o, const struct param *p, const struct log *log,
   if (p->type == PARAM_SOCKET)
     return option (o, p->key) ? ERR_OK /* "no" */
                               : add_default_socket (o, p, log, f);
-  if (!value && strcmp (p->key, "user") == 0) {
+  if (!value && strcmp (p->key, "user") == 0
+      && proto_params_find (o->spec.proto)->flags & PROTO_LOGIN_SSH) {
     pw = getpwuid (geteuid ());
     value = pw ? pw->pw_name : NULL;
     if (!value)
@@ -577,7 +578,7 @@ options_help (char *dst, size_t dst_bytes)
   dst[0] = 0;
   help_table (&t, gateway_params);
   for (const struct proto_params *p = proto_params_table; p->name; p++) {
-    text_add (&t, "%s://[user@]host[:port]/path: %s\n", p->name, p->title);
+    text_add (&t, "%s: %s\n", p->url, p->title);
     help_table (&t, p->params);
   }
   /* nbdkit ends it with a newline of its own. */

@@ -105,6 +105,9 @@ set_user (struct volume_spec *spec, const UriUriA *u, struct fault *f)
 
   if (!n)
     return ERR_OK;
+  if (!param_find (proto_params_find (spec->proto)->params, "user"))
+    return fault_set (f, ERR_INVAL, "there is no user in a URL of %s",
+                      spec->proto);
   if (memchr (u->userInfo.first, ':', n)) {
     fault_set (f, ERR_INVAL, "a password in a URL can be read by everybody");
     fault_hint (f, "leave it out and give password=- (prompt) or "
@@ -118,6 +121,7 @@ static enum err
 set_path (struct volume_spec *spec, const UriUriA *u, const char *url,
           struct fault *f)
 {
+  const struct proto_params *proto = proto_params_find (spec->proto);
   const char *first, *end;
 
   if (range_bytes (&u->query) || u->query.first
@@ -133,10 +137,12 @@ set_path (struct volume_spec *spec, const UriUriA *u, const char *url,
   first = u->portText.first ? u->portText.afterLast : u->hostText.afterLast;
   first = strchr (first, '/');
   end = url + strlen (url);
-  if (!first || end[-1] == '/') {
+  if (!first)
+    first = end;
+  if (!(proto->flags & PROTO_PATH_OPTIONAL)
+      && (first == end || end[-1] == '/')) {
     fault_set (f, ERR_INVAL, "the URL names no file");
-    fault_hint (f, "it looks like %s://[user@]host[:port]/path/to/file",
-                spec->proto);
+    fault_hint (f, "it looks like %s", proto->url);
     return ERR_INVAL;
   }
   return set_decoded (spec, "path", first, (size_t)(end - first), f);
@@ -164,8 +170,7 @@ url_parse (const char *url, struct volume_spec *spec, struct fault *f)
     return e;
   if (!range_bytes (&u.hostText)) {
     fault_set (f, ERR_INVAL, "\"%s\" names no host", url);
-    fault_hint (f, "it looks like %s://[user@]host[:port]/path/to/file",
-                spec->proto);
+    fault_hint (f, "it looks like %s", proto_params_find (spec->proto)->url);
     return ERR_INVAL;
   }
   if ((e = set_decoded (spec, "host", u.hostText.first,

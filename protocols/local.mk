@@ -2,6 +2,8 @@
 noinst_LTLIBRARIES += libparams.la
 libparams_la_SOURCES = \
 	%D%/params.c %D%/params.h \
+	%D%/iscsi/params.c %D%/iscsi/params.h \
+	%D%/nfs/params.c %D%/nfs/params.h \
 	%D%/sftp/params.c %D%/sftp/params.h
 
 # The engines: what the worker links.

@@ -4,10 +4,19 @@
 
 #include <string.h>
 
+#include "protocols/iscsi/params.h"
+#include "protocols/nfs/params.h"
 #include "protocols/sftp/params.h"
 
 const struct proto_params proto_params_table[] = {
-  {"sftp", "SFTP, a file over SSH", 22, sftp_params},
+  {"iscsi", "iSCSI, a logical unit of a target", 3260,
+   PROTO_LOGIN_CHAP | PROTO_MOVES | PROTO_MOVES_HOST | PROTO_PATH_OPTIONAL,
+   "iscsi://[user@]host[:port]/target-iqn/LUN", iscsi_params},
+  {"nfs", "NFS, a file on a server", 2049,
+   PROTO_MOVES | PROTO_FROM_RESERVED_PORT, "nfs://host[:port]/path/to/file",
+   nfs_params},
+  {"sftp", "SFTP, a file over SSH", 22, PROTO_LOGIN_SSH,
+   "sftp://[user@]host[:port]/path/to/file", sftp_params},
   {0},
 };
 

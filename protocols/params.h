@@ -9,10 +9,22 @@
 
 #include "common/param.h"
 
+/* What the daemon does for a protocol, and what its URLs look like. */
+#define PROTO_LOGIN_SSH 0x1u /* host keys, keys and passwords by SSH */
+#define PROTO_LOGIN_CHAP 0x2u /* user, password, target-user, target-password */
+#define PROTO_MOVES 0x4u /* PROTO_WANT_MOVE: other ports of the same host */
+/* Also to hosts that redirect= allows, or that portals= names. */
+#define PROTO_MOVES_HOST 0x8u
+/* Dialled from a port below 1024 if the daemon may. */
+#define PROTO_FROM_RESERVED_PORT 0x10u
+#define PROTO_PATH_OPTIONAL 0x20u
+
 struct proto_params {
   const char *name;      /* URL scheme */
   const char *title;     /* for the help: "SFTP (SSH file transfer)" */
   uint16_t default_port;
+  unsigned flags;             /* PROTO_… */
+  const char *url;            /* what a URL looks like */
   const struct param *params; /* ends with {0} */
 };
 

@@ -44,6 +44,7 @@ tcp_open (const struct transport_config *c, struct transport **ret,
   /* All of it: the sandbox may have no memory to add. */
   memset (t, 0, sizeof *t);
   t->fd = c->fd;
+  t->rx_dry = true;
   *ret = t;
   return ERR_OK;
 }

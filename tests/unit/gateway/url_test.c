@@ -7,8 +7,8 @@
 #include "tests/unit/unit.h"
 
 static void
-check (const char *url, const char *user, const char *host, const char *port,
-       const char *path)
+check_of (const char *proto, const char *url, const char *user,
+          const char *host, const char *port, const char *path)
 {
   static struct volume_spec s;
   struct fault f;
@@ -17,7 +17,7 @@ check (const char *url, const char *user, const char *host, const char *port,
 
   memset (&s, 0, sizeof s);
   CU_ASSERT_EQUAL_FATAL (url_parse (url, &s, &f), ERR_OK);
-  CU_ASSERT_STRING_EQUAL (s.proto, "sftp");
+  CU_ASSERT_STRING_EQUAL (s.proto, proto);
   for (int i = 0; i < 4; i++) {
     const char *got = volume_spec_get (&s, keys[i]);
 
@@ -28,6 +28,26 @@ check (const char *url, const char *user, const char *host, const char *port,
       CU_ASSERT_STRING_EQUAL (got, want[i]);
     }
   }
+}
+
+static void
+check (const char *url, const char *user, const char *host, const char *port,
+       const char *path)
+{
+  check_of ("sftp", url, user, host, port, path);
+}
+
+static void
+urls_of_other_protocols (void)
+{
+  check_of ("iscsi", "iscsi://h/iqn.2003-01.org.example:disk.1/0", NULL, "h",
+            NULL, "/iqn.2003-01.org.example:disk.1/0");
+  check_of ("iscsi", "iscsi://me@[::1]:3261/iqn.x:y", "me", "::1", "3261",
+            "/iqn.x:y");
+  check_of ("iscsi", "iscsi://h", NULL, "h", NULL, "");
+  check_of ("iscsi", "iscsi://h:1/", NULL, "h", "1", "/");
+  check_of ("nfs", "nfs://h:2050/srv/a%20b.img", NULL, "h", "2050",
+            "/srv/a b.img");
 }
 
 static void
@@ -66,6 +86,10 @@ bad_urls_have_words (void)
     "sftp://h:port/x",
     "sftp://[::1/x",
     "averyveryverylongscheme://h/x",
+    "nfs://me@h/x",
+    "nfs://h",
+    "iscsi://h?x",
+    "iscsi://u:secret@h/iqn.x/0",
   };
   static struct volume_spec s;
   struct fault f;
@@ -95,5 +119,5 @@ long_urls_are_bounded (void)
   }
 }
 
-UNIT_MAIN ("url", UNIT_TEST (good_urls), UNIT_TEST (bad_urls_have_words),
+UNIT_MAIN ("url", UNIT_TEST (good_urls), UNIT_TEST (urls_of_other_protocols), UNIT_TEST (bad_urls_have_words),
            UNIT_TEST (long_urls_are_bounded))
