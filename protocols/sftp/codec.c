@@ -25,6 +25,10 @@ sftp_type_name (uint8_t type)
     return "SSH_FXP_WRITE";
   case SSH_FXP_FSTAT:
     return "SSH_FXP_FSTAT";
+  case SSH_FXP_OPENDIR:
+    return "SSH_FXP_OPENDIR";
+  case SSH_FXP_READDIR:
+    return "SSH_FXP_READDIR";
   case SSH_FXP_REMOVE:
     return "SSH_FXP_REMOVE";
   case SSH_FXP_STAT:
@@ -150,6 +154,23 @@ void
 sftp_encode_fstat (struct wirebuf *b, uint32_t id, const struct sftp_handle *h)
 {
   id_header (b, 4 + h->length_bytes, SSH_FXP_FSTAT, id);
+  handle (b, h);
+}
+
+/* §6.7 */
+void
+sftp_encode_opendir (struct wirebuf *b, uint32_t id, const char *path)
+{
+  id_header (b, 4 + strlen (path), SSH_FXP_OPENDIR, id);
+  wirebuf_cstring (b, path);
+}
+
+/* §6.7 */
+void
+sftp_encode_readdir (struct wirebuf *b, uint32_t id,
+                     const struct sftp_handle *h)
+{
+  id_header (b, 4 + h->length_bytes, SSH_FXP_READDIR, id);
   handle (b, h);
 }
 
@@ -306,8 +327,10 @@ skip_extended_attrs (struct wire *w)
   }
 }
 
-enum err
-sftp_decode_attrs (struct wire *w, struct sftp_attrs *ret, struct fault *f)
+/* Attributes, with the packet's name for messages. */
+static enum err
+take_attrs (struct wire *w, const char *packet, struct sftp_attrs *ret,
+            struct fault *f)
 {
   const uint32_t known = SSH_FILEXFER_ATTR_SIZE | SSH_FILEXFER_ATTR_UIDGID
                          | SSH_FILEXFER_ATTR_PERMISSIONS
@@ -316,32 +339,73 @@ sftp_decode_attrs (struct wire *w, struct sftp_attrs *ret, struct fault *f)
   struct sftp_attrs a = {.flags = wire_u32 (w)};
 
   if (w->err || (a.flags & ~known))
-    return bad (f, "SSH_FXP_ATTRS", "flags", "§5");
+    return bad (f, packet, "flags", "§5");
   if (a.flags & SSH_FILEXFER_ATTR_SIZE)
     a.size = wire_u64 (w);
   if (w->err)
-    return bad (f, "SSH_FXP_ATTRS", "size", "§5");
+    return bad (f, packet, "size", "§5");
   if (a.flags & SSH_FILEXFER_ATTR_UIDGID)
     wire_bytes (w, 8);
   if (w->err)
-    return bad (f, "SSH_FXP_ATTRS", "uid, gid", "§5");
+    return bad (f, packet, "uid, gid", "§5");
   if (a.flags & SSH_FILEXFER_ATTR_PERMISSIONS)
     a.permissions = wire_u32 (w);
   if (w->err)
-    return bad (f, "SSH_FXP_ATTRS", "permissions", "§5");
+    return bad (f, packet, "permissions", "§5");
   if (a.flags & SSH_FILEXFER_ATTR_ACMODTIME) {
     wire_u32 (w); /* atime */
     a.mtime = wire_u32 (w);
   }
   if (w->err)
-    return bad (f, "SSH_FXP_ATTRS", "atime, mtime", "§5");
+    return bad (f, packet, "atime, mtime", "§5");
   if (a.flags & SSH_FILEXFER_ATTR_EXTENDED)
     skip_extended_attrs (w);
   if (w->err)
-    return bad (f, "SSH_FXP_ATTRS", "extended_count and pairs", "§5");
+    return bad (f, packet, "extended_count and pairs", "§5");
+  *ret = a;
+  return ERR_OK;
+}
+
+enum err
+sftp_decode_attrs (struct wire *w, struct sftp_attrs *ret, struct fault *f)
+{
+  struct sftp_attrs a;
+  enum err e = take_attrs (w, "SSH_FXP_ATTRS", &a, f);
+
+  if (e)
+    return e;
   if (wire_end (w))
     return bad (f, "SSH_FXP_ATTRS", "(bytes behind the last)", "§5");
   *ret = a;
+  return ERR_OK;
+}
+
+enum err
+sftp_decode_name_count (struct wire *w, uint32_t *ret, struct fault *f)
+{
+  uint32_t count = wire_u32 (w);
+
+  if (w->err)
+    return bad (f, "SSH_FXP_NAME", "count", "§7");
+  *ret = count;
+  return ERR_OK;
+}
+
+enum err
+sftp_decode_name (struct wire *w, struct sftp_name *ret, struct fault *f)
+{
+  struct sftp_name n = {0};
+  size_t long_bytes;
+  enum err e;
+
+  n.name = wire_string (w, wire_left (w), &n.name_bytes);
+  if (!n.name)
+    return bad (f, "SSH_FXP_NAME", "filename", "§7");
+  if (!wire_string (w, wire_left (w), &long_bytes))
+    return bad (f, "SSH_FXP_NAME", "longname", "§7");
+  if ((e = take_attrs (w, "SSH_FXP_NAME", &n.attrs, f)))
+    return e;
+  *ret = n;
   return ERR_OK;
 }
 

@@ -38,6 +38,8 @@ enum sftp_type {
   SSH_FXP_READ = 5,
   SSH_FXP_WRITE = 6,
   SSH_FXP_FSTAT = 8,
+  SSH_FXP_OPENDIR = 11,
+  SSH_FXP_READDIR = 12,
   SSH_FXP_REMOVE = 13,
   SSH_FXP_STAT = 17,
   SSH_FXP_STATUS = 101,
@@ -126,6 +128,13 @@ struct sftp_attrs {
   uint32_t mtime; /* seconds */
 };
 
+/* One of the files of a NAME (§7). name lies in the packet. */
+struct sftp_name {
+  const uint8_t *name;
+  size_t name_bytes;
+  struct sftp_attrs attrs;
+};
+
 /* limits@openssh.com, in bytes; 0: the server names no limit. */
 struct sftp_limits {
   uint64_t max_packet_length;
@@ -164,6 +173,11 @@ sftp_encode_fsync (struct wirebuf *b, uint32_t id, const struct sftp_handle *h);
 void
 sftp_encode_read (struct wirebuf *b, uint32_t id, const struct sftp_handle *h,
                   uint64_t offset, uint32_t length_bytes);
+void
+sftp_encode_opendir (struct wirebuf *b, uint32_t id, const char *path);
+void
+sftp_encode_readdir (struct wirebuf *b, uint32_t id,
+                     const struct sftp_handle *h);
 /* Everything but the payload, which the caller sends right behind it. */
 void
 sftp_encode_write_header (struct wirebuf *b, uint32_t id,
@@ -181,6 +195,13 @@ enum err
 sftp_decode_handle (struct wire *w, struct sftp_handle *ret, struct fault *f);
 enum err
 sftp_decode_attrs (struct wire *w, struct sftp_attrs *ret, struct fault *f);
+/* NAME: how many files it has, then one after the other; behind the last one
+ * the cursor must be at its end (wire_end).
+ */
+enum err
+sftp_decode_name_count (struct wire *w, uint32_t *ret, struct fault *f);
+enum err
+sftp_decode_name (struct wire *w, struct sftp_name *ret, struct fault *f);
 enum err
 sftp_decode_limits (struct wire *w, struct sftp_limits *ret, struct fault *f);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The engine as proto.h wants it: received bytes are cut into packets here and
- * handed to startup or transfer.
+ * handed to startup, list or transfer.
  *
  * Receiving, by what is still to come:
  *
@@ -18,13 +18,16 @@
 #include <string.h>
 #include <strings.h>
 
-#include "protocols/sftp/codec.h"
 #include "protocols/outbox.h"
+#include "protocols/sftp/codec.h"
+#include "protocols/sftp/list.h"
 #include "protocols/sftp/startup.h"
 #include "protocols/sftp/transfer.h"
 
 /* No packet but DATA is longer; VERSION with its extensions is the longest. */
 #define INBOX_BYTES (16u * 1024)
+/* For a list: a NAME may be as long as any packet. */
+#define INBOX_LIST_BYTES (SFTP_DATA_HEADER_BYTES + SFTP_IO_MAX_BYTES + 4u)
 /* VERSION without extensions; there is no shorter packet that may come first
  * (§4). Behind it every packet has an id and at least a uint32 (§7).
  */
@@ -45,13 +48,15 @@ struct inbox {
   uint16_t payload_part;
 
   size_t offered_bytes; /* by the last rx_iov */
-  uint8_t buffer[INBOX_BYTES];
+  uint8_t *buffer; /* behind the engine itself */
+  size_t buffer_bytes;
 };
 
 struct proto {
   enum proto_state state;
   struct fault fault;
   struct startup startup;
+  struct list *list; /* NULL: a file is served, not a list of files */
   struct transfer transfer;
   struct volume_info info;
   uint8_t seed[IO_TOKEN_BYTES];
@@ -79,44 +84,73 @@ parse_bool (const char *key, const char *value, bool *ret, struct fault *f)
   return fault_set (f, ERR_INVAL, "%s=%s: write yes or no", key, value);
 }
 
+/* A parameter that is yes or no; not set: no. */
 static enum err
-engine_open (const struct proto_config *config, uint64_t now_ns,
-             struct proto **ret, struct fault *f)
+take_bool (const struct proto_config *config, const char *key, bool *ret,
+           struct fault *f)
 {
-  const char *unsafe = config->get (config->ctx, "allow-unsafe-flush");
-  bool allow_unsafe_flush = false;
-  struct proto *p;
-  uint32_t first_id;
-  enum err e;
+  const char *value = config->get (config->ctx, key);
 
-  (void)now_ns; /* time runs from the first byte on: see startup_sent */
-  if (unsafe) {
-    e = parse_bool ("allow-unsafe-flush", unsafe, &allow_unsafe_flush, f);
-    if (e)
-      return e;
-  }
-  p = calloc (1, sizeof *p);
+  *ret = false;
+  return value ? parse_bool (key, value, ret, f) : ERR_OK;
+}
+
+static struct proto *
+engine_new (bool list)
+{
+  size_t inbox_bytes = list ? INBOX_LIST_BYTES : INBOX_BYTES;
+  struct proto *p = calloc (1, sizeof *p + inbox_bytes);
+
   if (!p)
-    return fault_set (f, ERR_NOMEM, "out of memory");
-  _Static_assert (sizeof p->seed == sizeof config->seed, "token = seed");
-  memcpy (p->seed, config->seed, sizeof p->seed);
-  memcpy (&first_id, p->seed + 4, sizeof first_id);
-  p->state = PROTO_STARTING;
-  p->inbox.need_bytes = VERSION_LEAST_BYTES;
-  e = startup_init (&p->startup, config->get (config->ctx, "path"),
-                    allow_unsafe_flush, first_id, &p->outbox, f);
-  if (e) {
+    return NULL;
+  if (list && !(p->list = calloc (1, sizeof *p->list))) {
     free (p);
-    return e;
+    return NULL;
   }
-  *ret = p;
-  return ERR_OK;
+  p->inbox.buffer = (uint8_t *)(p + 1);
+  p->inbox.buffer_bytes = inbox_bytes;
+  p->inbox.need_bytes = VERSION_LEAST_BYTES;
+  p->state = PROTO_STARTING;
+  return p;
 }
 
 static void
 engine_close (struct proto *p)
 {
+  if (p->list)
+    list_fini (p->list);
+  free (p->list);
   free (p);
+}
+
+static enum err
+engine_open (const struct proto_config *config, uint64_t now_ns,
+             struct proto **ret, struct fault *f)
+{
+  bool allow_unsafe_flush, list;
+  struct proto *p;
+  uint32_t first_id;
+  enum err e;
+
+  (void)now_ns; /* time runs from the first byte on: see startup_sent */
+  if ((e = take_bool (config, "allow-unsafe-flush", &allow_unsafe_flush, f))
+      || (e = take_bool (config, "list", &list, f)))
+    return e;
+  p = engine_new (list);
+  if (!p)
+    return fault_set (f, ERR_NOMEM, "out of memory");
+  _Static_assert (sizeof p->seed == sizeof config->seed, "token = seed");
+  memcpy (p->seed, config->seed, sizeof p->seed);
+  memcpy (&first_id, p->seed + 4, sizeof first_id);
+  e = startup_init (&p->startup, config->get (config->ctx, "path"),
+                    allow_unsafe_flush, first_id, &p->outbox, f);
+  if (e) {
+    engine_close (p);
+    return e;
+  }
+  p->startup.list = list;
+  *ret = p;
+  return ERR_OK;
 }
 
 static enum proto_state
@@ -143,13 +177,17 @@ engine_submit (struct proto *p, const struct proto_request *r, uint64_t now_ns)
 {
   (void)now_ns;
   assert (p->state == PROTO_READY);
-  return transfer_submit (&p->transfer, r);
+  return p->list ? list_submit (p->list, r)
+                 : transfer_submit (&p->transfer, r);
 }
 
 static bool
 engine_reap (struct proto *p, struct proto_completion *ret)
 {
-  return p->state == PROTO_READY && transfer_reap (&p->transfer, ret);
+  if (p->state != PROTO_READY)
+    return false;
+  return p->list ? list_reap (p->list, ret)
+                 : transfer_reap (&p->transfer, ret);
 }
 
 static void
@@ -180,6 +218,58 @@ become_ready (struct proto *p)
   memcpy (setup.seed, p->seed, sizeof setup.seed);
   transfer_init (&p->transfer, &setup);
   p->state = PROTO_READY;
+}
+
+/* While negotiating: whose turn it is. */
+
+static bool
+listing (const struct proto *p)
+{
+  return p->list && p->startup.step == STARTUP_DONE;
+}
+
+static bool
+expects (const struct proto *p, uint8_t type)
+{
+  return listing (p) ? list_expects (p->list, type)
+                     : startup_expects (&p->startup, type);
+}
+
+static const char *
+request_name (const struct proto *p)
+{
+  return listing (p) ? list_request_name (p->list)
+                     : startup_request_name (&p->startup);
+}
+
+static enum err
+on_starting_packet (struct proto *p, uint8_t type, struct wire *w,
+                    uint64_t now_ns, struct fault *f)
+{
+  enum err e;
+
+  if (p->outbox.sent_bytes != p->outbox.queued_bytes)
+    return fault_set (f, ERR_PEER,
+                      "the server answers %s before it was sent "
+                      "(" SFTP_DRAFT " §6)",
+                      request_name (p));
+  if (listing (p)) {
+    e = list_packet (p->list, type, w, now_ns, &p->outbox, f);
+    if (!e && p->list->step == LIST_DONE) {
+      list_info (p->list, &p->info);
+      p->state = PROTO_READY;
+    }
+    return e;
+  }
+  e = startup_packet (&p->startup, type, w, now_ns, &p->outbox, f);
+  if (e || p->startup.step != STARTUP_DONE)
+    return e;
+  if (p->list)
+    list_begin (p->list, p->startup.path, p->startup.id + 1, now_ns,
+                &p->outbox);
+  else
+    become_ready (p);
+  return ERR_OK;
 }
 
 /* Receiving. */
@@ -238,7 +328,7 @@ unexpected_type (const struct proto *p, uint8_t type, struct fault *f)
       f, ERR_PEER,
       "the server answers %s with %s, type %u (field type, " SFTP_DRAFT
       " §3, §7)",
-      startup_request_name (&p->startup), name ? name : "an unknown packet",
+      request_name (p), name ? name : "an unknown packet",
       type);
 }
 
@@ -278,17 +368,10 @@ on_packet (struct proto *p, uint64_t now_ns, struct fault *f)
   uint32_t id;
   enum err e;
 
-  if (p->state == PROTO_STARTING) {
-    if (p->outbox.sent_bytes != p->outbox.queued_bytes)
-      return fault_set (f, ERR_PEER,
-                        "the server answers %s before it was sent "
-                        "(" SFTP_DRAFT " §6)",
-                        startup_request_name (&p->startup));
-    e = startup_packet (&p->startup, type, &w, now_ns, &p->outbox, f);
-    if (!e && p->startup.step == STARTUP_DONE)
-      become_ready (p);
-    return e;
-  }
+  if (p->state == PROTO_STARTING)
+    return on_starting_packet (p, type, &w, now_ns, f);
+  if (p->list)
+    return list_packet (p->list, type, &w, now_ns, &p->outbox, f);
   id = wire_u32 (&w);
   if (type != SSH_FXP_STATUS)
     return transfer_wrong_type (&p->transfer, &p->outbox, id, type, f);
@@ -321,13 +404,13 @@ look (struct proto *p, uint64_t now_ns, struct fault *f)
   if (in->have_bytes < SFTP_HEADER_BYTES)
     return ERR_OK;
   type = wire_u8 (&w);
-  if (p->state == PROTO_STARTING && !startup_expects (&p->startup, type))
+  if (p->state == PROTO_STARTING && !expects (p, type))
     return unexpected_type (p, type, f);
-  if (type == SSH_FXP_DATA)
+  if (type == SSH_FXP_DATA && !p->list)
     return in->have_bytes < SFTP_DATA_HEADER_BYTES
                ? ERR_OK
                : on_data_header (p, length_bytes, f);
-  if (4 + (size_t)length_bytes > sizeof in->buffer)
+  if (4 + (size_t)length_bytes > in->buffer_bytes)
     return bad_length (p, length_bytes, f);
   in->need_bytes = 4 + (size_t)length_bytes;
   if (in->have_bytes < in->need_bytes)
@@ -368,7 +451,7 @@ static size_t
 engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
 {
   assert (p->state != PROTO_FAILED);
-  if (p->state == PROTO_READY)
+  if (p->state == PROTO_READY && !p->list)
     transfer_fill (&p->transfer, &p->outbox);
   return outbox_iov (&p->outbox, ret, max);
 }
@@ -387,8 +470,9 @@ engine_tx_done (struct proto *p, size_t length_bytes)
 static uint64_t
 engine_deadline_ns (const struct proto *p)
 {
-  return p->state == PROTO_STARTING ? p->startup.deadline_ns
-                                    : PROTO_NO_DEADLINE;
+  if (p->state != PROTO_STARTING)
+    return PROTO_NO_DEADLINE;
+  return listing (p) ? p->list->deadline_ns : p->startup.deadline_ns;
 }
 
 static enum err
@@ -398,7 +482,8 @@ engine_tick (struct proto *p, uint64_t now_ns)
 
   if (p->state != PROTO_STARTING)
     return ERR_OK;
-  e = startup_tick (&p->startup, now_ns, &p->fault);
+  e = listing (p) ? list_tick (p->list, now_ns, &p->fault)
+                  : startup_tick (&p->startup, now_ns, &p->fault);
   if (e)
     p->state = PROTO_FAILED;
   return e;

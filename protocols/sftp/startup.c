@@ -14,7 +14,8 @@ static const struct {
   unsigned next; /* bit set of steps */
 } steps[] = {
     [STARTUP_INIT] = {"SSH_FXP_INIT", SSH_FXP_VERSION,
-                      1u << STARTUP_LIMITS | 1u << STARTUP_STAT},
+                      1u << STARTUP_LIMITS | 1u << STARTUP_STAT
+                        | 1u << STARTUP_DONE},
     [STARTUP_LIMITS] = {"limits@openssh.com", SSH_FXP_EXTENDED_REPLY,
                         1u << STARTUP_STAT},
     [STARTUP_STAT] = {"SSH_FXP_STAT", SSH_FXP_ATTRS,
@@ -36,11 +37,13 @@ static const struct {
 };
 
 /* "/~/x" is x below the login directory, which is where a server starts
- * relative names (§6.2).
+ * relative names (§6.2); "/~/" is that directory.
  */
 static const char *
 server_path (const char *url_path)
 {
+  if (strcmp (url_path, "/~") == 0 || strcmp (url_path, "/~/") == 0)
+    return ".";
   return strncmp (url_path, "/~/", 3) == 0 ? url_path + 3 : url_path;
 }
 
@@ -109,7 +112,7 @@ startup_init (struct startup *s, const char *path, bool allow_unsafe_flush,
 {
   struct wirebuf b = outbox_room (o);
 
-  if (!path || path[0] != '/' || !server_path (path)[0]) {
+  if (!path || path[0] != '/') {
     fault_set (f, ERR_INVAL, "the URL names no file on the server");
     fault_hint (f, "write sftp://HOST/absolute/path, or "
                    "sftp://HOST/~/path/below/the/login/directory");
@@ -189,7 +192,10 @@ on_version (struct startup *s, struct wire *w, uint64_t now_ns,
     fault_hint (f, "version %u is needed", SFTP_PROTOCOL_VERSION);
     return ERR_NOTSUP;
   }
-  enter (s, s->version.limits == SFTP_OFFERED ? STARTUP_LIMITS : STARTUP_STAT,
+  enter (s,
+         s->list                              ? STARTUP_DONE
+         : s->version.limits == SFTP_OFFERED ? STARTUP_LIMITS
+                                              : STARTUP_STAT,
          now_ns, o);
   return ERR_OK;
 }
@@ -247,7 +253,7 @@ check_attrs (const struct startup *s, const struct sftp_attrs *a,
   if (type == 0040000u) {
     fault_set (f, ERR_ISDIR, "%s is a directory on the server", s->path);
     fault_hint (f, "give the path of a file, for example a disk image");
-    return ERR_ISDIR;
+    return ERR_ISDIR; /* then the gateway asks for a list */
   }
   if (type == 0060000u || type == 0020000u) {
     fault_set (f, ERR_NOTSUP, "%s is a device on the server", s->path);

@@ -4,6 +4,8 @@
  *   INIT → VERSION → [limits@openssh.com] → STAT → [probe] → OPEN → FSTAT
  *   → done
  *
+ * For a list of files only INIT → done; list.h has the rest.
+ *
  * One request at a time. The file is never created or truncated. STAT comes
  * first because some servers open a directory happily. If the server does not
  * let us write, or cannot keep a FLUSH, the file is opened for reading.
@@ -51,6 +53,7 @@ struct startup {
   uint32_t id;          /* of the request that is out; not in INIT */
   uint64_t deadline_ns; /* 0: a tick is needed that tells the time */
   bool allow_unsafe_flush;
+  bool list; /* asked for is not the file, but the files below it */
   char path[SFTP_PATH_MAX_BYTES + 1];
   char probe_path[SFTP_PATH_MAX_BYTES + STARTUP_PROBE_NAME_BYTES];
 

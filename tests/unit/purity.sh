@@ -22,7 +22,8 @@ allowed="^(($libc)|__($libc)_chk|$compiler)\$"
 for o in $objects; do
   [ -f "$o" ] || { echo "no object $o"; exit 1; }
 done
-own=$(nm -g --defined-only $objects "$b/common/.libs/err.o" | awk 'NF == 3 {print $3}')
+own=$(nm -g --defined-only $objects "$b/common/.libs/err.o" \
+  "$b/common/.libs/listing.o" | awk 'NF == 3 {print $3}')
 foreign=$(nm -u $objects | awk '$1 == "U" {print $2}' | sort -u \
   | grep -Ev "$allowed" | grep -Fxv "$own" || :)
 count=$(echo "$objects" | wc -l)

@@ -16,6 +16,8 @@ config_get (void *ctx, const char *key)
     return s->path;
   if (strcmp (key, "allow-unsafe-flush") == 0)
     return s->unsafe;
+  if (strcmp (key, "list") == 0)
+    return s->list;
   return NULL;
 }
 
@@ -126,6 +128,7 @@ take_apart (const struct peer *s, struct wire *w, struct peer_ask *a)
     break;
   case SSH_FXP_STAT:
   case SSH_FXP_REMOVE:
+  case SSH_FXP_OPENDIR:
     wire_cstring (w, a->path, sizeof a->path);
     break;
   case SSH_FXP_OPEN:
@@ -134,6 +137,7 @@ take_apart (const struct peer *s, struct wire *w, struct peer_ask *a)
     CU_ASSERT_EQUAL (wire_u32 (w), 0); /* attrs */
     break;
   case SSH_FXP_FSTAT:
+  case SSH_FXP_READDIR:
   case SSH_FXP_CLOSE:
     take_handle (s, w);
     break;
@@ -217,11 +221,10 @@ peer_feed (struct peer *s, const void *bytes, size_t length_bytes)
   return ERR_OK;
 }
 
-/* A packet: length and type are put in front of body. */
-static enum err
-feed_packet (struct peer *s, uint8_t type, const struct wirebuf *body)
+enum err
+peer_packet (struct peer *s, uint8_t type, const struct wirebuf *body)
 {
-  uint8_t packet[8192];
+  static uint8_t packet[300000];
   struct wirebuf b = wirebuf_init (packet, sizeof packet);
 
   wirebuf_u32 (&b, (uint32_t)body->used_bytes + 1);
@@ -247,7 +250,7 @@ peer_version (struct peer *s, uint32_t version, const char *ext1,
     wirebuf_cstring (&b, ext2);
     wirebuf_cstring (&b, data2);
   }
-  return feed_packet (s, SSH_FXP_VERSION, &b);
+  return peer_packet (s, SSH_FXP_VERSION, &b);
 }
 
 enum err
@@ -260,7 +263,7 @@ peer_status (struct peer *s, uint32_t id, uint32_t code)
   wirebuf_u32 (&b, code);
   wirebuf_cstring (&b, code ? "No way" : "Success");
   wirebuf_cstring (&b, "en");
-  return feed_packet (s, SSH_FXP_STATUS, &b);
+  return peer_packet (s, SSH_FXP_STATUS, &b);
 }
 
 enum err
@@ -271,7 +274,7 @@ peer_handle (struct peer *s, uint32_t id)
 
   wirebuf_u32 (&b, id);
   wirebuf_string (&b, PEER_HANDLE, PEER_HANDLE_BYTES);
-  return feed_packet (s, SSH_FXP_HANDLE, &b);
+  return peer_packet (s, SSH_FXP_HANDLE, &b);
 }
 
 enum err
@@ -284,7 +287,7 @@ peer_attrs (struct peer *s, uint32_t id, uint64_t size, uint32_t permissions)
   wirebuf_u32 (&b, SSH_FILEXFER_ATTR_SIZE | SSH_FILEXFER_ATTR_PERMISSIONS);
   wirebuf_u64 (&b, size);
   wirebuf_u32 (&b, permissions);
-  return feed_packet (s, SSH_FXP_ATTRS, &b);
+  return peer_packet (s, SSH_FXP_ATTRS, &b);
 }
 
 enum err
@@ -299,7 +302,7 @@ peer_limits (struct peer *s, uint32_t id, uint64_t packet, uint64_t read,
   wirebuf_u64 (&b, read);
   wirebuf_u64 (&b, write);
   wirebuf_u64 (&b, 0);
-  return feed_packet (s, SSH_FXP_EXTENDED_REPLY, &b);
+  return peer_packet (s, SSH_FXP_EXTENDED_REPLY, &b);
 }
 
 enum err

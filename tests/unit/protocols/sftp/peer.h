@@ -23,7 +23,7 @@ struct peer_ask {
   uint8_t type;
   uint32_t id;
   char name[64];   /* EXTENDED */
-  char path[4200]; /* STAT, OPEN, REMOVE */
+  char path[4200]; /* STAT, OPEN, OPENDIR, REMOVE */
   uint32_t pflags; /* OPEN */
   uint64_t offset; /* READ, WRITE */
   uint32_t length;
@@ -33,7 +33,7 @@ struct peer_ask {
 struct peer {
   struct proto *p;
   uint64_t now_ns;
-  const char *path, *unsafe; /* parameters; NULL: not set */
+  const char *path, *unsafe, *list; /* parameters; NULL: not set */
   struct fault open_fault;
 
   /* How received bytes are cut: in pieces of at most rx_max_bytes (0: any), at
@@ -79,6 +79,9 @@ peer_expect (struct peer *s, uint8_t type);
 enum err
 peer_feed (struct peer *s, const void *bytes, size_t length_bytes);
 
+/* A packet: length and type are put in front of body. */
+enum err
+peer_packet (struct peer *s, uint8_t type, const struct wirebuf *body);
 enum err
 peer_version (struct peer *s, uint32_t version, const char *ext1,
               const char *data1, const char *ext2, const char *data2);

@@ -114,9 +114,27 @@ paths_below_the_login_directory_are_relative (void)
 }
 
 static void
+the_login_directory_is_a_directory (void)
+{
+  static const char *const paths[] = {"/~/", "/~"};
+
+  for (unsigned i = 0; i < 2; i++) {
+    PEER s = {0};
+    struct peer_ask a;
+
+    open_at (&s, paths[i]);
+    peer_version (&s, 3, FSYNC, NO_EXT);
+    a = peer_expect (&s, SSH_FXP_STAT);
+    CU_ASSERT_STRING_EQUAL (a.path, ".");
+    peer_attrs (&s, a.id, 4096, 0040755);
+    failed (&s, ERR_ISDIR, ". is a directory");
+  }
+}
+
+static void
 bad_parameters_are_refused (void)
 {
-  static const char *const paths[] = {NULL, "", "x", "~/x", "/~/"};
+  static const char *const paths[] = {NULL, "", "x", "~/x"};
   char path[4200];
   PEER s = {0};
 
@@ -609,6 +627,7 @@ each_answer_gives_more_time (void)
 
 UNIT_MAIN ("sftp start-up", UNIT_TEST (asks_step_by_step),
            UNIT_TEST (paths_below_the_login_directory_are_relative),
+           UNIT_TEST (the_login_directory_is_a_directory),
            UNIT_TEST (bad_parameters_are_refused),
            UNIT_TEST (limits_decide_how_large_requests_are),
            UNIT_TEST (limits_may_be_refused_or_unknown),
