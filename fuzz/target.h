@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each target defines: libFuzzer calls it, AFL++ too, and replay.c for
+ * whoever has neither. It must not keep anything between two calls.
+ */
+#ifndef BH_FUZZ_TARGET_H
+#define BH_FUZZ_TARGET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+#endif
