@@ -155,8 +155,8 @@ send_fault (struct client *c, const struct fault *f)
 /* Hooks of the volume */
 
 static void
-on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
-           const struct supervisor_worker *fds)
+on_worker (void *ctx, unsigned path, uint64_t epoch,
+           const struct volume_info *info, const struct supervisor_worker *fds)
 {
   struct client *c = ctx;
   struct wirebuf b;
@@ -165,6 +165,7 @@ on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
     return;
   control_begin (&c->out, CONTROL_WORKER);
   b = control_body (&c->out);
+  wirebuf_u8 (&b, (uint8_t)path);
   wirebuf_u64 (&b, epoch);
   volume_info_put (&b, info);
   control_add_fd (&c->out, fds->control_fd);
@@ -174,7 +175,8 @@ on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
 }
 
 static void
-on_gone (void *ctx, uint64_t epoch, bool of_itself, const struct fault *why)
+on_gone (void *ctx, unsigned path, uint64_t epoch, bool of_itself,
+         const struct fault *why)
 {
   struct client *c = ctx;
   struct wirebuf b;
@@ -183,6 +185,7 @@ on_gone (void *ctx, uint64_t epoch, bool of_itself, const struct fault *why)
     return;
   control_begin (&c->out, CONTROL_GONE);
   b = control_body (&c->out);
+  wirebuf_u8 (&b, (uint8_t)path);
   wirebuf_u64 (&b, epoch);
   wirebuf_u8 (&b, of_itself);
   fault_put (&b, why);
@@ -246,7 +249,9 @@ on_expel (void *ctx, const struct fault *f)
 }
 
 static const struct volume_hooks hooks = {
-    .worker = {.worker = on_worker, .gone = on_gone, .fault = on_fault},
+    .worker = on_worker,
+    .gone = on_gone,
+    .fault = on_fault,
     .lease = {.grant = on_grant, .revoke = on_revoke, .expel = on_expel},
     .cached = on_cached,
 };
@@ -277,12 +282,12 @@ on_hello (struct client *c, struct wire *w, struct fault *f)
 }
 
 static void
-send_channel (struct client *c)
+send_channel (struct client *c, unsigned path)
 {
   int fd[CHANNEL_FDS];
   struct wirebuf b;
   struct fault f;
-  enum err e = volume_channel_fds (c->volume, fd);
+  enum err e = volume_channel_fds (c->volume, path, fd);
 
   if (e) {
     fault_set (&f, e, "cannot hand over the channel: %s", err_text (e));
@@ -291,6 +296,7 @@ send_channel (struct client *c)
   }
   control_begin (&c->out, CONTROL_CHANNEL);
   b = control_body (&c->out);
+  wirebuf_u8 (&b, (uint8_t)path);
   wirebuf_u32 (&b, CHANNEL_SLOTS);
   wirebuf_u32 (&b, CHANNEL_CHUNK_BYTES);
   for (int i = 0; i < CHANNEL_FDS; i++)
@@ -321,8 +327,9 @@ on_open (struct client *c, struct wire *w, struct fault *f)
              c->adopted ? "taken over of" : "opened for", (int)c->pid,
              c->program);
   set_state (c, CLIENT_SERVING);
-  if (!c->adopted)
-    send_channel (c);
+  for (unsigned i = 0; !c->adopted && i < volume_paths (c->volume); i++)
+    if (c->state == CLIENT_SERVING)
+      send_channel (c, i);
   if (c->state == CLIENT_SERVING && volume_start (c->volume, &why)) {
     log_fault (c->d->log, client_name (c), &why);
     send_fault (c, &why);
@@ -346,6 +353,7 @@ on_attach (struct client *c, struct wire *w, struct fault *f)
 static enum err
 on_distrust (struct client *c, struct wire *w, struct fault *f)
 {
+  unsigned path = wire_u8 (w);
   uint64_t epoch = wire_u64 (w);
   struct fault theirs, why;
 
@@ -353,7 +361,8 @@ on_distrust (struct client *c, struct wire *w, struct fault *f)
     return fault_set (f, ERR_PEER, "damaged DISTRUST");
   fault_set (&why, theirs.code, "the gateway distrusts worker %llu: %.200s",
              (unsigned long long)epoch, theirs.text);
-  volume_distrust (c->volume, epoch, &why);
+  if (volume_distrust (c->volume, path, epoch, &why))
+    return fault_set (f, ERR_PEER, "DISTRUST of connection %u", path + 1);
   return ERR_OK;
 }
 

@@ -243,9 +243,12 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
 {
   struct supervisor_worker fds;
   struct volume_info info;
+  enum err e;
 
   if (volume_info_take (w, &info) || wire_end (w))
     return damaged (s, f);
+  if ((e = s->c.hooks->check (s->c.hooks_ctx, &info, f)))
+    return e;
   sup_set_state (s, SUP_READY);
   login_end (&s->login);
   s->ready_since = ev_now (s->c.daemon->loop);

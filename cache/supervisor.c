@@ -512,7 +512,7 @@ supervisor_start (const struct supervisor_config *c,
   ev_timer_init (&s->acknowledge, on_acknowledge, 0., ACKNOWLEDGE_S);
   s->deadline.data = s->acknowledge.data = s;
   s->epoch = before->epoch;
-  s->ever_ready = before->epoch > 0;
+  s->ever_ready = before->epoch > 0 || c->background;
   if (before->pidfd >= 0)
     adopt_worker (s, before);
   else

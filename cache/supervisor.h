@@ -21,8 +21,8 @@
  *   S4  A worker's message is legal in the states of the table in
  *       supervisor.c, and only there; another one is its end.
  *   S5  Before the first READY a fault that trying again will not mend goes to
- *       hooks.fault, and the supervisor stays in GIVEN_UP. Afterwards it goes
- *       on for ever.
+ *       hooks.fault, and the supervisor stays in GIVEN_UP. Afterwards, and if
+ *       others serve the volume already (background), it goes on for ever.
  */
 #ifndef BH_CACHE_SUPERVISOR_H
 #define BH_CACHE_SUPERVISOR_H
@@ -44,6 +44,9 @@ struct supervisor_worker {
  * are borrowed. A hook must not close the supervisor.
  */
 struct supervisor_hooks {
+  /* A worker is ready: not ERR_OK refuses it, and ends it for the reason f. */
+  enum err (*check) (void *ctx, const struct volume_info *info,
+                     struct fault *f);
   void (*worker) (void *ctx, uint64_t epoch, const struct volume_info *info,
                   const struct supervisor_worker *fds);
   /* of_itself: it may be what it was asked that killed it; not if it was ended
@@ -67,6 +70,7 @@ struct supervisor_config {
   struct daemon *daemon;
   const char *name;               /* for the log */
   unsigned path;                  /* which one of the volume's connections */
+  bool background;                /* S5 */
   const struct volume_spec *spec; /* the worker's part */
   const struct login_config *login;
   struct agent *agent;             /* NULL: none */

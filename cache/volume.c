@@ -2,8 +2,12 @@
 #include "config.h"
 #include "cache/volume.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -14,6 +18,17 @@
 
 #define NAME_BYTES 512
 
+/* One connection. */
+struct volume_path {
+  struct volume *v;
+  unsigned index;
+  char name[NAME_BYTES + 40]; /* for the log */
+  int channel_fd[CHANNEL_FDS];
+  void *completions;
+  struct supervisor_before before; /* ADOPT */
+  struct supervisor *supervisor;   /* NULL until it is started */
+};
+
 struct volume {
   struct daemon *d;
   uid_t uid; /* of the gateway */
@@ -21,17 +36,16 @@ struct volume {
   struct volume_spec spec;
   struct volume_spec worker_spec;
   struct login_config login;
-  int channel_fd[CHANNEL_FDS];
-  struct supervisor_before worker_before; /* ADOPT */
-  struct member_before before;            /* ADOPT: its fd is ours */
-  void *completions;
+  unsigned paths;
+  struct volume_path path[CHANNEL_PATHS];
+  char identity[sizeof ((struct volume_info *)0)->identity]; /* or "" */
+  struct member_before before; /* ADOPT: its fd is ours */
   const struct volume_hooks *hooks;
   void *hooks_ctx;
   struct agent *agent;             /* NULL: none */
   int secret_fd[CREDENTIALS_SECRETS]; /* until volume_start */
   struct credentials *credentials; /* until they are complete */
   struct member *member;           /* NULL until then */
-  struct supervisor *supervisor;   /* the same */
 };
 
 static void
@@ -42,20 +56,28 @@ close_secrets (struct volume *v)
       close (steal_fd (&v->secret_fd[i]));
 }
 
+static void
+close_path (struct volume_path *p)
+{
+  shm_unmap (p->completions, CHANNEL_RING_BYTES);
+  channel_close_fds (p->channel_fd);
+  cleanup_close (&p->before.pidfd);
+  cleanup_close (&p->before.net_fd);
+}
+
 void
 volume_close (struct volume *v)
 {
   if (!v)
     return;
-  supervisor_close (v->supervisor);
-  member_leave (v->member); /* after its worker is fenced */
+  for (unsigned i = 0; i < CHANNEL_PATHS; i++)
+    supervisor_close (v->path[i].supervisor);
+  member_leave (v->member); /* after its workers are fenced */
   credentials_cancel (v->credentials);
   agent_close (v->agent);
   close_secrets (v);
-  shm_unmap (v->completions, CHANNEL_RING_BYTES);
-  channel_close_fds (v->channel_fd);
-  cleanup_close (&v->worker_before.pidfd);
-  cleanup_close (&v->worker_before.net_fd);
+  for (unsigned i = 0; i < CHANNEL_PATHS; i++)
+    close_path (&v->path[i]);
   cleanup_close (&v->before.stripes_fd);
   login_config_fini (&v->login);
   OPENSSL_cleanse (v, sizeof *v);
@@ -68,54 +90,101 @@ cleanup_volume (struct volume **v)
   volume_close (*v);
 }
 
+/* What one connection has found must be what the others have. */
+static enum err
+on_check (void *ctx, const struct volume_info *info, struct fault *f)
+{
+  struct volume_path *p = ctx;
+  struct volume *v = p->v;
+
+  if (!info->identity[0] || strcmp (v->identity, info->identity) == 0)
+    return ERR_OK;
+  if (v->identity[0]) {
+    fault_set (f, ERR_PEER,
+               "this connection leads to another object: \"%s\", and it was "
+               "\"%s\" before",
+               info->identity, v->identity);
+    fault_hint (f, "is it replaced on the server, or do several servers answer "
+                   "to this name? Start nbdkit again to use the new one");
+    return f->code;
+  }
+  memcpy (v->identity, info->identity, sizeof v->identity);
+  return ERR_OK;
+}
+
+static enum err
+start_path (struct volume_path *p, bool background);
+
 static void
 on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
            const struct supervisor_worker *fds)
 {
-  struct volume *v = ctx;
+  struct volume_path *p = ctx;
+  struct volume *v = p->v;
 
   member_set_info (v->member, info);
-  v->hooks->worker.worker (v->hooks_ctx, epoch, info, fds);
+  v->hooks->worker (v->hooks_ctx, p->index, epoch, info, fds);
+  for (unsigned i = 0; i < v->paths; i++)
+    if (!v->path[i].supervisor && start_path (&v->path[i], true))
+      log_write (v->d->log, LOG_LEVEL_ERROR, "%s: out of memory",
+                 v->path[i].name);
 }
 
 static void
 on_gone (void *ctx, uint64_t epoch, bool of_itself, const struct fault *why)
 {
-  struct volume *v = ctx;
+  struct volume_path *p = ctx;
 
-  v->hooks->worker.gone (v->hooks_ctx, epoch, of_itself, why);
+  p->v->hooks->gone (p->v->hooks_ctx, p->index, epoch, of_itself, why);
 }
 
 static void
 on_fault (void *ctx, const struct fault *f)
 {
-  struct volume *v = ctx;
+  struct volume_path *p = ctx;
 
-  v->hooks->worker.fault (v->hooks_ctx, f);
+  p->v->hooks->fault (p->v->hooks_ctx, f);
 }
 
 static const struct supervisor_hooks supervisor_hooks = {
+    .check = on_check,
     .worker = on_worker,
     .gone = on_gone,
     .fault = on_fault,
 };
 
 static enum err
-start_supervisor (struct volume *v)
+start_path (struct volume_path *p, bool background)
 {
+  struct volume *v = p->v;
   struct supervisor_config c = {
       .daemon = v->d,
-      .name = v->name,
+      .name = p->name,
+      .path = p->index,
+      .background = background,
       .spec = &v->worker_spec,
       .login = &v->login,
       .agent = v->agent,
-      .channel_fd = v->channel_fd,
-      .completions = v->completions,
+      .channel_fd = p->channel_fd,
+      .completions = p->completions,
       .hooks = &supervisor_hooks,
-      .hooks_ctx = v,
+      .hooks_ctx = p,
   };
 
-  return supervisor_start (&c, &v->worker_before, &v->supervisor);
+  return supervisor_start (&c, &p->before, &p->supervisor);
+}
+
+/* A new volume's first; of one that another daemon had all. */
+static enum err
+start_paths (struct volume *v)
+{
+  bool adopted = v->before.stripes_fd >= 0;
+  unsigned n = adopted ? v->paths : 1;
+  enum err e = ERR_OK;
+
+  for (unsigned i = 0; i < n && !e; i++)
+    e = start_path (&v->path[i], adopted);
+  return e;
 }
 
 /* The credential is complete. */
@@ -131,8 +200,7 @@ join_and_start (struct volume *v, struct fault *f)
                         &v->hooks->lease, v->hooks_ctx, &v->member, f)))
     return e;
   v->hooks->cached (v->hooks_ctx);
-  return (e = start_supervisor (v)) ? fault_set (f, e, "out of memory")
-                                    : ERR_OK;
+  return (e = start_paths (v)) ? fault_set (f, e, "out of memory") : ERR_OK;
 }
 
 static void
@@ -145,7 +213,7 @@ on_credentials (void *ctx, const struct fault *why)
   if (!why && join_and_start (v, &f))
     why = &f;
   if (why)
-    on_fault (v, why);
+    v->hooks->fault (v->hooks_ctx, why);
 }
 
 static struct volume *
@@ -159,33 +227,64 @@ volume_new (struct daemon *d, const struct volume_hooks *hooks,
   v->d = d;
   v->hooks = hooks;
   v->hooks_ctx = hooks_ctx;
-  v->worker_before.pidfd = v->worker_before.net_fd = -1;
+  for (unsigned i = 0; i < CHANNEL_PATHS; i++) {
+    struct volume_path *p = &v->path[i];
+
+    p->v = v;
+    p->index = i;
+    p->before.pidfd = p->before.net_fd = -1;
+    for (unsigned k = 0; k < CHANNEL_FDS; k++)
+      p->channel_fd[k] = -1;
+  }
   v->before.stripes_fd = -1;
   for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++)
     v->secret_fd[i] = -1;
-  for (unsigned i = 0; i < CHANNEL_FDS; i++)
-    v->channel_fd[i] = -1;
   login_config_init (&v->login);
   return v;
 }
 
-/* How many fds follow the volume's files in ADOPT. */
-static unsigned
-adopted_fds (bool alive)
+/* What ADOPT says of the paths. *ret_fds: how many of its fds are no files of
+ * the volume; alive: bit set of paths.
+ */
+static enum err
+take_paths (struct volume *v, struct wire *w, unsigned *ret_fds,
+            uint32_t *ret_alive)
 {
-  return CHANNEL_FDS + 1 + (alive ? 2 : 0);
+  unsigned fds = 1; /* the stripes file */
+  uint64_t any = 0;
+
+  v->before.holds_lease = wire_u8 (w);
+  v->paths = wire_u8 (w);
+  *ret_alive = 0;
+  if (w->err || v->paths < 1 || v->paths > CHANNEL_PATHS)
+    return ERR_PEER;
+  for (unsigned i = 0; i < v->paths; i++) {
+    v->path[i].before.epoch = wire_u64 (w);
+    any |= v->path[i].before.epoch;
+    *ret_alive |= (uint32_t)(wire_u8 (w) != 0) << i;
+    fds += CHANNEL_FDS + (*ret_alive & 1u << i ? 2 : 0);
+  }
+  *ret_fds = fds;
+  return w->err || !any ? ERR_PEER : ERR_OK;
 }
 
 /* The fds of ADOPT, from the first that is no file of the volume. */
 static void
-take_before (struct volume *v, struct control *m, unsigned first, bool alive)
+take_before (struct volume *v, struct control *m, unsigned first,
+             uint32_t alive)
 {
-  for (unsigned i = 0; i < CHANNEL_FDS; i++)
-    v->channel_fd[i] = control_take_fd (m, first + i);
-  v->before.stripes_fd = control_take_fd (m, first + CHANNEL_FDS);
-  if (alive) {
-    v->worker_before.pidfd = control_take_fd (m, first + CHANNEL_FDS + 1);
-    v->worker_before.net_fd = control_take_fd (m, first + CHANNEL_FDS + 2);
+  unsigned at = first;
+
+  v->before.stripes_fd = control_take_fd (m, at++);
+  for (unsigned i = 0; i < v->paths; i++) {
+    struct volume_path *p = &v->path[i];
+
+    for (unsigned k = 0; k < CHANNEL_FDS; k++)
+      p->channel_fd[k] = control_take_fd (m, at++);
+    if (!(alive & 1u << i))
+      continue;
+    p->before.pidfd = control_take_fd (m, at++);
+    p->before.net_fd = control_take_fd (m, at++);
   }
 }
 
@@ -194,16 +293,13 @@ static enum err
 take_message (struct volume *v, struct control *m)
 {
   struct wire w = wire_init (m->body, m->length_bytes);
-  unsigned files = m->fds;
-  bool alive = false;
+  unsigned files = m->fds, others = 0;
+  uint32_t alive = 0;
 
   if (m->type == CONTROL_ADOPT) {
-    v->worker_before.epoch = wire_u64 (&w);
-    alive = wire_u8 (&w);
-    v->before.holds_lease = wire_u8 (&w);
-    if (w.err || v->worker_before.epoch == 0 || files < adopted_fds (alive))
+    if (take_paths (v, &w, &others, &alive) || files < others)
       return ERR_PEER;
-    files -= adopted_fds (alive);
+    files -= others;
   }
   if (volume_spec_take (&w, files, &v->spec) || wire_end (&w))
     return ERR_PEER;
@@ -212,15 +308,49 @@ take_message (struct volume *v, struct control *m)
   return ERR_OK;
 }
 
+/* All channels of a gateway wake it by one eventfd. */
 static enum err
-make_channel (struct volume *v, struct fault *f)
+share_wake (struct volume_path *p)
 {
-  enum err e = v->before.stripes_fd < 0 ? channel_create (v->channel_fd)
-                                        : channel_adopt (v->channel_fd);
+  int *fd = &p->channel_fd[CHANNEL_WAKE_GATEWAY];
 
-  if (!e)
-    e = shm_map (v->channel_fd[CHANNEL_COMPLETIONS], CHANNEL_RING_BYTES, true,
-                 &v->completions);
+  close (*fd);
+  *fd = fcntl (p->v->path[0].channel_fd[CHANNEL_WAKE_GATEWAY],
+               F_DUPFD_CLOEXEC, 0);
+  return *fd < 0 ? err_from_errno (errno) : ERR_OK;
+}
+
+static enum err
+make_channel (struct volume_path *p)
+{
+  bool adopted = p->v->before.stripes_fd >= 0;
+  enum err e
+      = adopted ? channel_adopt (p->channel_fd) : channel_create (p->channel_fd);
+
+  if (!e && !adopted && p->index > 0)
+    e = share_wake (p);
+  return e ? e
+           : shm_map (p->channel_fd[CHANNEL_COMPLETIONS], CHANNEL_RING_BYTES,
+                      true, &p->completions);
+}
+
+static enum err
+make_paths (struct volume *v, struct fault *f)
+{
+  unsigned n = volume_params_connections (&v->spec);
+  enum err e = ERR_OK;
+
+  if (v->before.stripes_fd >= 0 && n != v->paths)
+    return fault_set (f, ERR_INVAL, "connections=%u, but %u were handed over",
+                      n, v->paths);
+  v->paths = n;
+  for (unsigned i = 0; i < n && !e; i++) {
+    struct volume_path *p = &v->path[i];
+
+    snprintf (p->name, sizeof p->name, n > 1 ? "%s (connection %u)" : "%s",
+              v->name, i + 1);
+    e = make_channel (p);
+  }
   return e ? fault_set (f, e, "cannot make shared memory: %s", err_text (e))
            : ERR_OK;
 }
@@ -243,7 +373,7 @@ volume_open (struct daemon *d, uid_t uid, struct control *open,
   volume_spec_name (&v->spec, v->name, sizeof v->name);
   e = volume_params_take (&v->spec, open, &v->login, v->secret_fd, f);
   if (!e)
-    e = make_channel (v, f);
+    e = make_paths (v, f);
   if (!e && (e = volume_params_for_worker (&v->spec, &v->worker_spec)))
     fault_set (f, e, "too many parameters");
   if (!e && v->login.agent_fd >= 0
@@ -271,10 +401,18 @@ volume_name (const struct volume *v)
   return v->name;
 }
 
-enum err
-volume_channel_fds (const struct volume *v, int ret_fd[CHANNEL_FDS])
+unsigned
+volume_paths (const struct volume *v)
 {
-  return channel_fds_for (v->channel_fd, CHANNEL_SIDE_GATEWAY, ret_fd);
+  return v->paths;
+}
+
+enum err
+volume_channel_fds (const struct volume *v, unsigned path,
+                    int ret_fd[CHANNEL_FDS])
+{
+  return channel_fds_for (v->path[path].channel_fd, CHANNEL_SIDE_GATEWAY,
+                          ret_fd);
 }
 
 void
@@ -302,9 +440,13 @@ volume_lease_return (struct volume *v)
   return v->member ? member_return (v->member) : ERR_PEER;
 }
 
-void
-volume_distrust (struct volume *v, uint64_t epoch, const struct fault *why)
+enum err
+volume_distrust (struct volume *v, unsigned path, uint64_t epoch,
+                 const struct fault *why)
 {
-  if (v->supervisor)
-    supervisor_distrust (v->supervisor, epoch, why);
+  if (path >= v->paths)
+    return ERR_PEER;
+  if (v->path[path].supervisor)
+    supervisor_distrust (v->path[path].supervisor, epoch, why);
+  return ERR_OK;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One volume of one gateway: what was asked for (checked), the secrets that go
- * with it, the channel, and the supervisor of its worker.
+ * with it, and its connections (paths): for each a channel, and the supervisor
+ * of the worker at its end. The first connection is made at once; when it is
+ * ready the gateway can serve, and the others follow in the background, so that
+ * a server that limits sessions or refuses a login is not asked for many.
  * What gateways of the same volume share is in shared.h; this object is a
  * member of it from the time when the credential is known.
  */
@@ -17,7 +20,13 @@ struct volume;
  * the gateway can be told of its cache (volume_put_cache), before any worker.
  */
 struct volume_hooks {
-  struct supervisor_hooks worker;
+  /* As those of supervisor_hooks, with the index of the path. */
+  void (*worker) (void *ctx, unsigned path, uint64_t epoch,
+                  const struct volume_info *info,
+                  const struct supervisor_worker *fds);
+  void (*gone) (void *ctx, unsigned path, uint64_t epoch, bool of_itself,
+                const struct fault *why);
+  void (*fault) (void *ctx, const struct fault *f);
   struct member_hooks lease;
   void (*cached) (void *ctx);
 };
@@ -30,20 +39,23 @@ enum err
 volume_open (struct daemon *d, uid_t uid, struct control *open,
              const struct volume_hooks *hooks, void *hooks_ctx,
              struct volume **ret, struct fault *f);
-/* Joins those who share it, and starts the worker; later, if the password is
+/* Joins those who share it, and starts the first worker; later, if the password is
  * still to come through a pipe.
  */
 enum err
 volume_start (struct volume *v, struct fault *f);
-/* Fences and kills the worker. NULL is allowed. */
+/* Fences and kills the workers. NULL is allowed. */
 void
 volume_close (struct volume *v);
 
 const char *
 volume_name (const struct volume *v);
+unsigned
+volume_paths (const struct volume *v);
 /* The gateway's fds; the caller owns them. */
 enum err
-volume_channel_fds (const struct volume *v, int ret_fd[CHANNEL_FDS]);
+volume_channel_fds (const struct volume *v, unsigned path,
+                    int ret_fd[CHANNEL_FDS]);
 /* The body and the fds of CACHE; the fds are borrowed until volume_cache_sent.
  */
 void
@@ -56,7 +68,9 @@ enum err
 volume_lease_want (struct volume *v);
 enum err
 volume_lease_return (struct volume *v);
-void
-volume_distrust (struct volume *v, uint64_t epoch, const struct fault *why);
+/* ERR_PEER: there is no such path. */
+enum err
+volume_distrust (struct volume *v, unsigned path, uint64_t epoch,
+                 const struct fault *why);
 
 #endif

@@ -29,10 +29,12 @@ static const char *const secret_keys[CREDENTIALS_SECRETS] = {
 static const struct param *
 find_param (const struct param *table, const char *key)
 {
-  const struct param *p = param_find (table, key);
+  const struct param *p = param_find (proto_common_params, key);
   char base[64];
   size_t n = strlen (key);
 
+  if (!p)
+    p = param_find (table, key);
   if (p || n < 3 || n >= sizeof base || key[n - 2] != '-'
       || !isdigit ((unsigned char)key[n - 1]))
     return p;
@@ -244,6 +246,14 @@ volume_params_take (const struct volume_spec *s, struct control *m,
     ret_secret_fd[i] = fd >= 0 ? control_take_fd (m, (unsigned)fd) : -1;
   }
   return ERR_OK;
+}
+
+unsigned
+volume_params_connections (const struct volume_spec *s)
+{
+  const char *n = volume_spec_get (s, "connections");
+
+  return n ? (unsigned)strtoul (n, NULL, 10) : 1;
 }
 
 enum err

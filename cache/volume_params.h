@@ -16,6 +16,12 @@ volume_params_take (const struct volume_spec *spec, struct control *m,
                     struct login_config *c,
                     int ret_secret_fd[CREDENTIALS_SECRETS], struct fault *f);
 
+/* How many connections it shall have; of a spec that volume_params_take has
+ * checked.
+ */
+unsigned
+volume_params_connections (const struct volume_spec *spec);
+
 /* What a worker may know of spec. */
 enum err
 volume_params_for_worker (const struct volume_spec *spec,

@@ -15,22 +15,42 @@
 #define TRY_FIRST_NS 100000000ull
 #define TRY_LAST_NS 5000000000ull
 
+_Static_assert (CONTROL_FILES + 1 + CHANNEL_PATHS * (CHANNEL_FDS + 2)
+                  <= CONTROL_FDS,
+                "ADOPT brings all there can be");
+
+static bool
+path_alive (const struct link *l, const struct path *p)
+{
+  return path_up (l, p) && p->worker_pidfd >= 0 && p->worker_net >= 0;
+}
+
+static enum err
+add_path_fds (struct control *m, const struct path *p, bool alive)
+{
+  enum err e = ERR_OK;
+
+  for (unsigned i = 0; i < CHANNEL_FDS && !e; i++)
+    e = control_add_fd (m, p->channel_fd[i]);
+  if (!e && alive)
+    e = control_add_fd (m, p->worker_pidfd);
+  if (!e && alive)
+    e = control_add_fd (m, p->worker_net);
+  return e;
+}
+
 /* The files of OPEN first: the volume_spec counts from zero. */
 static enum err
-add_fds (struct link *l, struct control *m, bool alive)
+add_fds (struct link *l, struct control *m)
 {
   enum err e = ERR_OK;
 
   for (unsigned i = 0; i < l->nfds && !e; i++)
     e = control_add_fd (m, l->fds[i]);
-  for (unsigned i = 0; i < CHANNEL_FDS && !e; i++)
-    e = control_add_fd (m, l->channel_fd[i]);
   if (!e)
     e = control_add_fd (m, l->hot.stripes_fd);
-  if (!e && alive)
-    e = control_add_fd (m, l->worker_pidfd);
-  if (!e && alive)
-    e = control_add_fd (m, l->worker_net);
+  for (unsigned i = 0; i < l->paths && !e; i++)
+    e = add_path_fds (m, &l->path[i], path_alive (l, &l->path[i]));
   return e;
 }
 
@@ -38,17 +58,19 @@ add_fds (struct link *l, struct control *m, bool alive)
 static enum err
 send_adopt (struct link *l, struct control *m, int sock)
 {
-  bool alive = l->up && l->worker_pidfd >= 0 && l->worker_net >= 0;
   struct wirebuf b;
   enum err e;
 
   control_begin (m, CONTROL_ADOPT);
   b = control_body (m);
-  wirebuf_u64 (&b, l->epoch);
-  wirebuf_u8 (&b, alive);
   wirebuf_u8 (&b, l->lease == LEASE_HELD || l->lease == LEASE_REVOKED);
+  wirebuf_u8 (&b, (uint8_t)l->paths);
+  for (unsigned i = 0; i < l->paths; i++) {
+    wirebuf_u64 (&b, l->path[i].epoch);
+    wirebuf_u8 (&b, path_alive (l, &l->path[i]));
+  }
   volume_spec_put (&b, &l->spec);
-  if (!(e = add_fds (l, m, alive)))
+  if (!(e = add_fds (l, m)))
     e = control_send_credentials (sock, m, &b, SEND_TIMEOUT_NS);
   m->fds = 0; /* borrowed */
   return e;

@@ -83,7 +83,8 @@ send_one (struct link *l, uint64_t offset, uint64_t to)
   if (!a && ahead_spare (l))
     a = free_piece (l);
   if (!a || !n || l->inflight.free_slots <= AHEAD_RESERVE
-      || inflight_get (&l->inflight, IO_READ, 0, offset, n, link_now_ns (),
+      || inflight_get (&l->inflight, IO_READ, 0, offset, n, link_usable (l),
+                       link_now_ns (),
                        &l->ahead, &slot, &retry_ns))
     return offset;
   hot_versions (&l->hot, offset / PAGE_BYTES,
@@ -180,9 +181,10 @@ uint32_t
 ahead_copy (struct link *l, struct ahead_piece *a, void *buf,
             uint32_t length_bytes, uint64_t offset)
 {
-  const uint8_t *chunk = (uint8_t *)l->channel.base[CHANNEL_READ_ARENA]
-                         + (size_t)a->slot * CHANNEL_CHUNK_BYTES;
   const struct inflight_slot *s = slot_of (l, a);
+  const struct path *p = &l->path[s->path];
+  const uint8_t *chunk = (uint8_t *)p->channel.base[CHANNEL_READ_ARENA]
+                         + (size_t)a->slot * CHANNEL_CHUNK_BYTES;
   uint32_t n = a->end - offset < length_bytes ? (uint32_t)(a->end - offset)
                                               : length_bytes;
 
@@ -212,7 +214,8 @@ ahead_down (struct link *l)
   for (unsigned i = 0; i < AHEAD_PIECES; i++) {
     struct ahead_piece *a = &l->ahead.piece[i];
 
-    if (!a->used || slot_of (l, a)->state == SLOT_DONE)
+    /* SENT: by another path, whose worker lives. */
+    if (!a->used || slot_of (l, a)->state != SLOT_QUEUED)
       continue;
     a->touched = true;
     drop (l, a);

@@ -55,7 +55,7 @@ uint32_t ahead_copy (struct link *l, struct ahead_piece *a, void *buf,
 uint64_t ahead_next (const struct link *l, uint64_t offset);
 /* Gives a slot back if one can be spared: demand goes first. */
 bool ahead_spare (struct link *l);
-/* The worker is gone: pieces that are not answered are dropped. */
+/* A worker is gone: pieces that it has not answered are dropped. */
 void ahead_down (struct link *l);
 
 #endif

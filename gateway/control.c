@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,17 +18,17 @@
 #define HANG_NS 2000000000ull
 #define TICK_MS 500
 
-void
-link_wake_worker (struct link *l)
+static void
+wake_worker (struct link *l, struct path *p)
 {
   uint64_t one = 1;
   ssize_t ignored;
 
-  if (!l->up || !ring_wake_needed (&l->ring))
+  if (!ring_wake_needed (&p->ring))
     return;
   l->wakes++;
   /* Full only if nobody reads it: then it is awake or dead. */
-  ignored = write (l->wake_worker, &one, sizeof one);
+  ignored = write (p->channel_fd[CHANNEL_WAKE_WORKER], &one, sizeof one);
   (void)ignored;
 }
 
@@ -46,29 +47,32 @@ fence (int net)
 }
 
 void
-link_down (struct link *l)
+link_down (struct link *l, struct path *p)
 {
-  if (!l->up)
+  uint64_t now = link_now_ns ();
+
+  if (!path_up (l, p))
     return;
-  l->up = false;
-  fence (l->worker_net);
-  if (l->worker_net >= 0)
-    close (l->worker_net);
-  if (l->worker_sock >= 0)
-    close (l->worker_sock);
-  if (l->worker_pidfd >= 0)
-    close (l->worker_pidfd);
-  l->worker_net = l->worker_sock = l->worker_pidfd = -1;
-  l->down_since_ns = link_now_ns ();
-  inflight_down (&l->inflight, link_now_ns ());
+  l->up &= ~(1u << p->index);
+  fence (p->worker_net);
+  cleanup_close (&p->worker_net);
+  cleanup_close (&p->worker_sock);
+  cleanup_close (&p->worker_pidfd);
+  p->worker_net = p->worker_sock = p->worker_pidfd = -1;
+  if (!l->up)
+    l->down_since_ns = now;
+  inflight_down (&l->inflight, p->index, now);
+  /* Nobody will tell why it died. */
+  if (l->daemon_sock < 0)
+    inflight_absolve (&l->inflight, p->index);
   ahead_down (l);
   link_wake_all (l);
 }
 
 void
-link_blame (struct link *l)
+link_blame (struct link *l, struct path *p)
 {
-  unsigned failed = inflight_blame (&l->inflight);
+  unsigned failed = inflight_blame (&l->inflight, p->index);
 
   if (!failed)
     return;
@@ -79,27 +83,55 @@ link_blame (struct link *l)
   link_wake_all (l);
 }
 
-void
-link_distrust (struct link *l, const char *why, bool blame)
+static void
+tell_distrust (struct link *l, const struct path *p, const char *why)
 {
   CLEANUP_FREE struct control *m = calloc (1, sizeof *m);
   struct fault f;
   struct wirebuf b;
 
-  log_write (l->log, LOG_LEVEL_ERROR, "%s: worker %llu: %s; it is replaced",
-             l->name, (unsigned long long)l->epoch, why);
-  link_down (l);
-  if (blame)
-    link_blame (l);
   if (!m || l->daemon_sock < 0)
     return;
   fault_set (&f, ERR_PEER, "%s", why);
   control_begin (m, CONTROL_DISTRUST);
   b = control_body (m);
-  wirebuf_u64 (&b, l->epoch);
+  wirebuf_u8 (&b, (uint8_t)p->index);
+  wirebuf_u64 (&b, p->epoch);
   fault_put (&b, &f);
   /* If the daemon does not take it, its connection ends as well. */
   control_send (l->daemon_sock, m, &b, SEND_TIMEOUT_NS);
+}
+
+/* For messages: "worker 3", "worker 3 of connection 2". */
+struct worker_text {
+  char text[60];
+};
+
+static struct worker_text
+worker_name (const struct link *l, const struct path *p, uint64_t epoch)
+{
+  struct worker_text t;
+  int n = snprintf (t.text, sizeof t.text, "worker %llu",
+                    (unsigned long long)epoch);
+
+  if (l->paths > 1)
+    snprintf (t.text + n, sizeof t.text - (size_t)n, " of connection %u",
+              p->index + 1);
+  return t;
+}
+
+void
+link_distrust (struct link *l, struct path *p, const char *why, bool blame)
+{
+  log_write (l->log, LOG_LEVEL_ERROR, "%s: %s: %s; it is replaced", l->name,
+             worker_name (l, p, p->epoch).text, why);
+  link_down (l, p);
+  if (blame)
+    link_blame (l, p);
+  else
+    inflight_absolve (&l->inflight, p->index);
+  tell_distrust (l, p, why);
+  link_push_queued (l);
 }
 
 enum err
@@ -135,27 +167,65 @@ link_take_cache (struct link *l, struct control *m)
                      l->options.cached && !why[0]);
 }
 
+uint32_t
+link_usable (const struct link *l)
+{
+  return l->up ? l->up : (1u << l->paths) - 1;
+}
+
+/* The path that a QUEUED slot is pushed to: its own, or if that is down one
+ * that is not. The payload of a write goes along; the dead path's write arena
+ * was never another's to write.
+ */
+static struct path *
+path_for (struct link *l, uint32_t slot)
+{
+  const struct inflight_slot *s = &l->inflight.slot[slot];
+  size_t at = (size_t)slot * CHANNEL_CHUNK_BYTES;
+  struct path *from = &l->path[s->path];
+  struct path *to;
+
+  if (path_up (l, from))
+    return from;
+  to = &l->path[inflight_move (&l->inflight, slot, l->up)];
+  if (s->request.op == IO_WRITE)
+    memcpy ((uint8_t *)to->channel.base[CHANNEL_WRITE_ARENA] + at,
+            (const uint8_t *)from->channel.base[CHANNEL_WRITE_ARENA] + at,
+            s->request.length);
+  return to;
+}
+
 void
 link_push_queued (struct link *l)
 {
+  uint32_t pushed = 0;
   uint32_t slot;
 
   while (l->up
-         && (slot = inflight_next (&l->inflight)) < INFLIGHT_SLOTS)
-    if (inflight_push (&l->inflight, &l->ring, slot, link_now_ns ())) {
-      link_distrust (l, "impossible consumer index", false);
-      return;
-    }
-  link_wake_worker (l);
+         && (slot = inflight_next (&l->inflight)) < INFLIGHT_SLOTS) {
+    struct path *p = path_for (l, slot);
+
+    if (inflight_push (&l->inflight, &p->ring, slot, link_now_ns ()))
+      link_distrust (l, p, "impossible consumer index", false);
+    else
+      pushed |= 1u << p->index;
+  }
+  for (unsigned i = 0; i < l->paths; i++)
+    if (pushed & l->up & 1u << i)
+      wake_worker (l, &l->path[i]);
 }
 
+/* Whether it is what the client knows; the first worker says what that is. */
 static enum err
 check_info (struct link *l, const struct volume_info *info)
 {
-  if (!l->epoch) {
+  if (!l->info.request_max) {
     l->info = *info;
     return ERR_OK;
   }
+  if (info->identity[0] && l->info.identity[0]
+      && strcmp (info->identity, l->info.identity) != 0)
+    return ERR_PEER;
   /* An NBD export cannot change under its client: what is beyond the end of a
    * file that shrank fails at the server, request by request.
    */
@@ -190,27 +260,38 @@ enum err
 link_up (struct link *l, struct control *m)
 {
   struct wire w = wire_init (m->body, m->length_bytes);
+  unsigned index = wire_u8 (&w);
   uint64_t epoch = wire_u64 (&w);
   struct volume_info info;
+  struct path *p;
 
   if (volume_info_take (&w, &info) || wire_end (&w) || m->fds != 3
-      || epoch <= l->epoch)
+      || index >= l->paths || epoch <= l->path[index].epoch)
     return ERR_PEER;
-  link_down (l);
-  check_info (l, &info);
-  l->epoch = epoch;
-  l->worker_sock = control_take_fd (m, 0);
-  l->worker_net = control_take_fd (m, 1);
-  l->worker_pidfd = control_take_fd (m, 2);
-  l->seen_progress = 0;
-  l->seen_ns = link_now_ns ();
-  ring_object_reset (channel_ring (&l->channel, CHANNEL_REQUESTS), epoch);
-  ring_init (&l->ring, channel_ring (&l->channel, CHANNEL_REQUESTS),
-             channel_ring (&l->channel, CHANNEL_COMPLETIONS));
-  l->up = true;
+  p = &l->path[index];
+  link_down (l, p);
+  /* If nobody has told why the last one died, nobody will. */
+  inflight_absolve (&l->inflight, index);
+  p->epoch = epoch;
+  if (check_info (l, &info)) {
+    link_distrust (l, p, "it has come to another object on the server", false);
+    return ERR_OK;
+  }
+  p->worker_sock = control_take_fd (m, 0);
+  p->worker_net = control_take_fd (m, 1);
+  p->worker_pidfd = control_take_fd (m, 2);
+  p->seen_progress = 0;
+  p->seen_ns = link_now_ns ();
+  ring_object_reset (channel_ring (&p->channel, CHANNEL_REQUESTS), epoch);
+  ring_init (&p->ring, channel_ring (&p->channel, CHANNEL_REQUESTS),
+             channel_ring (&p->channel, CHANNEL_COMPLETIONS));
+  l->up |= 1u << index;
   /* It may be dead again already; then the daemon says so. */
-  if (send_go (l->worker_sock, epoch))
-    link_down (l);
+  if (send_go (p->worker_sock, epoch))
+    link_down (l, p);
+  else if (l->started)
+    log_write (l->log, LOG_LEVEL_INFO, "%s: %s serves now", l->name,
+               worker_name (l, p, epoch).text);
   link_push_queued (l);
   link_wake_all (l);
   return ERR_OK;
@@ -219,7 +300,8 @@ link_up (struct link *l, struct control *m)
 void
 link_give_up (struct link *l, enum err why)
 {
-  link_down (l);
+  for (unsigned i = 0; i < l->paths; i++)
+    link_down (l, &l->path[i]);
   inflight_fail (&l->inflight, why);
   link_wake_all (l);
 }
@@ -231,8 +313,36 @@ daemon_lost (struct link *l)
   l->daemon_sock = -1;
   l->adopt_try_ns = link_now_ns ();
   l->adopt_tries = 0;
+  for (unsigned i = 0; i < l->paths; i++)
+    inflight_absolve (&l->inflight, i);
+  link_push_queued (l);
   log_write (l->log, LOG_LEVEL_WARN, "%s: bulkheadd is gone%s", l->name,
              l->up ? "; the worker goes on" : "");
+}
+
+static enum err
+take_gone (struct link *l, struct wire *w)
+{
+  unsigned index = wire_u8 (w);
+  uint64_t epoch = wire_u64 (w);
+  bool of_itself = wire_u8 (w);
+  struct fault f = {0};
+  struct path *p;
+
+  if (fault_take (w, &f) || index >= l->paths)
+    return ERR_PEER;
+  p = &l->path[index];
+  if (epoch == p->epoch) {
+    link_down (l, p);
+    if (of_itself)
+      link_blame (l, p);
+    else
+      inflight_absolve (&l->inflight, index);
+    link_push_queued (l);
+  }
+  log_write (l->log, LOG_LEVEL_WARN, "%s: %s: %s", l->name,
+             worker_name (l, p, epoch).text, f.text);
+  return ERR_OK;
 }
 
 static void
@@ -240,28 +350,15 @@ take_message (struct link *l, struct control *m)
 {
   struct wire w = wire_init (m->body, m->length_bytes);
   struct fault f = {0};
-  uint64_t epoch;
-  bool of_itself;
 
   switch (m->type) {
   case CONTROL_GONE:
-    epoch = wire_u64 (&w);
-    of_itself = wire_u8 (&w);
-    if (fault_take (&w, &f))
+    if (take_gone (l, &w))
       break;
-    if (epoch == l->epoch) {
-      link_down (l);
-      if (of_itself)
-        link_blame (l);
-    }
-    log_write (l->log, LOG_LEVEL_WARN, "%s: worker %llu: %s", l->name,
-               (unsigned long long)epoch, f.text);
     return;
   case CONTROL_WORKER:
     if (link_up (l, m))
       break;
-    log_write (l->log, LOG_LEVEL_INFO, "%s: worker %llu has taken over",
-               l->name, (unsigned long long)l->epoch);
     return;
   case CONTROL_FAULT:
     if (fault_take (&w, &f))
@@ -291,67 +388,81 @@ take_message (struct link *l, struct control *m)
 
 /* A worker that hangs, a server that is silent: both end the session. */
 static void
-check_health (struct link *l)
+check_health (struct link *l, struct path *p)
 {
   const struct ring_object *worker
-    = channel_ring (&l->channel, CHANNEL_COMPLETIONS);
+    = channel_ring (&p->channel, CHANNEL_COMPLETIONS);
   uint64_t now = link_now_ns ();
   uint64_t progress, oldest_ns;
   bool idle;
 
-  if (!l->up)
+  if (!path_up (l, p))
     return;
   progress = atomic_load_explicit (&worker->progress, memory_order_relaxed);
   /* It sleeps, and has taken all there is: it waits for the server. */
   idle = (atomic_load_explicit (&worker->sleep, memory_order_relaxed) & 1)
-         && ring_peer_head (&l->ring) == l->ring.tail;
-  if (progress != l->seen_progress || idle || !l->inflight.sent_slots) {
-    l->seen_progress = progress;
-    l->seen_ns = now;
-  } else if (now - l->seen_ns >= HANG_NS) {
-    link_distrust (l, "it hangs: no progress for 2 seconds with work in hand",
+         && ring_peer_head (&p->ring) == p->ring.tail;
+  if (progress != p->seen_progress || idle
+      || !l->inflight.path[p->index].sent) {
+    p->seen_progress = progress;
+    p->seen_ns = now;
+  } else if (now - p->seen_ns >= HANG_NS) {
+    link_distrust (l, p, "it hangs: no progress for 2 seconds with work in hand",
                    true);
     return;
   }
-  oldest_ns = inflight_oldest_sent_ns (&l->inflight);
+  oldest_ns = inflight_oldest_sent_ns (&l->inflight, p->index);
   if (oldest_ns < now && now - oldest_ns >= l->options.request_ns)
-    link_distrust (l, "the server has not answered a request in time", false);
+    link_distrust (l, p, "the server has not answered a request in time",
+                   false);
 }
 
 /* All events of one turn. False: the link is being closed. */
 static bool
 control_turn (struct link *l, struct control *m)
 {
-  struct pollfd p[3] = {
-    {.fd = l->stop_fd, .events = POLLIN},
-    {.fd = l->daemon_sock, .events = POLLIN},
-    {.fd = -1, .events = POLLIN},
+  enum { STOP, DAEMON, WORKERS };
+  struct pollfd p[WORKERS + CHANNEL_PATHS] = {
+    [STOP] = {.fd = l->stop_fd, .events = POLLIN},
+    [DAEMON] = {.fd = l->daemon_sock, .events = POLLIN},
   };
+  uint64_t epoch[CHANNEL_PATHS];
   enum err e = ERR_AGAIN;
 
   pthread_mutex_lock (&l->lock);
-  p[2].fd = l->worker_sock;
+  for (unsigned i = 0; i < l->paths; i++) {
+    p[WORKERS + i]
+      = (struct pollfd){.fd = l->path[i].worker_sock, .events = POLLIN};
+    epoch[i] = l->path[i].epoch;
+  }
   pthread_mutex_unlock (&l->lock);
-  /* Another thread may close the worker's socket meanwhile (distrust); the
+  /* Another thread may close a worker's socket meanwhile (distrust); the
    * daemon's GONE, or the next tick, ends this poll then.
    */
-  if (poll (p, 3, TICK_MS) < 0 && errno != EINTR)
+  if (poll (p, WORKERS + l->paths, TICK_MS) < 0 && errno != EINTR)
     return false;
-  if (p[0].revents)
+  if (p[STOP].revents)
     return false;
-  if (p[1].revents)
+  if (p[DAEMON].revents)
     e = control_recv (l->daemon_sock, m, 0);
   pthread_mutex_lock (&l->lock);
-  if (p[1].revents && e == ERR_OK)
+  if (p[DAEMON].revents && e == ERR_OK)
     take_message (l, m);
-  else if (p[1].revents && e != ERR_AGAIN)
+  else if (p[DAEMON].revents && e != ERR_AGAIN)
     daemon_lost (l);
-  /* The worker never sends, it only ends; and only if it is still the one
-   * that was polled.
-   */
-  if (p[2].revents && p[2].fd == l->worker_sock && l->up)
-    link_down (l);
-  check_health (l);
+  for (unsigned i = 0; i < l->paths; i++) {
+    struct path *path = &l->path[i];
+
+    /* The worker never sends, it only ends; and only if it is still the one
+     * that was polled.
+     */
+    if (p[WORKERS + i].revents && epoch[i] == path->epoch
+        && path_up (l, path)) {
+      link_down (l, path);
+      link_push_queued (l);
+    }
+    check_health (l, path);
+  }
   pthread_mutex_unlock (&l->lock);
   control_close (m);
   if (l->daemon_sock < 0 && link_now_ns () >= l->adopt_try_ns)

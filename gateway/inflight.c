@@ -21,11 +21,29 @@ slot_writing (const struct inflight_slot *s)
          && op_writes (s->request.op);
 }
 
+static uint32_t
+deaths_at_most (const struct inflight_slot *s)
+{
+  uint32_t n = s->deaths;
+
+  for (unsigned bits = s->blamable; bits; bits &= bits - 1)
+    n++;
+  return n;
+}
+
+/* It may have killed too many already: not pushed before somebody tells. */
+static bool
+is_held (const struct inflight_slot *s)
+{
+  return s->state == SLOT_QUEUED
+         && deaths_at_most (s) >= INFLIGHT_DEATHS_FATAL;
+}
+
 static bool
 is_suspect (const struct inflight_slot *s)
 {
-  return (s->state == SLOT_QUEUED || s->state == SLOT_SENT)
-         && s->deaths >= INFLIGHT_DEATHS_SUSPECT;
+  return (s->state == SLOT_QUEUED || s->state == SLOT_SENT) && !is_held (s)
+         && deaths_at_most (s) >= INFLIGHT_DEATHS_SUSPECT;
 }
 
 /* Adds a slot to what is counted by state, or takes it away. */
@@ -36,6 +54,9 @@ count (struct inflight *f, const struct inflight_slot *s, uint32_t by)
   f->sent_slots += s->state == SLOT_SENT ? by : 0;
   f->queued_slots += s->state == SLOT_QUEUED ? by : 0;
   f->suspects += is_suspect (s) ? by : 0;
+  f->path[s->path].sent += s->state == SLOT_SENT ? by : 0;
+  f->path[s->path].bound
+    += s->state != SLOT_FREE && s->state != SLOT_DONE ? by : 0;
 }
 
 /* The one place where a state changes. */
@@ -107,10 +128,29 @@ must_wait (struct inflight *f, uint64_t offset, uint64_t end, uint64_t now_ns,
   return false;
 }
 
+/* One of usable: the least busy; from the one whose turn it is on. */
+static unsigned
+pick_path (struct inflight *f, uint32_t usable)
+{
+  unsigned best = INFLIGHT_PATHS;
+
+  assert (usable && usable <= INFLIGHT_ALL_PATHS);
+  for (unsigned i = 0; i < INFLIGHT_PATHS; i++) {
+    unsigned p = (f->next_path + i) % INFLIGHT_PATHS;
+
+    if ((usable & 1u << p)
+        && (best == INFLIGHT_PATHS || f->path[p].bound < f->path[best].bound))
+      best = p;
+  }
+  f->next_path = (best + 1) % INFLIGHT_PATHS;
+  return best;
+}
+
 enum err
 inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
-              uint64_t offset, uint32_t length_bytes, uint64_t now_ns,
-              void *owner, uint32_t *ret_slot, uint64_t *ret_retry_ns)
+              uint64_t offset, uint32_t length_bytes, uint32_t usable,
+              uint64_t now_ns, void *owner, uint32_t *ret_slot,
+              uint64_t *ret_retry_ns)
 {
   struct inflight_slot *s;
   uint32_t i;
@@ -134,7 +174,9 @@ inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
   s->error = ERR_OK;
   s->server_errno = 0;
   s->deaths = 0;
-  s->blamable = false;
+  s->blamable = 0;
+  s->covers = 0;
+  s->path = (uint8_t)pick_path (f, usable);
   s->request = (struct ring_request){
     .id = (uint64_t)s->generation << 32 | i,
     .offset = offset,
@@ -158,6 +200,18 @@ inflight_ready (struct inflight *f, uint32_t slot)
   set_state (f, s, f->failed ? SLOT_DONE : SLOT_QUEUED);
 }
 
+unsigned
+inflight_move (struct inflight *f, uint32_t slot, uint32_t usable)
+{
+  struct inflight_slot *s = &f->slot[slot];
+
+  assert (s->state == SLOT_QUEUED);
+  count (f, s, (uint32_t)-1);
+  s->path = (uint8_t)pick_path (f, usable);
+  count (f, s, 1);
+  return s->path;
+}
+
 enum err
 inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
                uint64_t now_ns)
@@ -170,7 +224,7 @@ inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
   if (ring_push (ring, &e))
     return ERR_PEER;
   s->sent_ns = now_ns;
-  s->blamable = false;
+  f->path[s->path].pushes++;
   set_state (f, s, SLOT_SENT);
   return ERR_OK;
 }
@@ -189,14 +243,51 @@ inflight_writes_over_ns (const struct inflight *f)
 }
 
 uint64_t
-inflight_oldest_sent_ns (const struct inflight *f)
+inflight_oldest_sent_ns (const struct inflight *f, unsigned path)
 {
   uint64_t oldest_ns = UINT64_MAX;
 
-  for (uint32_t i = 0; f->sent_slots && i < INFLIGHT_SLOTS; i++)
-    if (f->slot[i].state == SLOT_SENT && f->slot[i].sent_ns < oldest_ns)
+  for (uint32_t i = 0; f->path[path].sent && i < INFLIGHT_SLOTS; i++)
+    if (f->slot[i].state == SLOT_SENT && f->slot[i].path == path
+        && f->slot[i].sent_ns < oldest_ns)
       oldest_ns = f->slot[i].sent_ns;
   return oldest_ns;
+}
+
+uint32_t
+inflight_unflushed (const struct inflight *f)
+{
+  uint32_t paths = 0;
+
+  for (unsigned p = 0; p < INFLIGHT_PATHS; p++)
+    if (f->path[p].written > f->path[p].flushed)
+      paths |= 1u << p;
+  return paths;
+}
+
+void
+inflight_covers (struct inflight *f, uint32_t slot, uint32_t covers)
+{
+  struct inflight_slot *s = &f->slot[slot];
+
+  assert (s->state == SLOT_FILLING && s->request.op == IO_FLUSH);
+  s->covers = (uint8_t)covers;
+  s->covers_writes = f->write_count;
+}
+
+/* What an answer says about what is stable on the server. */
+static void
+note_answer (struct inflight *f, const struct inflight_slot *s)
+{
+  if (op_writes (s->request.op)) {
+    f->path[s->path].written = ++f->write_count;
+    return;
+  }
+  if (s->request.op != IO_FLUSH || s->server_errno)
+    return;
+  for (unsigned p = 0; p < INFLIGHT_PATHS; p++)
+    if ((s->covers & 1u << p) && f->path[p].flushed < s->covers_writes)
+      f->path[p].flushed = s->covers_writes;
 }
 
 uint32_t
@@ -207,7 +298,7 @@ inflight_next (const struct inflight *f)
   if (!f->queued_slots || (f->suspects && f->sent_slots)) /* I4 */
     return INFLIGHT_SLOTS;
   for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++)
-    if (f->slot[i].state == SLOT_QUEUED
+    if (f->slot[i].state == SLOT_QUEUED && !is_held (&f->slot[i])
         && (!f->suspects || is_suspect (&f->slot[i]))
         && (best == INFLIGHT_SLOTS
             || f->slot[i].sequence < f->slot[best].sequence))
@@ -216,8 +307,8 @@ inflight_next (const struct inflight *f)
 }
 
 enum err
-inflight_complete (struct inflight *f, const struct ring_completion *c,
-                   void **ret_owner)
+inflight_complete (struct inflight *f, unsigned path,
+                   const struct ring_completion *c, void **ret_owner)
 {
   uint32_t i = (uint32_t)c->id;
   struct inflight_slot *s;
@@ -225,7 +316,7 @@ inflight_complete (struct inflight *f, const struct ring_completion *c,
   if (i >= INFLIGHT_SLOTS)
     return ERR_PEER;
   s = &f->slot[i];
-  if (s->state != SLOT_SENT || s->request.id != c->id)
+  if (s->state != SLOT_SENT || s->path != path || s->request.id != c->id)
     return ERR_PEER; /* I1 */
   if (c->error == 0 && s->request.op == IO_READ
       && c->length != s->request.length)
@@ -233,6 +324,7 @@ inflight_complete (struct inflight *f, const struct ring_completion *c,
   s->server_errno
     = c->error <= ERRNO_MAX ? (int)c->error : err_errno (ERR_IO);
   memcpy (s->token, c->token, sizeof s->token);
+  note_answer (f, s);
   *ret_owner = s->owner;
   set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_DONE);
   return ERR_OK;
@@ -283,42 +375,58 @@ add_doubt (struct inflight *f, const struct ring_request *r,
 }
 
 void
-inflight_down (struct inflight *f, uint64_t now_ns)
+inflight_down (struct inflight *f, unsigned path, uint64_t now_ns)
 {
   forget_old_doubts (f, now_ns);
   for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
     struct inflight_slot *s = &f->slot[i];
 
-    if (s->state != SLOT_SENT)
+    if (s->state != SLOT_SENT || s->path != path)
       continue;
     if (op_writes (s->request.op))
       add_doubt (f, &s->request, now_ns + FENCE_WAIT_NS);
-    s->blamable = true;
+    count (f, s, (uint32_t)-1);
+    s->blamable |= (uint8_t)(1u << path);
+    count (f, s, 1);
     set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_QUEUED);
   }
 }
 
-unsigned
-inflight_blame (struct inflight *f)
+/* Somebody has told why the path's worker died. Returns how many failed. */
+static unsigned
+judge (struct inflight *f, unsigned path, bool guilty)
 {
   unsigned failed = 0;
 
   for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
     struct inflight_slot *s = &f->slot[i];
 
-    if (s->state != SLOT_QUEUED || !s->blamable)
+    if ((s->state != SLOT_QUEUED && s->state != SLOT_SENT)
+        || !(s->blamable & 1u << path))
       continue;
-    s->blamable = false;
     count (f, s, (uint32_t)-1);
-    s->deaths++;
+    s->blamable &= (uint8_t)~(1u << path);
+    s->deaths += guilty;
     count (f, s, 1);
-    if (s->deaths < INFLIGHT_DEATHS_FATAL)
+    if (s->state != SLOT_QUEUED || s->deaths < INFLIGHT_DEATHS_FATAL)
       continue;
     s->error = ERR_IO;
     set_state (f, s, SLOT_DONE);
     failed++;
   }
   return failed;
+}
+
+unsigned
+inflight_blame (struct inflight *f, unsigned path)
+{
+  return judge (f, path, true);
+}
+
+void
+inflight_absolve (struct inflight *f, unsigned path)
+{
+  judge (f, path, false);
 }
 
 void

@@ -5,18 +5,28 @@
  * in, the caller holds its lock. The simulator links this very object.
  *
  * A slot is one piece of an NBD request and one chunk of each arena (slot i
- * owns chunk i), so nothing else needs to be allocated.
+ * owns chunk i of every path's arenas), so nothing else needs to be allocated.
+ * A path is one of the volume's connections: a channel with a worker at its
+ * end. There is one table for all, as requests overlap whatever path they take.
  *
  *   state      means                                   leaves by
  *   FREE       nobody's                                get
- *   FILLING    the owner copies write payload in       ready, put
- *   QUEUED     wants a worker                          push, abandon, fail
- *   SENT       in the ring or at the worker            complete, down
+ *   FILLING    has a path; the owner copies write      ready, put
+ *              payload into that one's arena
+ *   QUEUED     wants a worker; may move to another     push, abandon, fail
+ *              path
+ *   SENT       in the ring or at the worker of its     complete, down
+ *              path
  *   DONE       answered; the owner copies data out     put
  *
  * Invariants
  *   I1  Every slot is answered at most once: a completion counts only for a
- *       SENT slot of the same generation (DESIGN, one answer).
+ *       SENT slot of the same generation (DESIGN, one answer), and only from
+ *       the slot's own path. So the chunk that an answer is copied from is one
+ *       that no worker but the answering one can write: a slow worker that is
+ *       no longer trusted writes into the same chunk of its own path's arena,
+ *       which nobody looks at until its next worker is started, and that comes
+ *       after its death (cache/supervisor.h, S2).
  *   I2  No two writing slots (WRITE, TRIM, ZERO) that are not FREE or DONE
  *       overlap.
  *   I3  After a worker's death no writing slot overlaps a write of unknown
@@ -24,6 +34,10 @@
  *       replay.
  *   I4  While a suspect (see INFLIGHT_DEATHS_SUSPECT) waits, at most one slot is
  *       SENT, and that is a suspect.
+ *       A death whose cause nobody has told yet (inflight_down came, neither
+ *       blame nor absolve has) counts as if the slot had been the cause, so
+ *       that one which kills does not go through all paths meanwhile; who
+ *       would have too many by that waits for the word.
  *   I5  An abandoned slot (its owner has left) has no buffer but its chunk; it
  *       becomes FREE when it is answered, or when its worker is gone.
  */
@@ -36,6 +50,8 @@
 #include "ipc/fence.h"
 
 #define INFLIGHT_SLOTS CHANNEL_SLOTS
+#define INFLIGHT_PATHS CHANNEL_PATHS
+#define INFLIGHT_ALL_PATHS ((1u << INFLIGHT_PATHS) - 1)
 /* A request that was at a worker when it died of itself this often runs alone,
  * and fails when it kills one more.
  */
@@ -48,7 +64,11 @@ enum inflight_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_SENT,
 struct inflight_slot {
   enum inflight_state state;
   bool abandoned;
-  bool blamable; /* was SENT when its worker went, not pushed since */
+  uint8_t path;
+  uint8_t blamable; /* bit set: paths whose worker went while it was SENT
+                       there, and nobody has told why yet */
+  uint8_t covers;   /* FLUSH: bit set of the paths whose writes it proves */
+  uint64_t covers_writes; /* FLUSH: those up to this one, see write_count */
   uint32_t generation; /* never 0 */
   uint64_t sequence;   /* order of submission */
   uint64_t sent_ns;    /* SENT: since when */
@@ -76,12 +96,23 @@ struct inflight {
     uint64_t until_ns;
   } doubt[INFLIGHT_SLOTS];
   uint32_t doubts;
+  uint64_t write_count; /* writing slots that were answered */
+  unsigned next_path;   /* whose turn it is */
+  struct {
+    uint32_t bound; /* FILLING, QUEUED or SENT */
+    uint32_t sent;
+    uint64_t written; /* write_count at its last one */
+    uint64_t flushed; /* what a FLUSH has proven of it */
+    uint64_t pushes;  /* ever; for statistics */
+  } path[INFLIGHT_PATHS];
 };
 
 void inflight_init (struct inflight *f);
 
 /* Takes a slot for one piece: length_bytes <= CHANNEL_CHUNK_BYTES (0 for
- * FLUSH), offset in bytes of the volume. *ret_slot is then FILLING.
+ * FLUSH), offset in bytes of the volume. *ret_slot is then FILLING, on one of
+ * the paths of usable (a bit set, not 0): on that which has the least to do, in
+ * turn if they are alike.
  *   ERR_AGAIN  no slot is free, or a writing piece must wait for an
  *              overlapping one; *ret_retry_ns is when to try again even if
  *              nothing happens (UINT64_MAX: something will).
@@ -89,12 +120,17 @@ void inflight_init (struct inflight *f);
  */
 enum err inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
                        uint64_t offset, uint32_t length_bytes,
-                       uint64_t now_ns, void *owner, uint32_t *ret_slot,
-                       uint64_t *ret_retry_ns);
+                       uint32_t usable, uint64_t now_ns, void *owner,
+                       uint32_t *ret_slot, uint64_t *ret_retry_ns);
 /* The payload is in place: FILLING → QUEUED (DONE if the volume was given
  * up). */
 void inflight_ready (struct inflight *f, uint32_t slot);
-/* QUEUED → SENT through the ring. ERR_PEER: the worker's indices are
+/* A QUEUED slot goes to another path, one of usable; returns which. The caller
+ * then copies the payload of a WRITE from the old path's write arena, which
+ * nobody but the gateway can write.
+ */
+unsigned inflight_move (struct inflight *f, uint32_t slot, uint32_t usable);
+/* QUEUED → SENT through its path's ring. ERR_PEER: the worker's indices are
  * impossible; the slot stays QUEUED.
  */
 enum err inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
@@ -107,14 +143,23 @@ uint32_t inflight_next (const struct inflight *f);
  * if that only has to pass, UINT64_MAX if one is still under way.
  */
 uint64_t inflight_writes_over_ns (const struct inflight *f);
-/* When the oldest SENT slot was sent; UINT64_MAX if there is none. */
-uint64_t inflight_oldest_sent_ns (const struct inflight *f);
+/* When the path's oldest SENT slot was sent; UINT64_MAX if there is none. */
+uint64_t inflight_oldest_sent_ns (const struct inflight *f, unsigned path);
 
-/* Takes one completion that was copied out of the ring. *ret_owner is the
- * owner of the slot that is now DONE, or NULL if that had been abandoned.
- * ERR_PEER for anything that answers no SENT slot exactly.
+/* The paths with writes that were answered and that no successful FLUSH has
+ * proven since (a bit set).
  */
-enum err inflight_complete (struct inflight *f,
+uint32_t inflight_unflushed (const struct inflight *f);
+/* A FILLING slot with a FLUSH: when it succeeds it has proven what the paths of
+ * covers have answered until now.
+ */
+void inflight_covers (struct inflight *f, uint32_t slot, uint32_t covers);
+
+/* Takes one completion that was copied out of the ring of path. *ret_owner is
+ * the owner of the slot that is now DONE, or NULL if that had been abandoned.
+ * ERR_PEER for anything that answers no SENT slot of that path exactly.
+ */
+enum err inflight_complete (struct inflight *f, unsigned path,
                             const struct ring_completion *c,
                             void **ret_owner);
 /* The owner is through with it: FILLING or DONE → FREE. */
@@ -122,15 +167,19 @@ void inflight_put (struct inflight *f, uint32_t slot);
 /* The owner leaves without waiting. */
 void inflight_abandon (struct inflight *f, uint32_t slot);
 
-/* The worker is gone: SENT → QUEUED; what it may have written is in doubt
- * until now_ns + FENCE_WAIT_NS.
+/* The path's worker is gone: its SENT slots → QUEUED; what it may have written
+ * is in doubt until now_ns + FENCE_WAIT_NS. Either of the two that follow must
+ * come later, at least when the path is up again.
  */
-void inflight_down (struct inflight *f, uint64_t now_ns);
-/* … and it died of itself: each slot that inflight_down took back from this
- * epoch is a little more suspect; one that has killed too many becomes DONE
- * with ERR_IO. Its owner must be woken. Returns how many failed so.
+void inflight_down (struct inflight *f, unsigned path, uint64_t now_ns);
+/* … and it died of itself: each slot that inflight_down took back from it and
+ * that is not answered yet is a little more suspect; one that has killed too
+ * many becomes DONE with ERR_IO. Its owner must be woken. Returns how many
+ * failed so.
  */
-unsigned inflight_blame (struct inflight *f);
+unsigned inflight_blame (struct inflight *f, unsigned path);
+/* … and it did not, or nobody knows. */
+void inflight_absolve (struct inflight *f, unsigned path);
 /* Gives the volume up: all that is QUEUED becomes DONE with this error, and so
  * does what comes later. SENT slots must have been taken back by
  * inflight_down.

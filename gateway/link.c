@@ -2,6 +2,7 @@
 #include "config.h"
 #include "gateway/link_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,7 @@ link_new (const struct link_options *options, const struct log *log,
 {
   struct link *l = calloc (1, sizeof *l);
 
+  assert (options->connections >= 1 && options->connections <= CHANNEL_PATHS);
   if (!l)
     return NULL;
   pthread_mutex_init (&l->lock, NULL);
@@ -62,16 +64,31 @@ link_new (const struct link_options *options, const struct log *log,
   inflight_init (&l->inflight);
   hot_init (&l->hot);
   prefetch_init (&l->ahead.prefetch, options->prefetch_bytes);
-  for (int i = 0; i < CHANNEL_FDS; i++)
-    l->channel_fd[i] = -1;
+  for (unsigned i = 0; i < CHANNEL_PATHS; i++) {
+    struct path *p = &l->path[i];
+
+    p->index = i;
+    p->worker_sock = p->worker_net = p->worker_pidfd = -1;
+    for (int k = 0; k < CHANNEL_FDS; k++)
+      p->channel_fd[k] = -1;
+  }
   l->waiters.next = l->waiters.prev = &l->waiters;
-  l->worker_sock = l->worker_net = l->worker_pidfd = l->daemon_sock = -1;
-  l->wake_worker = l->wake_gateway = -1;
-  l->stop_fd = -1;
+  l->daemon_sock = l->wake_gateway = l->stop_fd = -1;
   l->options = *options;
+  l->paths = options->connections;
   l->log = log;
   l->interrupted = interrupted;
   return l;
+}
+
+static void
+close_path (struct path *p)
+{
+  close_fd (&p->worker_sock);
+  close_fd (&p->worker_net);
+  close_fd (&p->worker_pidfd);
+  channel_close_fds (p->channel_fd);
+  channel_unmap (&p->channel);
 }
 
 void
@@ -92,14 +109,11 @@ link_close (struct link *l)
   }
   /* The daemon fences and ends our worker when it sees this end. */
   close_fd (&l->daemon_sock);
-  close_fd (&l->worker_sock);
-  close_fd (&l->worker_net);
-  close_fd (&l->worker_pidfd);
-  channel_close_fds (l->channel_fd);
+  for (unsigned i = 0; i < CHANNEL_PATHS; i++)
+    close_path (&l->path[i]);
   close_fd (&l->stop_fd);
   for (unsigned i = 0; i < l->nfds; i++)
     close_fd (&l->fds[i]);
-  channel_unmap (&l->channel);
   hot_fini (&l->hot);
   waiter_free_all (l);
   pthread_cond_destroy (&l->lease_drained);
@@ -138,21 +152,34 @@ static enum err
 take_channel (struct link *l, struct control *m, struct fault *f)
 {
   struct wire w = wire_init (m->body, m->length_bytes);
+  unsigned path = wire_u8 (&w);
   uint32_t slots = wire_u32 (&w);
   uint32_t chunk_bytes = wire_u32 (&w);
+  struct path *p;
   enum err e;
 
   if (wire_end (&w) || m->fds != CHANNEL_FDS || slots != CHANNEL_SLOTS
-      || chunk_bytes != CHANNEL_CHUNK_BYTES || l->channel.base[0])
+      || chunk_bytes != CHANNEL_CHUNK_BYTES || path >= l->paths
+      || l->path[path].channel.base[0])
     return fault_set (f, ERR_VERSION,
                       "bulkheadd has another channel layout than this plugin");
-  if ((e = channel_map (&l->channel, CHANNEL_SIDE_GATEWAY, m->fd)))
+  p = &l->path[path];
+  if ((e = channel_map (&p->channel, CHANNEL_SIDE_GATEWAY, m->fd)))
     return fault_set (f, e, "cannot map the channel: %s", err_text (e));
   for (unsigned i = 0; i < CHANNEL_FDS; i++)
-    l->channel_fd[i] = control_take_fd (m, i);
-  l->wake_worker = l->channel_fd[CHANNEL_WAKE_WORKER];
-  l->wake_gateway = l->channel_fd[CHANNEL_WAKE_GATEWAY];
+    p->channel_fd[i] = control_take_fd (m, i);
+  if (path == 0)
+    l->wake_gateway = p->channel_fd[CHANNEL_WAKE_GATEWAY];
   return ERR_OK;
+}
+
+static bool
+has_channels (const struct link *l)
+{
+  for (unsigned i = 0; i < l->paths; i++)
+    if (!l->path[i].channel.base[0])
+      return false;
+  return true;
 }
 
 /* One answer while the volume is opened; *ret_ready when it can be used. */
@@ -176,7 +203,7 @@ take_answer (struct link *l, struct control *m, bool *ret_ready,
       break;
     return f->code;
   case CONTROL_WORKER:
-    if (!l->channel.base[0] || !l->hot.stripes.file)
+    if (!has_channels (l) || !l->hot.stripes.file)
       break;
     if (link_up (l, m))
       break;
@@ -292,5 +319,8 @@ link_stats (struct link *l, struct link_stats *ret)
   ret->fills = atomic_load (&l->hot.fills);
   pthread_mutex_lock (&l->lock);
   ret->wakes = l->wakes;
+  ret->paths = l->paths;
+  for (unsigned i = 0; i < CHANNEL_PATHS; i++)
+    ret->requests[i] = l->inflight.path[i].pushes;
   pthread_mutex_unlock (&l->lock);
 }

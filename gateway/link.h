@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The link of one gateway process to a volume: the daemon's connection, the
- * channel, the worker at its other end, and the threads that wait for it.
+/* The link of one gateway process to a volume: the daemon's connection, one
+ * path or several (each a channel with a worker at its other end), and the
+ * threads that wait for them.
  *
  * Thread rule: link_open before any thread exists (nbdkit has not forked yet);
  * link_start once afterwards, in the serving process; then link_read,
  * link_write and link_plain from any number of threads; link_close when all of
  * these have returned.
  *
- * Among the threads that wait, one at a time leads: it sleeps on the worker's
- * eventfd, takes completions out of the ring and wakes whose they are. So a
+ * Among the threads that wait, one at a time leads: it sleeps on the workers'
+ * eventfd, takes completions out of the rings and wakes whose they are. So a
  * single request costs a single wake-up, and no thread of its own sits in
  * between. A control thread does the rare things: workers that die and come.
  *
@@ -21,12 +22,14 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "ipc/channel.h"
 #include "ipc/volume.h"
 
 struct link;
 
 /* What the user chose; times in ns. */
 struct link_options {
+  unsigned connections;    /* 1 … CHANNEL_PATHS, each with a worker */
   bool cached;             /* answer reads from the shared cache */
   uint64_t outage_fail_ns; /* without a worker for so long, requests fail;
                               UINT64_MAX: they wait */
@@ -53,6 +56,8 @@ const struct volume_info *link_info (const struct link *l);
 /* Pages answered from the cache, not found there, offered to it. */
 struct link_stats {
   uint64_t hits, misses, fills, wakes;
+  unsigned paths;
+  uint64_t requests[CHANNEL_PATHS]; /* sent to the workers of each path */
 };
 void link_stats (struct link *l, struct link_stats *ret);
 

@@ -35,12 +35,30 @@ struct waiter {
  */
 enum lease_state { LEASE_NONE, LEASE_WANTED, LEASE_HELD, LEASE_REVOKED };
 
+/* One connection of the volume: a channel, and the worker at its other end. */
+struct path {
+  unsigned index;
+  struct ring ring;
+  uint64_t epoch; /* of the worker that the ring belongs to; 0: none yet */
+  uint64_t asleep_epoch; /* wait.c: this ring was marked so in this epoch */
+  /* What the worker showed of itself when it last moved. */
+  uint64_t seen_progress, seen_ns;
+  int worker_sock; /* -1: no worker */
+  int worker_pidfd;
+  int worker_net; /* dup of its network socket, to fence it; -1 */
+  /* constant after link_open */
+  struct channel channel;
+  int channel_fd[CHANNEL_FDS]; /* kept, to hand them to a new daemon */
+};
+
 struct link {
   pthread_mutex_t lock; /* guards all below, but what link_open set for good */
   struct inflight inflight;
-  struct ring ring;
-  uint64_t epoch; /* of the worker that the ring belongs to */
-  bool up;        /* a worker was told GO and is not known to be dead */
+  struct path path[CHANNEL_PATHS];
+  unsigned paths; /* constant */
+  /* Bit set of paths with a worker that was told GO and is not known to be
+   * dead. */
+  uint32_t up;
   struct ahead ahead;
   struct waiter *leader;
   unsigned blocked; /* how many waiters are */
@@ -51,8 +69,6 @@ struct link {
   unsigned n_collected;
 
   uint64_t down_since_ns; /* while !up */
-  /* What the worker showed of itself when it last moved. */
-  uint64_t seen_progress, seen_ns;
   uint64_t wakes; /* of workers */
   /* By slot: the versions of the pages that a READ asks for. */
   uint64_t version[INFLIGHT_SLOTS][FILL_PAGES];
@@ -65,9 +81,6 @@ struct link {
   pthread_t lease_thread;
   int owed_error; /* errno of a flush that nobody asked for: next FLUSH's */
 
-  int worker_sock; /* -1: no worker */
-  int worker_pidfd;
-  int worker_net;  /* dup of its network socket, to fence it; -1 */
   int daemon_sock; /* -1: the daemon is gone */
   int stop_fd;     /* eventfd: ends the control thread */
   bool stopping;
@@ -76,12 +89,10 @@ struct link {
   struct hot hot;
 
   /* constant after link_open */
-  struct channel channel;
-  int channel_fd[CHANNEL_FDS];   /* kept, to hand them to a new daemon */
-  int wake_worker, wake_gateway; /* eventfds, of channel_fd */
+  int wake_gateway; /* eventfd that all channels share, of path 0 */
   struct volume_spec spec;
   struct link_options options;
-  struct volume_info info;
+  struct volume_info info; /* what the first worker said */
   char name[320]; /* for messages */
   const struct log *log;
   bool (*interrupted) (void);
@@ -106,28 +117,40 @@ void waiter_free_all (struct link *l);
 
 /* All with the lock held. */
 void link_wake_all (struct link *l);
-void link_wake_worker (struct link *l);
 /* A slot or a range has become free. */
 void link_wake_blocked (struct link *l);
-/* Sends what is QUEUED; the worker must be up. */
+/* Whether the path has a worker that can be used. */
+static inline bool
+path_up (const struct link *l, const struct path *p)
+{
+  return (l->up & 1u << p->index) != 0;
+}
+/* The paths that a new request may take: those that are up, or all. */
+uint32_t link_usable (const struct link *l);
+/* Sends what is QUEUED, if any path is up: what belongs to one that is not
+ * moves to another. Wakes the workers that have got something.
+ */
 void link_push_queued (struct link *l);
-/* The worker is gone or is treated as such: fences it, takes its requests
- * back. */
-void link_down (struct link *l);
+/* The path's worker is gone or is treated as such: fences it, takes its
+ * requests back. link_push_queued must follow.
+ */
+void link_down (struct link *l, struct path *p);
 /* It broke the rules of the rings, or hangs: down, and the daemon is asked to
  * kill it. blame: what it had in hand may be why. (Who breaks the rules on
- * purpose would otherwise choose which requests fail.)
+ * purpose would otherwise choose which requests fail.) The other paths get what
+ * it had.
  */
-void link_distrust (struct link *l, const char *why, bool blame);
-/* The worker had something in hand and died of itself. */
-void link_blame (struct link *l);
+void link_distrust (struct link *l, struct path *p, const char *why,
+                    bool blame);
+/* The path's worker had something in hand and died of itself. */
+void link_blame (struct link *l, struct path *p);
 /* The volume is given up: nobody may wait for it any more. */
 void link_give_up (struct link *l, enum err why);
 /* A message without a body. */
 enum err link_tell (struct link *l, enum control_type type);
 /* CONTROL_CACHE. */
 enum err link_take_cache (struct link *l, struct control *m);
-/* A CONTROL_WORKER message: take the new worker into use. */
+/* A CONTROL_WORKER message: take the path's new worker into use. */
 enum err link_up (struct link *l, struct control *m);
 
 void *link_control_main (void *link);

@@ -42,6 +42,15 @@ static const struct param gateway_params[] = {
   {0},
 };
 
+/* Whose meaning is no protocol's. */
+static const struct param *
+own_param (const char *key)
+{
+  const struct param *p = param_find (gateway_params, key);
+
+  return p ? p : param_find (proto_common_params, key);
+}
+
 enum err
 options_add (struct options *o, const char *key, const char *value,
              struct fault *f)
@@ -88,6 +97,8 @@ unknown_key (const char *key, const struct param *table, struct fault *f)
 
   if (!nearest)
     nearest = param_nearest (gateway_params, key);
+  if (!nearest)
+    nearest = param_nearest (proto_common_params, key);
   fault_set (f, ERR_INVAL, "unknown parameter \"%s\"", key);
   if (nearest)
     fault_hint (f, "did you mean %s=?", nearest);
@@ -445,9 +456,11 @@ resolve_own (struct options *o, struct fault *f)
   const char *prefetch = option (o, "prefetch");
   const char *outage = option (o, "outage");
   const char *timeout = option (o, "timeout");
+  const char *connections = option (o, "connections");
   enum err e;
 
-  o->link = (struct link_options){.cached = true,
+  o->link = (struct link_options){.connections = 1,
+                                  .cached = true,
                                   .outage_fail_ns = UINT64_MAX,
                                   .prefetch_bytes = PREFETCH_DEFAULT,
                                   .request_ns = REQUEST_SECONDS * NS_PER_S};
@@ -464,6 +477,13 @@ resolve_own (struct options *o, struct fault *f)
     if ((e = check_uint (param_find (gateway_params, "timeout"), timeout, f)))
       return e;
     o->link.request_ns = strtoul (timeout, NULL, 10) * NS_PER_S;
+  }
+  if (connections) {
+    if ((e = check_uint (own_param ("connections"), connections, f)))
+      return e;
+    o->link.connections = (unsigned)strtoul (connections, NULL, 10);
+    if (volume_spec_set (&o->spec, "connections", connections, -1))
+      return fault_set (f, ERR_LIMIT, "connections= is too long");
   }
   return ERR_OK;
 }
@@ -492,7 +512,7 @@ options_resolve (struct options *o, const struct log *log,
     const char *key = o->pair[i].key;
     const struct param *p = param_find (table, key);
 
-    if (param_find (gateway_params, key))
+    if (own_param (key))
       continue;
     if (!p)
       return unknown_key (key, table, f);
@@ -577,6 +597,7 @@ options_help (char *dst, size_t dst_bytes)
 
   dst[0] = 0;
   help_table (&t, gateway_params);
+  help_table (&t, proto_common_params);
   for (const struct proto_params *p = proto_params_table; p->name; p++) {
     text_add (&t, "%s: %s\n", p->url, p->title);
     help_table (&t, p->params);

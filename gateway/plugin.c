@@ -74,6 +74,9 @@ print_stats (void)
            "to it; %llu wake-ups of workers\n",
            (unsigned long long)s.hits, (unsigned long long)s.misses,
            (unsigned long long)s.fills, (unsigned long long)s.wakes);
+  for (unsigned i = 0; i < s.paths; i++)
+    fprintf (stderr, "bulkhead: connection %u: %llu requests\n", i + 1,
+             (unsigned long long)s.requests[i]);
 }
 
 static void
@@ -215,8 +218,8 @@ bulkhead_can_zero (void *handle)
   return can (VOLUME_CAN_ZERO) ? 1 : 0;
 }
 
-/* A flush on one connection covers what was answered on any other: all use
- * one session.
+/* A flush on one connection of a client covers what was answered on any other:
+ * a link flushes all its sessions (gateway/transfer.c).
  */
 static int
 bulkhead_can_multi_conn (void *handle)

@@ -29,7 +29,8 @@ struct transfer {
   uint64_t asked_offset;    /* READ: with what the cache has answered */
   uint32_t asked_bytes;
   bool noted; /* by the prefetcher */
-  bool plain_left;          /* FLUSH, TRIM, ZERO: the one piece is to come */
+  uint32_t flush_left; /* FLUSH: paths to come, a bit set; bit CHANNEL_PATHS:
+                          one for all */
   uint32_t piece[PIECES_IN_FLIGHT]; /* slots, first in, first out */
   uint32_t first, pieces;
   int result; /* the first errno */
@@ -64,7 +65,7 @@ wait_interruptible (struct transfer *t, struct waiter *w, uint64_t since_ns,
 static bool
 all_in_pieces (const struct transfer *t)
 {
-  return t->left_bytes == 0 && !t->plain_left;
+  return t->left_bytes == 0 && !t->flush_left;
 }
 
 /* What the next piece covers, in bytes of the volume. With a cache, a READ is
@@ -100,12 +101,59 @@ static void
 copy_payload_in (struct transfer *t, uint32_t slot, uint32_t n)
 {
   struct link *l = t->link;
-  uint8_t *chunk = l->channel.base[CHANNEL_WRITE_ARENA];
+  const struct path *p = &l->path[l->inflight.slot[slot].path];
+  uint8_t *chunk = p->channel.base[CHANNEL_WRITE_ARENA];
 
   pthread_mutex_unlock (&l->lock);
   memcpy (chunk + (size_t)slot * CHANNEL_CHUNK_BYTES,
           t->write_buf + (t->offset - t->start), n);
   pthread_mutex_lock (&l->lock);
+}
+
+/* A FLUSH proves what its own connection wrote, or what all did: one piece, or
+ * one for each path that has written since it was flushed last (one at least:
+ * who has written nothing may still want to hear from the server). What a
+ * session wrote that is over since is proven, as far as it can be, by its next
+ * one or by any other: that one sees the same file.
+ */
+static uint32_t
+paths_to_flush (const struct link *l)
+{
+  uint32_t paths = inflight_unflushed (&l->inflight);
+
+  if ((l->info.caps & VOLUME_FLUSH_COVERS_ALL) || !paths)
+    return 1u << CHANNEL_PATHS;
+  return paths;
+}
+
+/* The next path of flush_left; CHANNEL_PATHS: any. */
+static unsigned
+path_to_flush (const struct transfer *t)
+{
+  return (unsigned)__builtin_ctz (t->flush_left);
+}
+
+/* The paths that the next piece may take. */
+static uint32_t
+usable (const struct transfer *t)
+{
+  unsigned p;
+
+  if (t->op != IO_FLUSH || (p = path_to_flush (t)) == CHANNEL_PATHS)
+    return link_usable (t->link);
+  return 1u << p;
+}
+
+static void
+flush_piece (struct transfer *t, uint32_t slot)
+{
+  struct link *l = t->link;
+  unsigned p = path_to_flush (t);
+  bool all = l->info.caps & VOLUME_FLUSH_COVERS_ALL;
+
+  if (all || p < CHANNEL_PATHS)
+    inflight_covers (&l->inflight, slot, all ? INFLIGHT_ALL_PATHS : 1u << p);
+  t->flush_left &= ~(1u << p);
 }
 
 /* Puts the next piece on its way. ERR_AGAIN: not now. */
@@ -123,10 +171,12 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   next_piece (t, &offset, &n);
   if (!l->inflight.free_slots)
     ahead_spare (l);
-  e = inflight_get (&l->inflight, t->op, t->flags, offset, n, link_now_ns (),
-                    w, &slot, ret_retry_ns);
+  e = inflight_get (&l->inflight, t->op, t->flags, offset, n, usable (t),
+                    link_now_ns (), w, &slot, ret_retry_ns);
   if (e)
     return e;
+  if (t->op == IO_FLUSH)
+    flush_piece (t, slot);
   /* Before it can reach the server: from now on nobody takes what is cached
    * of these pages (ipc/stripes.h).
    */
@@ -145,9 +195,7 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
     taken = t->left_bytes;
   t->offset += taken;
   t->left_bytes -= taken;
-  t->plain_left = false;
-  if (l->up)
-    link_push_queued (l);
+  link_push_queued (l);
   return ERR_OK;
 }
 
@@ -160,7 +208,8 @@ copy_payload_out (struct transfer *t, uint32_t slot)
 {
   struct link *l = t->link;
   const struct ring_request *r = &l->inflight.slot[slot].request;
-  const uint8_t *chunk = (uint8_t *)l->channel.base[CHANNEL_READ_ARENA]
+  const struct path *p = &l->path[l->inflight.slot[slot].path];
+  const uint8_t *chunk = (uint8_t *)p->channel.base[CHANNEL_READ_ARENA]
                          + (size_t)slot * CHANNEL_CHUNK_BYTES;
   uint64_t end = t->start + t->length_bytes;
   uint64_t r_end = r->offset + r->length;
@@ -290,6 +339,8 @@ run (struct transfer *t)
     pthread_mutex_unlock (&l->lock);
     return ENOMEM;
   }
+  if (t->op == IO_FLUSH)
+    t->flush_left = paths_to_flush (l);
   for (;;) {
     uint64_t retry_ns = UINT64_MAX;
     uint32_t wanted;
@@ -362,8 +413,7 @@ link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
 {
   struct transfer t = {.link = l, .op = op, .flags = flags, .offset = offset,
                        .start = offset, .left_bytes = length_bytes,
-                       .length_bytes = length_bytes,
-                       .plain_left = op == IO_FLUSH};
+                       .length_bytes = length_bytes};
 
   return run (&t);
 }
@@ -371,8 +421,7 @@ link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
 int
 link_flush_internal (struct link *l)
 {
-  struct transfer t = {.link = l, .op = IO_FLUSH, .plain_left = true,
-                       .internal = true};
+  struct transfer t = {.link = l, .op = IO_FLUSH, .internal = true};
 
   return run (&t);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Threads that wait: one of them leads, which means that it sleeps on the
- * worker's eventfd and takes completions for all; the others sleep on a
+ * workers' eventfd and takes completions for all; the others sleep on a
  * semaphore of their own.
  *
  * What costs at depth is waking, so:
@@ -111,7 +111,7 @@ waiter_leave (struct link *l, struct waiter *w)
   w->next->prev = w->prev;
   w->next = l->idle_waiters;
   l->idle_waiters = w;
-  /* Somebody must watch the ring. */
+  /* Somebody must watch the rings. */
   if (!l->leader && !l->stirring && l->waiters.next != &l->waiters)
     wake_now (l, l->waiters.next);
 }
@@ -168,21 +168,21 @@ end_abandoned (struct link *l, uint32_t slot)
   link_wake_blocked (l);
 }
 
-/* Takes all completions that are there. Returns how many. */
+/* Takes all completions of one path that are there. Returns how many. */
 static unsigned
-drain (struct link *l)
+drain_path (struct link *l, struct path *p)
 {
   union ring_entry e;
   unsigned n = 0;
   enum err r;
 
-  while ((r = ring_pop (&l->ring, &e)) == ERR_OK) {
+  while ((r = ring_pop (&p->ring, &e)) == ERR_OK) {
     uint32_t slot = (uint32_t)e.completion.id;
     struct waiter *w;
     void *owner;
 
-    if (inflight_complete (&l->inflight, &e.completion, &owner)) {
-      link_distrust (l, "a completion that answers no request", false);
+    if (inflight_complete (&l->inflight, p->index, &e.completion, &owner)) {
+      link_distrust (l, p, "a completion that answers no request", false);
       return n;
     }
     n++;
@@ -197,24 +197,70 @@ drain (struct link *l)
       wake_later (l, w);
   }
   if (r == ERR_PEER)
-    link_distrust (l, "impossible producer index", false);
+    link_distrust (l, p, "impossible producer index", false);
+  return n;
+}
+
+/* The same for all paths. */
+static unsigned
+drain (struct link *l)
+{
+  unsigned n = 0;
+
+  for (unsigned i = 0; i < l->paths; i++)
+    if (path_up (l, &l->path[i]))
+      n += drain_path (l, &l->path[i]);
   /* A suspect ran alone: others may go now. */
   if (n && l->inflight.queued_slots)
     link_push_queued (l);
   return n;
 }
 
+/* Takes the marks of mark_asleep back; with another worker a ring has begun
+ * anew, awake.
+ */
+static void
+mark_awake (struct link *l)
+{
+  for (unsigned i = 0; i < l->paths; i++) {
+    struct path *p = &l->path[i];
+
+    if (p->asleep_epoch && p->asleep_epoch == p->epoch)
+      ring_awake (&p->ring);
+    p->asleep_epoch = 0;
+  }
+}
+
+/* Every worker is to write the eventfd when it has something. False: one has
+ * already. (One that comes up later wakes the leader: link_up.)
+ */
+static bool
+mark_asleep (struct link *l)
+{
+  for (unsigned i = 0; i < l->paths; i++) {
+    struct path *p = &l->path[i];
+
+    if (!path_up (l, p))
+      continue;
+    if (!ring_sleep (&p->ring)) {
+      mark_awake (l);
+      return false;
+    }
+    p->asleep_epoch = p->epoch;
+  }
+  return true;
+}
+
 /* Sleeps on the eventfd for at most slice_ns, without the lock. */
 static void
-sleep_on_ring (struct link *l, uint64_t slice_ns)
+sleep_on_rings (struct link *l, uint64_t slice_ns)
 {
-  uint64_t epoch = l->epoch;
   struct pollfd p = {.fd = l->wake_gateway, .events = POLLIN};
   struct timespec ts = {.tv_nsec = (long)slice_ns};
   uint64_t count;
   ssize_t ignored;
 
-  if (!ring_sleep (&l->ring))
+  if (!mark_asleep (l))
     return;
   pthread_mutex_unlock (&l->lock);
   if (ppoll (&p, 1, &ts, NULL) > 0) {
@@ -222,9 +268,7 @@ sleep_on_ring (struct link *l, uint64_t slice_ns)
     (void)ignored;
   }
   pthread_mutex_lock (&l->lock);
-  /* With another worker the ring has begun anew, awake. */
-  if (l->epoch == epoch)
-    ring_awake (&l->ring);
+  mark_awake (l);
 }
 
 void
@@ -233,7 +277,7 @@ waiter_wait (struct link *l, struct waiter *w, uint64_t slice_ns)
   if (l->up && !l->leader) {
     l->leader = w;
     if (drain (l) == 0 && l->up) {
-      sleep_on_ring (l, slice_ns);
+      sleep_on_rings (l, slice_ns);
       if (l->up)
         drain (l);
     }

@@ -20,6 +20,12 @@ const struct proto_params proto_params_table[] = {
   {0},
 };
 
+const struct param proto_common_params[] = {
+  {"connections", PARAM_UINT, PARAM_TO_GATEWAY | PARAM_TO_DAEMON, 1, 8, "1",
+   "N", "connections to the server, each with a worker process of its own"},
+  {0},
+};
+
 const struct proto_params *
 proto_params_find (const char *name)
 {

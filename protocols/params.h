@@ -28,6 +28,11 @@ struct proto_params {
   const struct param *params; /* ends with {0} */
 };
 
+/* What every protocol has; the URL or a key=value may not carry what is in
+ * both tables. Ends with {0}.
+ */
+extern const struct param proto_common_params[];
+
 /* Ends with {0}. */
 extern const struct proto_params proto_params_table[];
 

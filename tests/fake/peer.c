@@ -47,19 +47,21 @@ poke (int eventfd_)
 /* ---- worker ---- */
 
 static void
-serve (struct peer_gateway *g, const struct ring_request *r)
+serve (struct peer_path *w, const struct ring_request *r)
 {
-  uint8_t *rd = g->view.base[CHANNEL_READ_ARENA];
-  const uint8_t *wr = g->view.base[CHANNEL_WRITE_ARENA];
+  uint8_t *rd = w->view.base[CHANNEL_READ_ARENA];
+  const uint8_t *wr = w->view.base[CHANNEL_WRITE_ARENA];
 
-  pthread_mutex_lock (&g->peer->server_lock);
+  w->served++;
+  w->flushes += r->op == IO_FLUSH;
+  pthread_mutex_lock (&w->gateway->peer->server_lock);
   if (r->op == IO_READ)
-    memcpy (rd + r->arena_offset, g->peer->server + r->offset, r->length);
+    memcpy (rd + r->arena_offset, w->gateway->peer->server + r->offset, r->length);
   if (r->op == IO_WRITE)
-    memcpy (g->peer->server + r->offset, wr + r->arena_offset, r->length);
+    memcpy (w->gateway->peer->server + r->offset, wr + r->arena_offset, r->length);
   if (r->op == IO_TRIM || r->op == IO_ZERO)
-    memset (g->peer->server + r->offset, 0, r->length);
-  pthread_mutex_unlock (&g->peer->server_lock);
+    memset (w->gateway->peer->server + r->offset, 0, r->length);
+  pthread_mutex_unlock (&w->gateway->peer->server_lock);
 }
 
 static void
@@ -71,18 +73,18 @@ answer (struct ring *ring, uint64_t id, uint32_t length)
 }
 
 static void
-misbehave (struct peer_gateway *g, struct ring *ring, uint64_t id,
+misbehave (struct peer_path *w, struct ring *ring, uint64_t id,
            uint32_t length)
 {
-  int wake = g->fd[CHANNEL_WAKE_GATEWAY];
+  int wake = w->fd[CHANNEL_WAKE_GATEWAY];
 
-  switch (g->peer->mischief) {
+  switch (w->gateway->peer->mischief) {
   case PEER_FORGED_ID:
     answer (ring, id ^ 1ull << 40, length);
     break;
   case PEER_FORGED_TAIL:
     atomic_store (&ring->mine->tail, ring->tail + 1000);
-    while (!g->worker_stop) { /* an honest push would mend it */
+    while (!w->stop) { /* an honest push would mend it */
       poke (wake);
       poll (NULL, 0, 1);
     }
@@ -99,7 +101,7 @@ misbehave (struct peer_gateway *g, struct ring *ring, uint64_t id,
     answer (ring, id, length);
     break;
   case PEER_HANGS:
-    while (!g->worker_stop)
+    while (!w->stop)
       poll (NULL, 0, 5);
     break;
   default:
@@ -108,11 +110,11 @@ misbehave (struct peer_gateway *g, struct ring *ring, uint64_t id,
 }
 
 static bool
-poisonous (const struct peer_gateway *g, const struct ring_request *r)
+poisonous (const struct peer_path *w, const struct ring_request *r)
 {
   uint64_t at = (uint64_t)PEER_POISON * PAGE_BYTES;
 
-  return g->peer->mischief == PEER_POISONED && r->op == IO_READ
+  return w->gateway->peer->mischief == PEER_POISONED && r->op == IO_READ
          && r->offset <= at && at < r->offset + r->length;
 }
 
@@ -123,14 +125,14 @@ struct held {
 };
 
 static bool
-worker_turn (struct peer_gateway *g, struct ring *ring, struct held *h)
+worker_turn (struct peer_path *w, struct ring *ring, struct held *h)
 {
   union ring_entry e;
   bool worked = false;
 
   while (h->n < RING_ENTRIES && ring_pop (ring, &e) == ERR_OK) {
-    if (poisonous (g, &e.request)) {
-      g->worker_died = true;
+    if (poisonous (w, &e.request)) {
+      w->died = true;
       return false;
     }
     h->request[h->n++] = e.request;
@@ -143,9 +145,9 @@ worker_turn (struct peer_gateway *g, struct ring *ring, struct held *h)
     uint32_t length = r.op == IO_READ ? r.length : 0;
 
     h->request[i] = h->request[--h->n];
-    serve (g, &r);
+    serve (w, &r);
     if (rand_r (&h->seed) % 50 == 0)
-      misbehave (g, ring, r.id, length);
+      misbehave (w, ring, r.id, length);
     else
       answer (ring, r.id, length);
     worked = true;
@@ -154,30 +156,30 @@ worker_turn (struct peer_gateway *g, struct ring *ring, struct held *h)
 }
 
 static void
-worker_loop (struct peer_gateway *g, struct ring *ring, struct held *h)
+worker_loop (struct peer_path *w, struct ring *ring, struct held *h)
 {
   uint64_t progress = 0, count;
 
-  while (!g->worker_stop && !g->worker_died) {
-    struct pollfd p = {.fd = g->fd[CHANNEL_WAKE_WORKER], .events = POLLIN};
+  while (!w->stop && !w->died) {
+    struct pollfd p = {.fd = w->fd[CHANNEL_WAKE_WORKER], .events = POLLIN};
     ssize_t ignored;
 
     atomic_store (&ring->mine->progress, ++progress);
-    if (g->peer->mischief == PEER_SILENT) {
+    if (w->gateway->peer->mischief == PEER_SILENT) {
       union ring_entry e;
 
       while (ring_pop (ring, &e) == ERR_OK)
         ;
-    } else if (worker_turn (g, ring, h)) {
+    } else if (worker_turn (w, ring, h)) {
       if (ring_wake_needed (ring))
-        poke (g->fd[CHANNEL_WAKE_GATEWAY]);
+        poke (w->fd[CHANNEL_WAKE_GATEWAY]);
       continue;
     }
     if (!ring_sleep (ring))
       continue;
     poll (&p, 1, 10);
     ring_awake (ring);
-    ignored = read (g->fd[CHANNEL_WAKE_WORKER], &count, sizeof count);
+    ignored = read (w->fd[CHANNEL_WAKE_WORKER], &count, sizeof count);
     (void)ignored;
   }
 }
@@ -185,24 +187,24 @@ worker_loop (struct peer_gateway *g, struct ring *ring, struct held *h)
 static void *
 worker_main (void *arg)
 {
-  struct peer_gateway *g = arg;
+  struct peer_path *w = arg;
   struct control *m = calloc (1, sizeof *m);
   struct held *h = calloc (1, sizeof *h);
   struct ring ring;
   enum err e;
 
-  h->seed = (unsigned)g->epoch;
-  while ((e = control_recv (g->worker_sock[1], m, PEER_SECOND / 100)))
-    if (g->worker_stop || e == ERR_CLOSED)
+  h->seed = (unsigned)w->epoch;
+  while ((e = control_recv (w->sock[1], m, PEER_SECOND / 100)))
+    if (w->stop || e == ERR_CLOSED)
       break;
   if (!e) {
-    struct wire w = wire_init (m->body, m->length_bytes);
+    struct wire go = wire_init (m->body, m->length_bytes);
 
     MUST (m->type == CONTROL_GO);
-    ring_object_reset (g->view.base[CHANNEL_COMPLETIONS], wire_u64 (&w));
-    ring_init (&ring, g->view.base[CHANNEL_COMPLETIONS],
-               g->view.base[CHANNEL_REQUESTS]);
-    worker_loop (g, &ring, h);
+    ring_object_reset (w->view.base[CHANNEL_COMPLETIONS], wire_u64 (&go));
+    ring_init (&ring, w->view.base[CHANNEL_COMPLETIONS],
+               w->view.base[CHANNEL_REQUESTS]);
+    worker_loop (w, &ring, h);
   }
   free (h);
   free (m);
@@ -227,20 +229,22 @@ tell (struct peer_gateway *g, struct control *m, enum control_type type)
 }
 
 static void
-start_worker (struct peer_gateway *g, struct control *m)
+start_worker (struct peer_path *w, struct control *m)
 {
+  struct peer_gateway *g = w->gateway;
   struct wirebuf b;
 
-  MUST (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, g->worker_sock) == 0);
-  g->worker_stop = g->worker_died = false;
-  g->epoch++;
-  g->started_ns = now_ns ();
-  MUST (pthread_create (&g->worker, NULL, worker_main, g) == 0);
+  MUST (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, w->sock) == 0);
+  w->stop = w->died = false;
+  w->epoch++;
+  w->started_ns = now_ns ();
+  MUST (pthread_create (&w->thread, NULL, worker_main, w) == 0);
   control_begin (m, CONTROL_WORKER);
   b = control_body (m);
-  wirebuf_u64 (&b, g->epoch);
+  wirebuf_u8 (&b, (uint8_t)w->index);
+  wirebuf_u64 (&b, w->epoch);
   volume_info_put (&b, &info);
-  control_add_fd (m, g->worker_sock[0]);
+  control_add_fd (m, w->sock[0]);
   /* Any fd will do as the network's, and as the pidfd. */
   control_add_fd (m, g->peer->listen_sock);
   control_add_fd (m, g->peer->listen_sock);
@@ -248,21 +252,23 @@ start_worker (struct peer_gateway *g, struct control *m)
 }
 
 static void
-end_worker (struct peer_gateway *g, struct control *m, bool of_itself)
+end_worker (struct peer_path *w, struct control *m, bool of_itself)
 {
+  struct peer_gateway *g = w->gateway;
   struct wirebuf b;
   struct fault f;
 
-  g->worker_stop = true;
-  pthread_join (g->worker, NULL);
-  close (g->worker_sock[0]);
-  close (g->worker_sock[1]);
+  w->stop = true;
+  pthread_join (w->thread, NULL);
+  close (w->sock[0]);
+  close (w->sock[1]);
   if (!m)
     return;
   fault_set (&f, ERR_IO, "ended by the test");
   control_begin (m, CONTROL_GONE);
   b = control_body (m);
-  wirebuf_u64 (&b, g->epoch);
+  wirebuf_u8 (&b, (uint8_t)w->index);
+  wirebuf_u64 (&b, w->epoch);
   wirebuf_u8 (&b, of_itself);
   fault_put (&b, &f);
   control_send (g->sock, m, &b, PEER_SECOND);
@@ -315,10 +321,27 @@ send_cache (struct peer_gateway *g, struct control *m)
 }
 
 static void
-greet (struct peer_gateway *g, struct control *m)
+send_channel (struct peer_path *w, struct control *m)
 {
   struct wirebuf b;
   int out[CHANNEL_FDS];
+
+  control_begin (m, CONTROL_CHANNEL);
+  b = control_body (m);
+  wirebuf_u8 (&b, (uint8_t)w->index);
+  wirebuf_u32 (&b, CHANNEL_SLOTS);
+  wirebuf_u32 (&b, CHANNEL_CHUNK_BYTES);
+  MUST (!channel_fds_for (w->fd, CHANNEL_SIDE_GATEWAY, out));
+  for (int i = 0; i < CHANNEL_FDS; i++)
+    control_add_fd (m, out[i]);
+  control_send (w->gateway->sock, m, &b, PEER_SECOND);
+  channel_close_fds (out);
+}
+
+static void
+greet (struct peer_gateway *g, struct control *m)
+{
+  struct wirebuf b;
 
   MUST (!control_recv (g->sock, m, PEER_SECOND)
         && m->type == CONTROL_HELLO);
@@ -329,16 +352,25 @@ greet (struct peer_gateway *g, struct control *m)
   control_send (g->sock, m, &b, PEER_SECOND);
   MUST (!control_recv (g->sock, m, PEER_SECOND) && m->type == CONTROL_OPEN);
   control_close (m);
-  control_begin (m, CONTROL_CHANNEL);
-  b = control_body (m);
-  wirebuf_u32 (&b, CHANNEL_SLOTS);
-  wirebuf_u32 (&b, CHANNEL_CHUNK_BYTES);
-  MUST (!channel_fds_for (g->fd, CHANNEL_SIDE_GATEWAY, out));
-  for (int i = 0; i < CHANNEL_FDS; i++)
-    control_add_fd (m, out[i]);
-  control_send (g->sock, m, &b, PEER_SECOND);
-  channel_close_fds (out);
+  for (unsigned i = 0; i < g->paths; i++)
+    send_channel (&g->path[i], m);
   send_cache (g, m);
+}
+
+static void
+make_path (struct peer_gateway *g, unsigned i)
+{
+  struct peer_path *w = &g->path[i];
+  int *wake = &w->fd[CHANNEL_WAKE_GATEWAY];
+
+  w->gateway = g;
+  w->index = i;
+  MUST (!channel_create (w->fd));
+  if (i > 0) {
+    close (*wake);
+    *wake = fcntl (g->path[0].fd[CHANNEL_WAKE_GATEWAY], F_DUPFD_CLOEXEC, 0);
+  }
+  MUST (!channel_map (&w->view, CHANNEL_SIDE_WORKER, w->fd));
 }
 
 static void
@@ -352,10 +384,12 @@ connected (struct peer *p, struct control *m)
   g->peer = p;
   g->sock = sock;
   g->connected = true;
-  MUST (!channel_create (g->fd));
-  MUST (!channel_map (&g->view, CHANNEL_SIDE_WORKER, g->fd));
+  g->paths = p->paths;
+  for (unsigned i = 0; i < g->paths; i++)
+    make_path (g, i);
   greet (g, m);
-  start_worker (g, m);
+  for (unsigned i = 0; i < g->paths; i++)
+    start_worker (&g->path[i], m);
 }
 
 /* The lease: first come, first served. */
@@ -381,7 +415,8 @@ disconnected (struct peer *p, struct peer_gateway *g, struct control *m)
 {
   int i = (int)(g - p->gateway);
 
-  end_worker (g, NULL, false);
+  for (unsigned k = 0; k < g->paths; k++)
+    end_worker (&g->path[k], NULL, false);
   g->connected = false;
   p->waiting &= ~(1u << i);
   if (p->holder == i) {
@@ -391,13 +426,31 @@ disconnected (struct peer *p, struct peer_gateway *g, struct control *m)
   if (m)
     next_holder (p, m);
   close (g->sock);
-  channel_unmap (&g->view);
-  channel_close_fds (g->fd);
+  for (unsigned k = 0; k < g->paths; k++) {
+    channel_unmap (&g->path[k].view);
+    channel_close_fds (g->path[k].fd);
+  }
   shm_unmap (g->fill_mapped[0], CHANNEL_RING_BYTES);
   shm_unmap (g->fill_mapped[1], CHANNEL_RING_BYTES);
   shm_unmap (g->fill_arena, FILL_ARENA_BYTES);
   for (int k = CACHE_FILL_RING; k < CACHE_FDS; k++)
     close (g->cache_fd[k]);
+}
+
+static void
+distrusted (struct peer_gateway *g, struct control *m)
+{
+  struct wire b = wire_init (m->body, m->length_bytes);
+  unsigned path = wire_u8 (&b);
+  uint64_t epoch = wire_u64 (&b);
+  struct peer_path *w = &g->path[path];
+
+  MUST (path < g->paths);
+  if (epoch != w->epoch) /* replaced already */
+    return;
+  g->peer->distrusted++;
+  end_worker (w, m, false);
+  start_worker (w, m);
 }
 
 static void
@@ -415,9 +468,7 @@ take_message (struct peer_gateway *g, struct control *m)
   }
   switch (m->type) {
   case CONTROL_DISTRUST:
-    p->distrusted++;
-    end_worker (g, m, false);
-    start_worker (g, m);
+    distrusted (g, m);
     break;
   case CONTROL_LEASE_WANT:
     p->waiting |= 1u << i;
@@ -458,16 +509,16 @@ take_fills (struct peer_gateway *g)
 }
 
 static void
-look_after (struct peer_gateway *g, struct control *m)
+look_after (struct peer_path *w, struct control *m)
 {
-  struct peer *p = g->peer;
+  struct peer *p = w->gateway->peer;
   bool old = p->mischief == PEER_DIES
-             && now_ns () - g->started_ns > p->life_ns;
+             && now_ns () - w->started_ns > p->life_ns;
 
-  if (!old && !g->worker_died)
+  if (!old && !w->died)
     return;
-  end_worker (g, m, g->worker_died);
-  start_worker (g, m);
+  end_worker (w, m, w->died);
+  start_worker (w, m);
 }
 
 static void *
@@ -498,8 +549,8 @@ daemon_main (void *arg)
         take_fills (g);
       if (g->connected && fds[1 + 2 * i].revents)
         take_message (g, m);
-      if (g->connected)
-        look_after (g, m);
+      for (unsigned k = 0; g->connected && k < g->paths; k++)
+        look_after (&g->path[k], m);
     }
   }
   for (unsigned i = 0; i < PEER_GATEWAYS; i++)
@@ -537,6 +588,7 @@ peer_start (struct peer *p, enum peer_mischief mischief)
   p->mischief = mischief;
   p->life_ns = PEER_SECOND / 50;
   p->holder = -1;
+  p->paths = 1;
   p->server = calloc (1, PEER_VOLUME_BYTES);
   pthread_mutex_init (&p->server_lock, NULL);
   make_cache (p);

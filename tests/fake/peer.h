@@ -3,7 +3,7 @@
  * gateway's link: real sockets, rings, stripes and cache objects, an in-memory
  * server behind them. Workers answer in any order, die, or break the rules.
  *
- * One daemon thread; one worker thread for each gateway that is connected.
+ * One daemon thread; one worker thread for each connection of each gateway.
  */
 #ifndef BH_TESTS_FAKE_PEER_H
 #define BH_TESTS_FAKE_PEER_H
@@ -36,16 +36,28 @@ enum peer_mischief {
 
 #define PEER_POISON 77u
 
+struct peer_gateway;
+
+/* One connection of a gateway, and the worker at its end. */
+struct peer_path {
+  struct peer_gateway *gateway;
+  unsigned index;
+  int fd[CHANNEL_FDS];
+  struct channel view;
+  int sock[2];
+  pthread_t thread;
+  uint64_t epoch;
+  uint64_t started_ns;
+  _Atomic bool stop, died;
+  _Atomic unsigned served; /* requests, ever */
+  _Atomic unsigned flushes;
+};
+
 struct peer_gateway {
   struct peer *peer;
   int sock;
-  int fd[CHANNEL_FDS];
-  struct channel view;
-  int worker_sock[2];
-  pthread_t worker;
-  uint64_t epoch;
-  uint64_t started_ns;
-  _Atomic bool worker_stop, worker_died;
+  struct peer_path path[CHANNEL_PATHS];
+  unsigned paths;
   bool connected;
   /* fills */
   int cache_fd[CACHE_FDS];
@@ -57,6 +69,7 @@ struct peer_gateway {
 struct peer {
   enum peer_mischief mischief;
   uint64_t life_ns; /* of a worker that PEER_DIES */
+  unsigned paths;   /* that each gateway asks for; 1 by peer_start */
   char dir[64];
   int listen_sock;
   pthread_t daemon;

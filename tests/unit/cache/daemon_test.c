@@ -280,6 +280,7 @@ fault_in (void)
   struct fault f = {0};
 
   if (m.type == CONTROL_GONE) {
+    wire_u8 (&w);
     wire_u64 (&w);
     wire_u8 (&w);
   }
@@ -298,6 +299,7 @@ expect_worker (int sock, uint64_t epoch)
   CU_ASSERT (cache_came);
   CU_ASSERT_EQUAL (m.fds, 3);
   w = wire_init (m.body, m.length_bytes);
+  CU_ASSERT_EQUAL (wire_u8 (&w), 0);
   CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
   CU_ASSERT_EQUAL (volume_info_take (&w, &info), ERR_OK);
   CU_ASSERT_EQUAL (info.size, epoch);
@@ -313,6 +315,7 @@ expect_gone (int sock, uint64_t epoch)
   CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
   CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_GONE);
   w = wire_init (m.body, m.length_bytes);
+  CU_ASSERT_EQUAL (wire_u8 (&w), 0);
   CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
   f = fault_in ();
   return f;
@@ -391,6 +394,7 @@ distrust_ends_that_worker_only (void)
   fault_set (&why, ERR_PEER, "a lie");
   for (uint64_t epoch = 0; epoch <= 1; epoch++) {
     begin (CONTROL_DISTRUST);
+    wirebuf_u8 (&b, 0);
     wirebuf_u64 (&b, epoch); /* 0: over, or never was */
     fault_put (&b, &why);
     CU_ASSERT_EQUAL (send_it (sock), ERR_OK);

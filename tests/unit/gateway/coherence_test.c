@@ -51,7 +51,7 @@ open_link (void)
 {
   static const struct log quiet;
   static const struct link_options options
-    = {.cached = true, .prefetch_bytes = 1u << 20, .outage_fail_ns = UINT64_MAX,
+    = {.connections = 1, .cached = true, .prefetch_bytes = 1u << 20, .outage_fail_ns = UINT64_MAX,
        .request_ns = 30 * PEER_SECOND};
   struct volume_spec *spec = calloc (1, sizeof *spec);
   struct link *l = NULL;

@@ -29,7 +29,7 @@ get (enum io_op op, uint64_t offset, uint32_t length, uint64_t now,
 {
   uint64_t retry;
 
-  return inflight_get (&f, op, 0, offset, length, now, &me, slot, &retry);
+  return inflight_get (&f, op, 0, offset, length, 1, now, &me, slot, &retry);
 }
 
 static uint32_t
@@ -62,15 +62,15 @@ a_request_is_answered_once (void)
   start ();
   slot = sent (IO_READ, 4096, 100);
   c = answer_to (slot);
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
   CU_ASSERT_PTR_EQUAL (owner, &me);
   CU_ASSERT_EQUAL (f.slot[slot].state, SLOT_DONE);
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_PEER);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_PEER);
   inflight_put (&f, slot);
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_PEER);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_PEER);
   /* The slot's next user has another generation. */
   CU_ASSERT_EQUAL (sent (IO_READ, 0, 100), slot);
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_PEER);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_PEER);
 }
 
 static void
@@ -94,11 +94,11 @@ hostile_completions_are_refused (void)
       c.length--;
     if (i == 4)
       c.id += 1ull << 32;
-    CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_PEER);
+    CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_PEER);
   }
   c = answer_to (slot);
   c.error = 0xffffffff;
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
   CU_ASSERT_EQUAL (f.slot[slot].server_errno, EIO);
 }
 
@@ -118,7 +118,7 @@ slots_run_out_and_come_back (void)
   CU_ASSERT_EQUAL (get (IO_READ, 0, 1, 0, &slot), ERR_AGAIN);
   struct ring_completion c = answer_to (first);
   void *owner;
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
   inflight_put (&f, first);
   CU_ASSERT_EQUAL (get (IO_READ, 0, 1, 0, &slot), ERR_OK);
   CU_ASSERT_EQUAL (slot, first);
@@ -142,7 +142,7 @@ overlapping_writes_wait (void)
   CU_ASSERT_EQUAL (get (IO_READ, 100, 100, 0, &b), ERR_OK);
   inflight_put (&f, b);
   c = answer_to (a);
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
   CU_ASSERT_EQUAL (get (IO_WRITE, 150, 10, 0, &b), ERR_OK);
 }
 
@@ -159,7 +159,7 @@ a_write_in_doubt_holds_back_newer_ones (void)
   start ();
   a = sent (IO_WRITE, 0, 100);
   r = sent (IO_READ, 0, 100);
-  inflight_down (&f, died);
+  inflight_down (&f, 0, died);
   CU_ASSERT_EQUAL (f.slot[a].state, SLOT_QUEUED);
   CU_ASSERT_EQUAL (f.slot[r].state, SLOT_QUEUED);
   CU_ASSERT_EQUAL (inflight_next (&f), a);
@@ -171,11 +171,11 @@ a_write_in_doubt_holds_back_newer_ones (void)
   CU_ASSERT_EQUAL (inflight_push (&f, &gateway, a, 7), ERR_OK);
   CU_ASSERT_EQUAL (inflight_next (&f), r);
   c = answer_to (a);
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
   inflight_put (&f, a);
 
-  CU_ASSERT_EQUAL (inflight_get (&f, IO_WRITE, 0, 50, 10, died + 1, &me, &b,
-                                 &retry),
+  CU_ASSERT_EQUAL (inflight_get (&f, IO_WRITE, 0, 50, 10, 1, died + 1, &me,
+                                 &b, &retry),
                    ERR_AGAIN);
   CU_ASSERT_EQUAL (retry, died + FENCE_WAIT_NS);
   CU_ASSERT_EQUAL (get (IO_WRITE, 100, 10, died + 1, &b), ERR_OK);
@@ -195,7 +195,7 @@ more_doubts_than_places_lose_nothing (void)
       slot = sent (IO_WRITE, offset, 10);
       inflight_abandon (&f, slot);
     }
-    inflight_down (&f, 1);
+    inflight_down (&f, 0, 1);
     CU_ASSERT_EQUAL (f.free_slots, INFLIGHT_SLOTS);
     ring_object_reset (&requests, 2);
     ring_object_reset (&completions, 2);
@@ -219,7 +219,7 @@ an_abandoned_slot_is_not_reused_early (void)
   CU_ASSERT_EQUAL (get (IO_READ, 0, 10, 0, &b), ERR_OK);
   CU_ASSERT_NOT_EQUAL (a, b);
   c = answer_to (a);
-  CU_ASSERT_EQUAL (inflight_complete (&f, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
   CU_ASSERT_PTR_NULL (owner);
   CU_ASSERT_EQUAL (f.slot[a].state, SLOT_FREE);
 }
@@ -234,7 +234,7 @@ a_volume_given_up_answers_all (void)
   CU_ASSERT_EQUAL (get (IO_READ, 0, 10, 0, &b), ERR_OK);
   inflight_ready (&f, b);
   CU_ASSERT_EQUAL (get (IO_READ, 0, 10, 0, &late), ERR_OK);
-  inflight_down (&f, 0);
+  inflight_down (&f, 0, 0);
   inflight_fail (&f, ERR_IO);
   CU_ASSERT_EQUAL (f.slot[a].state, SLOT_DONE);
   CU_ASSERT_EQUAL (f.slot[a].error, ERR_IO);
@@ -294,7 +294,7 @@ random_steps_keep_the_invariants (void)
         struct ring_completion c = {.id = e.request.id,
                                     .length = e.request.length};
 
-        CU_ASSERT_EQUAL_FATAL (inflight_complete (&f, &c, &owner), ERR_OK);
+        CU_ASSERT_EQUAL_FATAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
         answers++;
       }
       break;
@@ -304,7 +304,7 @@ random_steps_keep_the_invariants (void)
       break;
     default:
       if (rand () % 100 == 0) {
-        inflight_down (&f, now);
+        inflight_down (&f, 0, now);
         ring_object_reset (&requests, 2);
         ring_object_reset (&completions, 2);
         ring_init (&gateway, &requests, &completions);

@@ -106,7 +106,7 @@ client_main (void *arg)
 static void
 default_options (void)
 {
-  options = (struct link_options){.cached = true,
+  options = (struct link_options){.connections = 1, .cached = true,
                                   .prefetch_bytes = 4u << 20,
                                   .outage_fail_ns = UINT64_MAX,
                                   .request_ns = 30 * SECOND};
