@@ -35,32 +35,42 @@ struct scsi_setup {
 };
 
 /* ERR_NOMEM. */
-enum err scsi_open (const struct scsi_setup *setup, struct scsi **ret);
-void scsi_close (struct scsi *x); /* NULL: nothing */
+enum err
+scsi_open (const struct scsi_setup *setup, struct scsi **ret);
+void
+scsi_close (struct scsi *x); /* NULL: nothing */
 
 /* Sends the first commands of the probe. */
-void scsi_start (struct scsi *x, uint64_t now_ns);
-enum scsi_state scsi_state (const struct scsi *x);
+void
+scsi_start (struct scsi *x, uint64_t now_ns);
+enum scsi_state
+scsi_state (const struct scsi *x);
 /* Why SCSI_FAILED, until scsi_close. */
-const struct fault *scsi_fault (const struct scsi *x);
+const struct fault *
+scsi_fault (const struct scsi *x);
 
 /* A result of the session. ERR_…: SCSI_FAILED. */
-enum err scsi_result (struct scsi *x, const struct session_result *r,
-                      uint64_t now_ns);
+enum err
+scsi_result (struct scsi *x, const struct session_result *r, uint64_t now_ns);
 
 /* In SCSI_READY, not for a list: all but `remarks`, which the engine extends.
  */
-void scsi_info (const struct scsi *x, struct volume_info *ret);
+void
+scsi_info (const struct scsi *x, struct volume_info *ret);
 /* In SCSI_READY, for a list: the LUNs. */
-const struct listing *scsi_listing (const struct scsi *x);
+const struct listing *
+scsi_listing (const struct scsi *x);
 
 /* As proto_ops.submit and reap. */
-enum err scsi_submit (struct scsi *x, const struct proto_request *r,
-                      uint64_t now_ns);
-bool scsi_reap (struct scsi *x, struct proto_completion *ret);
+enum err
+scsi_submit (struct scsi *x, const struct proto_request *r, uint64_t now_ns);
+bool
+scsi_reap (struct scsi *x, struct proto_completion *ret);
 
 /* When scsi_tick wants to be called (BUSY, TASK SET FULL back off). */
-uint64_t scsi_deadline_ns (const struct scsi *x);
-enum err scsi_tick (struct scsi *x, uint64_t now_ns);
+uint64_t
+scsi_deadline_ns (const struct scsi *x);
+enum err
+scsi_tick (struct scsi *x, uint64_t now_ns);
 
 #endif

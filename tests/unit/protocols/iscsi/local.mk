@@ -1,6 +1,8 @@
 SCSI_TESTS = \
 	%D%/scsi_cdb_test \
 	%D%/scsi_data_test \
+	%D%/scsi_disk_test \
+	%D%/scsi_probe_test \
 	%D%/scsi_sense_test
 check_PROGRAMS += $(SCSI_TESTS)
 TESTS += $(SCSI_TESTS)
@@ -13,3 +15,13 @@ tests_unit_protocols_iscsi_scsi_data_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_iscsi_scsi_sense_test_SOURCES = %D%/scsi_sense_test.c
 tests_unit_protocols_iscsi_scsi_sense_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+# The session is the tests' own.
+SCSI_LUN = %D%/lun.c %D%/lun.h
+tests_unit_protocols_iscsi_scsi_disk_test_SOURCES = \
+	%D%/scsi_disk_test.c $(SCSI_LUN)
+tests_unit_protocols_iscsi_scsi_disk_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_iscsi_scsi_probe_test_SOURCES = \
+	%D%/scsi_probe_test.c $(SCSI_LUN)
+tests_unit_protocols_iscsi_scsi_probe_test_LDADD = libprotocols.la $(UNIT_LIBS)

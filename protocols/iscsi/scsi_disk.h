@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests of our user as SCSI commands on one LUN.
+ *
+ * A request is one command after the other: as many as it is too long for one,
+ * and for FUA where the command itself has none, SYNCHRONIZE CACHE behind them.
+ *
+ *   free → waiting ⇄ sent → done → free
+ *
+ * Invariants
+ *   D1  A request has at most one command out. It is done only when none is:
+ *       until then the server's bytes may still go to its data.
+ *   D2  A READ is done without error only when each of its bytes was received.
+ *   D3  The token changes whenever the server says that what it had not yet
+ *       written may be lost. A write carries the token that held when its first
+ *       command was sent; a FLUSH the one that held from when its command was
+ *       sent until it was answered. So equal tokens prove.
+ *   D4  What is sent again (a UNIT ATTENTION, BUSY) is sent until a deadline or
+ *       a count; then it fails.
+ *
+ * Pure: the session is only reached through session_submit.
+ */
+#ifndef BH_PROTOCOLS_ISCSI_SCSI_DISK_H
+#define BH_PROTOCOLS_ISCSI_SCSI_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/io.h"
+#include "protocols/iscsi/scsi_cdb.h"
+#include "protocols/iscsi/scsi_data.h"
+#include "protocols/iscsi/scsi_probe.h"
+#include "protocols/iscsi/session.h"
+#include "protocols/proto.h"
+
+/* What one READ or WRITE, and what one TRIM, ZERO or STATUS may cover. */
+#define SCSI_REQUEST_MAX_BYTES (1u << 20)
+#define SCSI_RANGE_MAX_BYTES (1u << 30)
+/* The latter where the LUN has to write zeroes: it must be done in time. */
+#define SCSI_ZERO_MAX_BYTES (64u << 20)
+/* Of one WRITE SAME where the server names no limit: it may have to write all
+ * of it before it answers.
+ */
+#define SCSI_WRITE_SAME_BYTES (16u << 20)
+
+/* How long a request is sent again that the server is too busy for. Less than
+ * timeout='s default, after which the gateway would end the session.
+ */
+#define SCSI_PATIENCE_NS (25ull * 1000 * 1000 * 1000)
+#define SCSI_PAUSE_LEAST_NS (5ull * 1000 * 1000)
+#define SCSI_PAUSE_MOST_NS (1000ull * 1000 * 1000)
+/* How often it is sent again for a UNIT ATTENTION or the like, and after it
+ * had to be aborted.
+ */
+#define SCSI_TRIES 16u
+#define SCSI_ABORTS 2u
+
+enum scsi_trim_by { SCSI_TRIM_NOT, SCSI_TRIM_UNMAP, SCSI_TRIM_SAME };
+enum scsi_zero_by { SCSI_ZERO_NOT, SCSI_ZERO_WRITES, SCSI_ZERO_UNMAPS };
+enum scsi_trim_by
+scsi_trim_by (const struct scsi_unit *u);
+/* UNMAPS: where space may be given back; else, and where it must not, WRITES.
+ */
+enum scsi_zero_by
+scsi_zero_by (const struct scsi_unit *u);
+
+enum scsi_place { PLACE_FREE, PLACE_WAITING, PLACE_SENT, PLACE_DONE };
+
+#define SCSI_DESCRIPTORS 128u
+
+struct scsi_request {
+  struct proto_request r;
+  enum scsi_place place;
+  bool syncing;        /* at its SYNCHRONIZE CACHE */
+  uint64_t at, end;    /* what is still to do, in bytes of the volume */
+  uint32_t part_bytes; /* of the command that is out */
+  unsigned tries, aborts, pauses;
+  uint64_t retry_ns;    /* PLACE_WAITING: not before */
+  uint64_t deadline_ns; /* for SCSI_VERDICT_LATER */
+  uint32_t generation;  /* of its commands' tags: changes with each */
+  uint64_t era;         /* when its first command was sent (D3) */
+  uint64_t sent_era;    /* when its last one was */
+  enum err error;
+  uint32_t extents;
+  union {
+    uint8_t unmap[SCSI_UNMAP_BYTES];
+    uint8_t status[SCSI_LBA_STATUS_BYTES (SCSI_DESCRIPTORS)];
+  } buffer;
+};
+
+struct scsi_disk {
+  struct session *session;
+  uint64_t lun; /* as on the wire */
+  struct scsi_unit unit;
+  struct volume_info info;
+  bool write_cache;      /* there is one, or nobody knows */
+  bool no_write_same;    /* it has been refused */
+  bool capacity_changed; /* has been said */
+  uint64_t era;          /* counts losses: see D3 */
+  uint64_t random;
+  uint8_t seed[IO_TOKEN_BYTES];
+  uint8_t *zeroes; /* a block of them */
+  unsigned waiting;
+  unsigned free_count, done_first, done_count;
+  uint8_t free[PROTO_REQUESTS]; /* last in, first out */
+  uint8_t done[PROTO_REQUESTS]; /* first in, first out */
+  struct scsi_request request[PROTO_REQUESTS];
+};
+
+/* ERR_NOMEM. */
+enum err
+scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
+                const struct scsi_unit *unit,
+                const uint8_t seed[IO_TOKEN_BYTES]);
+void
+scsi_disk_fini (struct scsi_disk *d);
+
+/* As proto_ops.submit and reap. */
+enum err
+scsi_disk_submit (struct scsi_disk *d, const struct proto_request *r,
+                  uint64_t now_ns);
+bool
+scsi_disk_reap (struct scsi_disk *d, struct proto_completion *ret);
+
+/* A result of one of its commands, or an event. */
+void
+scsi_disk_result (struct scsi_disk *d, const struct session_result *r,
+                  uint64_t now_ns);
+uint64_t
+scsi_disk_deadline_ns (const struct scsi_disk *d);
+void
+scsi_disk_tick (struct scsi_disk *d, uint64_t now_ns);
+
+#endif
