@@ -61,7 +61,7 @@ session_open (const struct session_setup *setup, uint64_t now_ns,
   queue_init (&s->ended);
   queue_init (&s->done);
   queue_init (&s->writers);
-  s->unsolicited = SESSION_NONE;
+  s->unsolicited = s->task_command = SESSION_NONE;
   for (uint16_t i = 0; i < SESSION_COMMANDS; i++)
     session_push (s, &s->free, i);
   s->free_count = SESSION_COMMANDS;
