@@ -20,6 +20,7 @@ SYSTEM_TESTS = \
 	%D%/basics.sh \
 	%D%/lifecycle.sh \
 	%D%/errors.sh \
+	%D%/exports.sh \
 	%D%/interop.sh \
 	%D%/auth.sh \
 	%D%/canary.sh \
