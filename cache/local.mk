@@ -12,6 +12,7 @@ libcache_la_SOURCES = \
 	%D%/agent_codec.c %D%/agent_codec.h \
 	%D%/backoff.c %D%/backoff.h \
 	%D%/bcrypt_pbkdf.c %D%/bcrypt_pbkdf.h %D%/pi.h \
+	%D%/chap.c %D%/chap.h \
 	%D%/client.c %D%/client.h \
 	%D%/conversation.c \
 	%D%/credentials.c %D%/credentials.h \
@@ -23,6 +24,7 @@ libcache_la_SOURCES = \
 	%D%/keys_openssh.c \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
+	%D%/place.c %D%/place.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/server.c %D%/server.h \
 	%D%/shared.c %D%/shared.h %D%/shared_private.h \

@@ -6,4 +6,5 @@ libcommon_la_SOURCES = \
 	%D%/listing.c %D%/listing.h \
 	%D%/log.c %D%/log.h \
 	%D%/param.c %D%/param.h \
+	%D%/want.h \
 	%D%/wire.h

@@ -11,5 +11,6 @@ libipc_la_SOURCES = \
 	%D%/runtime.c %D%/runtime.h \
 	%D%/shm.c %D%/shm.h \
 	%D%/stripes.c %D%/stripes.h \
-	%D%/volume.c %D%/volume.h
+	%D%/volume.c %D%/volume.h \
+	%D%/want.c %D%/want.h
 libipc_la_LIBADD = libcommon.la

@@ -25,6 +25,7 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "common/param.h"
+#include "common/want.h"
 
 /* An engine never has more requests from its user in flight. */
 #define PROTO_REQUESTS 128u
@@ -65,53 +66,7 @@ struct proto_config {
   unsigned connection; /* 0 … connections-1: which one of the volume's */
 };
 
-/* What an engine may not do itself: the daemon is asked. */
-enum proto_want_type {
-  PROTO_WANT_NOTHING,
-  /* The answer to a challenge (RFC 1994, RFC 7143 §12.1.3): algorithm, id,
-   * data = the challenge; mutual: and a challenge of ours. Given: error, name,
-   * data = the response; mutual: id, challenge.
-   */
-  PROTO_WANT_CHAP,
-  /* Whether the target's answer to our challenge is right: name, data = the
-   * response. Given: error.
-   */
-  PROTO_WANT_CHAP_CHECK,
-  /* Final: end this session, and start a new engine over a connection to
-   * another place: host ("": the same), port (0: the volume's own), data = its
-   * config's `moved`. Never given. The daemon's policy and its loop limit may
-   * refuse that; why is for the log.
-   */
-  PROTO_WANT_MOVE,
-};
-
 #define PROTO_IDENTITY_BYTES 4096u
-#define PROTO_WANT_BYTES 1024u
-#define PROTO_NAME_BYTES 256u
-
-struct proto_want {
-  enum proto_want_type type;
-  uint8_t algorithm; /* CHAP_A: 5 MD5, 6 SHA1, 7 SHA-256, 8 SHA3-256 */
-  uint8_t id;        /* CHAP_I */
-  bool mutual;
-  uint16_t port;
-  char name[PROTO_NAME_BYTES]; /* CHAP_N of the target */
-  char host[PROTO_NAME_BYTES];
-  char why[160];
-  size_t data_bytes;
-  uint8_t data[PROTO_WANT_BYTES];
-};
-
-struct proto_given {
-  enum proto_want_type type;
-  enum err error; /* ERR_AUTH: no such secret, or the answer is wrong */
-  uint8_t id;
-  char name[PROTO_NAME_BYTES]; /* CHAP_N of ours */
-  size_t data_bytes;
-  uint8_t data[PROTO_WANT_BYTES];
-  size_t challenge_bytes;
-  uint8_t challenge[PROTO_WANT_BYTES];
-};
 
 /* offset and length in bytes. data has length bytes: where the payload of a
  * READ goes, or the payload of a WRITE (it does not change before the
@@ -198,7 +153,10 @@ struct proto_ops {
                     uint64_t now_ns);
 
   /* Optional. Says goodbye: what tx_iov returns from now on ends with a clean
-   * end of the session (LOGOUT, DESTROY_SESSION). No submit comes any more.
+   * end of the session (LOGOUT, DESTROY_SESSION). No submit comes any more; what
+   * is in flight may still be completed. PROTO_FAILED says that the peer has
+   * confirmed the end, or that there is none to wait for; a second later nobody
+   * waits.
    */
   void (*leave) (struct proto *p, uint64_t now_ns);
 

@@ -2,12 +2,14 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/address_test \
 	tests/unit/cache/agent_test \
 	tests/unit/cache/backoff_test \
+	tests/unit/cache/chap_test \
 	tests/unit/cache/connect_test \
 	tests/unit/cache/credentials_test \
 	tests/unit/cache/daemon_test \
 	tests/unit/cache/keys_test \
 	tests/unit/cache/known_hosts_test \
 	tests/unit/cache/lease_test \
+	tests/unit/cache/place_test \
 	tests/unit/cache/login_test \
 	tests/unit/cache/shared_test \
 	tests/unit/cache/signer_test \
@@ -22,6 +24,10 @@ tests_unit_cache_agent_test_SOURCES = %D%/agent_test.c
 tests_unit_cache_agent_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_backoff_test_SOURCES = %D%/backoff_test.c
 tests_unit_cache_backoff_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_chap_test_SOURCES = %D%/chap_test.c
+tests_unit_cache_chap_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_place_test_SOURCES = %D%/place_test.c
+tests_unit_cache_place_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_credentials_test_SOURCES = %D%/credentials_test.c
 tests_unit_cache_credentials_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_keys_test_SOURCES = %D%/keys_test.c
