@@ -9,6 +9,7 @@
 
 #include <openssl/crypto.h>
 
+#include "ipc/want.h"
 #include "sandbox/sandbox.h"
 
 #define SIGN_BYTES 16384
@@ -19,7 +20,7 @@
 typedef enum err
 on_message (struct supervisor *s, struct wire *w, struct fault *f);
 
-static on_message on_sealed, on_hostkey, on_auth, on_sign, on_ready, on_fail;
+static on_message on_sealed, on_hostkey, on_auth, on_sign, on_want, on_ready, on_fail;
 
 /* A protocol that logs in by SSH, one that does not, or both. */
 enum of { OF_SSH = 1, OF_OTHERS = 2, OF_ALL = 3 };
@@ -36,6 +37,7 @@ static const struct {
     {CONTROL_SIGN, OF_SSH, IN (OFFERED), on_sign},
     /* TRUSTED: a server that lets this user in without any proof */
     {CONTROL_READY, OF_SSH, IN (TRUSTED) | IN (OFFERED), on_ready},
+    {CONTROL_WANT, OF_OTHERS, IN (SEALED) | IN (READY), on_want},
     {CONTROL_READY, OF_OTHERS, IN (SEALED), on_ready},
     {CONTROL_FAIL, OF_ALL,
      IN (SPAWNED) | IN (SEALED) | IN (TRUSTED) | IN (OFFERED) | IN (ASKING)
@@ -74,6 +76,7 @@ sup_send_config (struct supervisor *s, struct fault *f)
   wirebuf_u8 (&b, (uint8_t)s->c.path);
   volume_spec_put (&b, s->c.spec);
   wirebuf_cstring (&b, types);
+  wirebuf_string (&b, s->route.moved, s->route.moved_bytes);
   return send_message (s, &b, f);
 }
 
@@ -238,19 +241,101 @@ on_sign (struct supervisor *s, struct wire *w, struct fault *f)
   return send_message (s, &b, f);
 }
 
+static struct chap_secrets
+secrets_of (const struct login_config *l)
+{
+  bool mutual = l->has_target_password;
+
+  return (struct chap_secrets){
+      .user = l->has_password ? l->user : NULL,
+      .secret = l->has_password ? l->password : NULL,
+      .target_user = mutual ? l->target_user : NULL,
+      .target_secret = mutual ? l->target_password : NULL};
+}
+
+static void
+judge_secrets (struct supervisor *s)
+{
+  const struct login_config *l = s->c.login;
+  bool own = l->has_password && strlen (l->password) < CHAP_SECRET_BYTES;
+
+  if (!s->secrets_judged
+      && (own
+          || (l->has_target_password
+              && strlen (l->target_password) < CHAP_SECRET_BYTES)))
+    log_write (s->c.daemon->log, LOG_LEVEL_WARN,
+               "%s: %s= has less than %u bytes: whoever sees the login can "
+               "guess it (RFC 7143)",
+               s->c.name, own ? "password" : "target-password",
+               CHAP_SECRET_BYTES);
+  s->secrets_judged = true;
+}
+
+/* The worker has no more to say; it ends by itself. */
+static enum err
+move_on (struct supervisor *s, const struct proto_want *want, struct fault *f)
+{
+  const struct login_config *l = s->c.login;
+  char text[PLACE_TEXT_BYTES];
+  struct fault why = {0};
+  enum err e = route_move (&s->route, &l->moves, &l->portals, &s->addresses,
+                           want, f);
+
+  if (e)
+    return e;
+  place_text (&s->route.now, text);
+  fault_set (&why, ERR_CLOSED, "the server sends us on to %s (%s)", text,
+             want->why);
+  log_write (s->c.daemon->log, LOG_LEVEL_DEBUG, "%s: %s", s->c.name, why.text);
+  s->moving = s->reported = true;
+  sup_end_worker (s, SUP_END_AWAIT, &why);
+  return ERR_OK;
+}
+
+static enum err
+on_want (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  struct chap_secrets secrets = secrets_of (s->c.login);
+  struct proto_given given;
+  struct proto_want want;
+  struct wirebuf b;
+  enum err e;
+
+  if (want_take (w, &want) || wire_end (w))
+    return damaged (s, f);
+  if (want.type == PROTO_WANT_MOVE)
+    return move_on (s, &want, f);
+  if (s->state == SUP_READY)
+    return fault_set (f, ERR_PEER, "the worker logs in after it was ready");
+  judge_secrets (s);
+  if ((e = chap_answer (&s->chap, &secrets, &s->c.daemon->chap_issued, &want,
+                        &given, f)))
+    return e;
+  control_begin (&s->message, CONTROL_GIVEN);
+  b = control_body (&s->message);
+  given_put (&b, &given);
+  OPENSSL_cleanse (&given, sizeof given);
+  return send_message (s, &b, f);
+}
+
 static enum err
 on_ready (struct supervisor *s, struct wire *w, struct fault *f)
 {
+  struct chap_secrets secrets = secrets_of (s->c.login);
   struct supervisor_worker fds;
   struct volume_info info;
   enum err e;
 
   if (volume_info_take (w, &info) || wire_end (w))
     return damaged (s, f);
-  if ((e = s->c.hooks->check (s->c.hooks_ctx, &info, f)))
+  if ((e = chap_may_be_ready (&s->chap, &secrets, f))
+      || (e = s->c.hooks->check (s->c.hooks_ctx, &info, f)))
     return e;
   sup_set_state (s, SUP_READY);
   login_end (&s->login);
+  route_ready (&s->route);
+  if (s->c.login->keeps_source_port)
+    s->source_port = dial_source_port (s->worker.net_fd);
   s->ready_since = ev_now (s->c.daemon->loop);
   s->ever_ready = true;
   s->announced = true;

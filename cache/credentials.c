@@ -15,6 +15,7 @@
 
 static const char *const names[CREDENTIALS_SECRETS] = {
     [CREDENTIALS_PASSWORD] = "password",
+    [CREDENTIALS_TARGET_PASSWORD] = "target-password",
     [CREDENTIALS_PASSPHRASE] = "passphrase",
 };
 
@@ -96,7 +97,14 @@ unlock_next (struct credentials *c)
 static char *
 text_of (struct credentials *c)
 {
-  return c->secret == CREDENTIALS_PASSWORD ? c->login->password : c->passphrase;
+  switch (c->secret) {
+  case CREDENTIALS_PASSWORD:
+    return c->login->password;
+  case CREDENTIALS_TARGET_PASSWORD:
+    return c->login->target_password;
+  default:
+    return c->passphrase;
+  }
 }
 
 static void
@@ -105,8 +113,27 @@ fail (struct credentials *c, const char *why)
   struct fault f = {0};
 
   fault_set (&f, ERR_INVAL, "the %s %s", names[c->secret], why);
-  fault_hint (&f, "see %s= in bulkhead-sftp(1)", names[c->secret]);
+  fault_hint (&f, "see %s= in %s(1)", names[c->secret],
+              c->login->ssh ? "bulkhead-sftp" : "bulkhead-iscsi");
   finish (c, &f);
+}
+
+/* RFC 7143 §12.1.3: else an answer for one direction would be one for the
+ * other.
+ */
+static bool
+secrets_are_one (struct credentials *c)
+{
+  const struct login_config *l = c->login;
+  struct fault f = {0};
+
+  if (!l->has_password || !l->has_target_password
+      || strcmp (l->password, l->target_password) != 0)
+    return false;
+  fault_set (&f, ERR_INVAL, "password= and target-password= are the same");
+  fault_hint (&f, "mutual CHAP needs a secret for each direction");
+  finish (c, &f);
+  return true;
 }
 
 /* From the loop alone: done may be called. */
@@ -122,6 +149,8 @@ read_next (struct credentials *c)
   while (c->secret < CREDENTIALS_SECRETS && c->fd[c->secret] < 0)
     c->secret++;
   if (c->secret == CREDENTIALS_SECRETS) {
+    if (secrets_are_one (c))
+      return;
     unlock_next (c);
     return;
   }
@@ -172,6 +201,8 @@ secret_complete (struct credentials *c)
   }
   if (c->secret == CREDENTIALS_PASSWORD)
     c->login->has_password = true;
+  if (c->secret == CREDENTIALS_TARGET_PASSWORD)
+    c->login->has_target_password = true;
   cleanup_close (&c->fd[c->secret]);
   c->fd[c->secret] = -1;
   read_next (c);

@@ -2,7 +2,7 @@
 /* The part of a login_config that may come late: a password or passphrase
  * through a pipe that somebody types into, keys that take seconds to decrypt.
  *
- *   PASSWORD ─► PASSPHRASE ─► KEYS (each in turn) ─► done
+ *   PASSWORD ─► TARGET_PASSWORD ─► PASSPHRASE ─► KEYS (each in turn) ─► done
  */
 #ifndef BH_CACHE_CREDENTIALS_H
 #define BH_CACHE_CREDENTIALS_H
@@ -13,7 +13,12 @@
 /* Somebody may have to type it. */
 #define CREDENTIALS_TIMEOUT_S 60.0
 
-enum { CREDENTIALS_PASSWORD, CREDENTIALS_PASSPHRASE, CREDENTIALS_SECRETS };
+enum {
+  CREDENTIALS_PASSWORD,
+  CREDENTIALS_TARGET_PASSWORD,
+  CREDENTIALS_PASSPHRASE,
+  CREDENTIALS_SECRETS
+};
 
 struct credentials;
 

@@ -9,6 +9,7 @@
 
 #include <ev.h>
 
+#include "cache/chap.h"
 #include "common/log.h"
 
 #define DAEMON_PATH_BYTES 4096
@@ -22,6 +23,7 @@ struct daemon {
   char resolver_path[DAEMON_PATH_BYTES];
   struct shared_set *volumes;
   int child_stderr_fd; /* -1: /dev/null */
+  struct chap_issued chap_issued;
 };
 
 /* Children that nobody waits for any more: kills by pidfd, reaps when dead.

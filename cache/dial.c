@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -17,6 +18,10 @@
 #define KEEPALIVE_IDLE_S 10
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_PROBES 4
+/* As rresvport does; ports below that are for servers. */
+#define RESERVED_FIRST 512
+#define RESERVED_LAST 1023
+#define SOURCE_TRIES 8u
 
 struct dialer {
   struct daemon *d;
@@ -25,6 +30,8 @@ struct dialer {
   char host[256];
   struct address_list list;
   uint16_t port;
+  struct dial_from from;
+  unsigned source_tries; /* left */
   unsigned index; /* the address being tried */
   int fd;
   ev_tstamp end;
@@ -137,6 +144,63 @@ on_writable (struct ev_loop *loop, ev_io *w, int events)
   finish (x, steal_fd (&x->fd));
 }
 
+static int
+bind_port (int fd, int family, uint16_t port)
+{
+  static const int on = 1;
+  struct address any = {.family = family};
+  struct sockaddr_storage sa;
+  socklen_t sa_bytes = address_to_sockaddr (&any, port, &sa);
+
+  /* Another connection from that port, to somebody else, is no obstacle. */
+  setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  return bind (fd, (struct sockaddr *)&sa, sa_bytes) < 0 ? -errno : 0;
+}
+
+static uint16_t
+random_reserved (void)
+{
+  uint16_t r = 0;
+
+  if (getrandom (&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r)
+    r = 0;
+  return (uint16_t)(RESERVED_FIRST
+                    + r % (RESERVED_LAST - RESERVED_FIRST + 1));
+}
+
+/* Binds as `from` wishes, if that can be. */
+static void
+choose_source (struct dialer *x, int family)
+{
+  if (x->from.port && bind_port (x->fd, family, x->from.port) == 0)
+    return;
+  for (unsigned i = 0; x->from.reserved && i < 4 * SOURCE_TRIES; i++) {
+    int r = bind_port (x->fd, family, random_reserved ());
+
+    if (r == 0 || r == -EACCES)
+      return;
+  }
+}
+
+static void
+try_address (struct dialer *x);
+
+/* The pair of ports is still in use, or its last connection is remembered: with
+ * another port of ours it may do. False: that was tried.
+ */
+static bool
+try_other_source (struct dialer *x)
+{
+  if ((!x->from.port && !x->from.reserved) || x->source_tries == 0)
+    return false;
+  if (--x->source_tries == 0)
+    x->from.reserved = false;
+  x->from.port = 0;
+  close (steal_fd (&x->fd));
+  try_address (x);
+  return true;
+}
+
 static void
 try_address (struct dialer *x)
 {
@@ -151,8 +215,12 @@ try_address (struct dialer *x)
     return;
   }
   set_options (x->fd);
+  choose_source (x, a->family);
   if (connect (x->fd, (struct sockaddr *)&sa, sa_bytes) < 0
       && errno != EINPROGRESS) {
+    if ((errno == EADDRNOTAVAIL || errno == EADDRINUSE)
+        && try_other_source (x))
+      return;
     next_address (x, errno);
     return;
   }
@@ -175,8 +243,9 @@ on_start (struct ev_loop *loop, ev_timer *w, int events)
 
 enum err
 dialer_start (struct daemon *d, const char *host,
-              const struct address_list *list, uint16_t port, dialer_done *done,
-              void *ctx, struct dialer **ret, struct fault *f)
+              const struct address_list *list, uint16_t port,
+              const struct dial_from *from, dialer_done *done, void *ctx,
+              struct dialer **ret, struct fault *f)
 {
   struct dialer *x = calloc (1, sizeof *x);
 
@@ -187,6 +256,8 @@ dialer_start (struct daemon *d, const char *host,
   x->ctx = ctx;
   x->list = *list;
   x->port = port;
+  x->from = *from;
+  x->source_tries = SOURCE_TRIES;
   x->fd = -1;
   snprintf (x->host, sizeof x->host, "%s", host);
   /* The loop may have slept, or worked, since it last looked at the clock. */
@@ -206,6 +277,23 @@ dial_acknowledge (int fd)
   static const int on = 1;
 
   setsockopt (fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+uint16_t
+dial_source_port (int fd)
+{
+  union {
+    struct sockaddr_storage any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+  } sa = {0};
+  socklen_t n = sizeof sa;
+
+  if (getsockname (fd, (struct sockaddr *)&sa, &n) < 0)
+    return 0;
+  return sa.any.ss_family == AF_INET    ? ntohs (sa.in.sin_port)
+         : sa.any.ss_family == AF_INET6 ? ntohs (sa.in6.sin6_port)
+                                        : 0;
 }
 
 void

@@ -19,14 +19,21 @@ struct dialer;
 typedef void
 dialer_done (void *ctx, int fd, unsigned index, const struct fault *f);
 
+/* The port to dial from. Each is a wish: else it is the kernel's choice. */
+struct dial_from {
+  uint16_t port; /* this one; 0: any */
+  bool reserved; /* one below 1024, if the daemon may */
+};
+
 /* Tries the addresses in turn, DIAL_TIMEOUT_S in total: each gets its share of
  * what is left. host is for messages. done is never called before this
- * returns. list is copied.
+ * returns. list is copied, and so is from.
  */
 enum err
 dialer_start (struct daemon *d, const char *host,
-              const struct address_list *list, uint16_t port, dialer_done *done,
-              void *ctx, struct dialer **ret, struct fault *f);
+              const struct address_list *list, uint16_t port,
+              const struct dial_from *from, dialer_done *done, void *ctx,
+              struct dialer **ret, struct fault *f);
 void
 dialer_cancel (struct dialer *x); /* NULL is allowed */
 
@@ -36,6 +43,10 @@ dialer_cancel (struct dialer *x); /* NULL is allowed */
  */
 void
 dial_acknowledge (int fd);
+
+/* The port that a connection was dialled from; 0: none. */
+uint16_t
+dial_source_port (int fd);
 
 /* Resets the connection and drops what is queued, although other dups of the
  * socket live. Best effort: a connection that is gone already is fenced.

@@ -38,6 +38,7 @@ login_config_fini (struct login_config *c)
   if (c->agent_fd >= 0)
     close (c->agent_fd);
   OPENSSL_cleanse (c->password, sizeof c->password);
+  OPENSSL_cleanse (c->target_password, sizeof c->target_password);
   login_config_init (c);
 }
 

@@ -12,6 +12,7 @@
 #include "cache/agent_codec.h"
 #include "cache/keys.h"
 #include "cache/known_hosts.h"
+#include "cache/place.h"
 #include "cache/signer.h"
 #include "common/wire.h"
 #include "ipc/control.h"
@@ -41,7 +42,7 @@ struct login_key {
 struct login_config {
   char host[LOGIN_HOST_BYTES];
   uint16_t port;
-  bool ssh; /* false: none of what follows is used but user and password */
+  bool ssh; /* false: no keys, no known_hosts, no agent */
   char user[SIGNER_USER_BYTES];
   struct login_key key[LOGIN_KEYS];
   unsigned keys;
@@ -53,6 +54,17 @@ struct login_config {
   int agent_fd; /* a connected ssh-agent; -1: none */
   bool has_password;
   char password[LOGIN_PASSWORD_BYTES];
+
+  /* Not for SSH. Mutual CHAP: the target has to prove that it is target_user;
+   * "": it does not have to.
+   */
+  char target_user[SIGNER_USER_BYTES];
+  bool has_target_password;
+  char target_password[LOGIN_PASSWORD_BYTES];
+  struct place_list portals; /* in place of host and port, one a connection */
+  struct place_policy moves;
+  bool from_reserved_port; /* dial from a port below 1024 */
+  bool keeps_source_port;  /* dial again from the port of the session before */
 };
 
 void

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "ipc/shm.h"
 #include "sandbox/sandbox.h"
 
 /* Before the first READY a user waits at a command line: what may mend itself
@@ -46,13 +47,16 @@ static const unsigned transitions[SUP_STATES] = {
     [SUP_OFFERED] = TO (OFFERED) | TO (ASKING) | TO (READY) | TO (DYING),
     [SUP_ASKING] = TO (OFFERED) | TO (DYING),
     [SUP_READY] = TO (DYING),
-    [SUP_DYING] = TO (BACKOFF) | TO (GIVEN_UP),
+    [SUP_DYING] =
+        TO (RESOLVING) | TO (DIALLING) | TO (BACKOFF) | TO (GIVEN_UP),
     [SUP_BACKOFF] = TO (RESOLVING) | TO (DIALLING),
     [SUP_GIVEN_UP] = 0,
 };
 
 static void
 start_attempt (struct supervisor *s);
+static void
+follow_route (struct supervisor *s);
 
 const char *
 sup_state_name (enum sup_state state)
@@ -155,6 +159,7 @@ attempt_failed (struct supervisor *s, const struct fault *f)
   /* The addresses may be what is wrong. */
   if (f->code == ERR_DIAL)
     s->addresses.count = 0;
+  route_failed (&s->route);
   plan_next (s, f, &death);
 }
 
@@ -191,6 +196,41 @@ close_worker (struct supervisor *s)
   w->pidfd = w->control_fd = w->gateway_fd = w->net_fd = -1;
   stop_asking (s);
   login_end (&s->login);
+  chap_end (&s->chap);
+}
+
+/* S6 */
+static void
+forget_identity (struct supervisor *s)
+{
+  void *page;
+
+  if (shm_map (s->c.channel_fd[CHANNEL_IDENTITY], CHANNEL_IDENTITY_BYTES, true,
+               &page))
+    return;
+  memset (page, 0, CHANNEL_IDENTITY_BYTES);
+  shm_unmap (page, CHANNEL_IDENTITY_BYTES);
+  log_write (s->c.daemon->log, LOG_LEVEL_INFO,
+             "%s: %u workers died before they were ready: the next one begins "
+             "with a new session identity",
+             s->c.name, SUPERVISOR_EARLY_DEATHS);
+}
+
+static void
+count_early_death (struct supervisor *s, enum err why)
+{
+  if (s->announced) {
+    s->early_deaths = 0;
+    return;
+  }
+  route_failed (&s->route);
+  if (why == ERR_CLOSED || why == ERR_TIMEOUT || why == ERR_AUTH
+      || why == ERR_HOSTKEY)
+    return;
+  if (++s->early_deaths == SUPERVISOR_EARLY_DEATHS) {
+    s->early_deaths = 0;
+    forget_identity (s);
+  }
 }
 
 void
@@ -264,6 +304,8 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
     sup_set_state (s, SUP_DYING);
   if (!s->why.code)
     death_fault (s, &si, &s->why);
+  if (!s->moving)
+    count_early_death (s, s->why.code);
   announced = s->announced;
   death.was_ready = announced;
   death.from_outside = !s->killed_by_us && si.si_code != CLD_EXITED
@@ -276,7 +318,10 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
   if (announced)
     s->c.hooks->gone (s->c.hooks_ctx, s->epoch, died_of_itself (s, &si),
                       &s->why);
-  plan_next (s, &s->why, &death);
+  if (s->moving && !announced)
+    follow_route (s);
+  else
+    plan_next (s, &s->why, &death);
 }
 
 static void
@@ -403,6 +448,7 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
   s->worker.net_fd = fd;
   s->why = (struct fault){0};
   s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
+  s->moving = false;
   if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
     close_worker (s);
     attempt_failed (s, &f);
@@ -418,11 +464,14 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
 static void
 start_dial (struct supervisor *s)
 {
+  /* A server may know by the port that a request is one of before. */
+  struct dial_from from = {.port = s->source_port,
+                           .reserved = s->c.login->from_reserved_port};
   struct fault f = {0};
 
   sup_set_state (s, SUP_DIALLING);
-  if (dialer_start (s->c.daemon, s->c.login->host, &s->addresses,
-                    s->c.login->port, on_dialled, s, &s->dialer, &f))
+  if (dialer_start (s->c.daemon, s->route.now.host, &s->addresses,
+                    s->route.now.port, &from, on_dialled, s, &s->dialer, &f))
     attempt_failed (s, &f);
 }
 
@@ -441,19 +490,27 @@ on_resolved (void *ctx, const struct address_list *list, const struct fault *f)
 }
 
 static void
-start_attempt (struct supervisor *s)
+follow_route (struct supervisor *s)
 {
+  const char *host = s->route.now.host;
   struct fault f = {0};
 
-  s->attempts += s->attempts < ATTEMPTS_BEFORE_READY;
-  if (s->addresses.count) {
+  if (s->addresses.count && strcmp (s->resolved, host) == 0) {
     start_dial (s);
     return;
   }
+  s->addresses.count = 0;
+  strcpy (s->resolved, host);
   sup_set_state (s, SUP_RESOLVING);
-  if (resolver_start (s->c.daemon, s->c.login->host, on_resolved, s,
-                      &s->resolver, &f))
+  if (resolver_start (s->c.daemon, host, on_resolved, s, &s->resolver, &f))
     attempt_failed (s, &f);
+}
+
+static void
+start_attempt (struct supervisor *s)
+{
+  s->attempts += s->attempts < ATTEMPTS_BEFORE_READY;
+  follow_route (s);
 }
 
 static void
@@ -475,7 +532,7 @@ on_deadline (struct ev_loop *loop, ev_timer *w, int events)
     ev_timer_start (s->c.daemon->loop, &s->deadline);
     break;
   default:
-    fault_set (&f, ERR_TIMEOUT, "no answer from %s while %s", s->c.login->host,
+    fault_set (&f, ERR_TIMEOUT, "no answer from %s while %s", s->route.now.host,
                s->state == SUP_SPAWNED ? "the worker starts"
                : !s->c.login->ssh      ? "the session is set up"
                : s->state == SUP_SEALED ? "keys are exchanged"
@@ -495,6 +552,20 @@ adopt_worker (struct supervisor *s, struct supervisor_before *before)
   watch_worker (s);
 }
 
+/* With portals= connection i is at portal i, modulo their number. */
+static void
+go_home (struct supervisor *s)
+{
+  const struct login_config *l = s->c.login;
+  struct place home = {.port = l->port};
+
+  if (l->portals.count)
+    home = l->portals.place[s->c.path % l->portals.count];
+  else
+    strcpy (home.host, l->host);
+  route_init (&s->route, &home);
+}
+
 enum err
 supervisor_start (const struct supervisor_config *c,
                   struct supervisor_before *before, struct supervisor **ret)
@@ -504,6 +575,7 @@ supervisor_start (const struct supervisor_config *c,
   if (!s)
     return ERR_NOMEM;
   s->c = *c;
+  go_home (s);
   s->worker.pidfd = s->worker.control_fd = s->worker.gateway_fd =
       s->worker.net_fd = -1;
   ev_init (&s->worker.control_readable, on_control);

@@ -23,6 +23,11 @@
  *   S5  Before the first READY a fault that trying again will not mend goes to
  *       hooks.fault, and the supervisor stays in GIVEN_UP. Afterwards, and if
  *       others serve the volume already (background), it goes on for ever.
+ *   S6  The session identity is zeroed, while no worker lives, after
+ *       SUPERVISOR_EARLY_DEATHS workers in a row that died before READY and not
+ *       of a lost connection or a refused login: it may be why.
+ *   S7  Where workers are sent: place.h. A worker that moves before READY is
+ *       followed at once, one that does so later as one that lost its server.
  */
 #ifndef BH_CACHE_SUPERVISOR_H
 #define BH_CACHE_SUPERVISOR_H
@@ -32,6 +37,8 @@
 #include "cache/login.h"
 #include "ipc/channel.h"
 #include "ipc/volume.h"
+
+#define SUPERVISOR_EARLY_DEATHS 3u
 
 /* What the gateway gets of a worker. */
 struct supervisor_worker {

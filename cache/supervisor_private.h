@@ -7,6 +7,7 @@
 
 #include "cache/address.h"
 #include "cache/backoff.h"
+#include "cache/chap.h"
 #include "cache/dial.h"
 #include "cache/resolver.h"
 #include "cache/supervisor.h"
@@ -53,7 +54,14 @@ struct supervisor {
   ev_timer acknowledge; /* runs during a login: see dial_acknowledge */
   struct resolver *resolver;
   struct dialer *dialer;
-  struct address_list addresses; /* count 0: resolve first */
+  struct address_list addresses;     /* count 0: resolve first */
+  char resolved[PLACE_HOST_BYTES];   /* whose they are */
+  struct route route;
+  bool moving;          /* the worker ends to go on elsewhere */
+  uint16_t source_port; /* of the last session; 0: there was none */
+  struct chap chap;
+  bool secrets_judged;
+  unsigned early_deaths; /* in a row, before READY: S6 */
   struct sup_worker worker;
   struct login login;
   struct agent_question *question; /* in ASKING alone */

@@ -372,6 +372,8 @@ volume_open (struct daemon *d, uid_t uid, struct control *open,
                       control_type_name (open->type));
   volume_spec_name (&v->spec, v->name, sizeof v->name);
   e = volume_params_take (&v->spec, open, &v->login, v->secret_fd, f);
+  /* What a low port means to a server is only root's to say. */
+  v->login.from_reserved_port &= uid == 0;
   if (!e)
     e = make_paths (v, f);
   if (!e && (e = volume_params_for_worker (&v->spec, &v->worker_spec)))

@@ -7,6 +7,8 @@
 
 #include <openssl/evp.h>
 
+#include "protocols/params.h"
+
 /* Each part with its length, so that no two lists of parts look the same. */
 static bool
 add (EVP_MD_CTX *md, const void *bytes, size_t length_bytes)
@@ -23,6 +25,29 @@ add_text (EVP_MD_CTX *md, const char *text)
   return add (md, text ? text : "", text ? strlen (text) : 0);
 }
 
+static bool
+add_chap (EVP_MD_CTX *md, const struct login_config *c)
+{
+  return add_text (md, c->target_user)
+         && add_text (md, c->has_target_password ? c->target_password : NULL);
+}
+
+/* In the order of the table, whatever the order that they were given in. */
+static bool
+add_params (EVP_MD_CTX *md, const struct volume_spec *spec)
+{
+  const struct proto_params *proto = proto_params_find (spec->proto);
+
+  for (const struct param *p = proto ? proto->params : NULL; p && p->key; p++) {
+    const char *value = volume_spec_get (spec, p->key);
+
+    if ((p->flags & PARAM_IN_KEY) && value
+        && !(add_text (md, p->key) && add_text (md, value)))
+      return false;
+  }
+  return true;
+}
+
 enum err
 volume_key (uid_t uid, const struct volume_spec *spec,
             const struct login_config *c, struct volume_key *ret)
@@ -34,7 +59,6 @@ volume_key (uid_t uid, const struct volume_spec *spec,
             && add_text (md, c->host) && add (md, &c->port, sizeof c->port)
             && add_text (md, c->user)
             && add_text (md, volume_spec_get (spec, "path"))
-            && add_text (md, volume_spec_get (spec, "list"))
             && add (md, &c->keys, sizeof c->keys);
 
   for (unsigned i = 0; ok && i < c->keys; i++)
@@ -44,6 +68,7 @@ volume_key (uid_t uid, const struct volume_spec *spec,
   /* An agent's keys come and go: it is named by its socket. */
   ok = ok && add_text (md, volume_spec_get (spec, "agent"))
        && add_text (md, c->has_password ? c->password : NULL)
+       && (c->ssh || (add_chap (md, c) && add_params (md, spec)))
        && EVP_DigestFinal_ex (md, k.bytes, NULL);
   EVP_MD_CTX_free (md);
   if (!ok)

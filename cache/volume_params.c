@@ -23,6 +23,7 @@ static const char *const known_hosts_keys[LOGIN_KNOWN_HOSTS] = {
     "known-hosts", "known-hosts-2"};
 static const char *const secret_keys[CREDENTIALS_SECRETS] = {
     [CREDENTIALS_PASSWORD] = "password",
+    [CREDENTIALS_TARGET_PASSWORD] = "target-password",
     [CREDENTIALS_PASSPHRASE] = "passphrase"};
 
 /* The table's entry for a key as it came: "identity-2" is an "identity". */
@@ -33,8 +34,6 @@ find_param (const struct param *table, const char *key)
   char base[64];
   size_t n = strlen (key);
 
-  if (!p)
-    p = param_find (proto_internal_params, key);
   if (!p)
     p = param_find (table, key);
   if (p || n < 3 || n >= sizeof base || key[n - 2] != '-'
@@ -115,7 +114,7 @@ take_host (const struct volume_spec *s, struct login_config *c, struct fault *f)
 
   if (e)
     return e;
-  if (c->host[0] == '-' || strpbrk (c->host, " '\"`$\\;&|<>()*?!#~"))
+  if (!place_host_check (c->host))
     return fault_set (f, ERR_INVAL, "the host name has an odd character");
   return ERR_OK;
 }
@@ -220,6 +219,85 @@ take_agent (const struct volume_spec *s, struct control *m,
   return ERR_OK;
 }
 
+/* CHAP: a secret without a name, or a name without a secret, is a mistake that
+ * a server would not explain.
+ */
+static enum err
+take_chap (const struct volume_spec *s, struct login_config *c,
+           struct fault *f)
+{
+  bool user = volume_spec_get (s, "user");
+  bool secret = volume_spec_get (s, "password");
+  bool target_user = volume_spec_get (s, "target-user");
+  bool target_secret = volume_spec_get (s, "target-password");
+  enum err e;
+
+  if (target_user
+      && (e = take_word (s, "target-user", c->target_user,
+                         sizeof c->target_user, f)))
+    return e;
+  if (user != secret) {
+    fault_set (f, ERR_INVAL, "%s= needs %s=", user ? "user" : "password",
+               user ? "password" : "user");
+    fault_hint (f, "CHAP takes both: user=NAME password=- (or +FILE)");
+    return ERR_INVAL;
+  }
+  if (target_user != target_secret || (target_user && !user)) {
+    fault_set (f, ERR_INVAL, "%s= needs %s=",
+               target_user ? "target-user" : "target-password",
+               target_user != target_secret ? target_user ? "target-password"
+                                                          : "target-user"
+                                            : "user");
+    fault_hint (f, "mutual CHAP takes all of user=, password=, target-user= "
+                   "and target-password=");
+    return ERR_INVAL;
+  }
+  return ERR_OK;
+}
+
+static enum err
+take_list (const struct volume_spec *s, const char *key, const char *text,
+           uint16_t port, struct place_list *ret, struct fault *f)
+{
+  enum err e = place_list_parse (text, port, ret);
+
+  if (e == ERR_LIMIT)
+    return fault_set (f, e, "%s= has more than %u places", key, PLACES);
+  if (e) {
+    fault_set (f, e, "%s=%s is no list of places", key,
+               volume_spec_get (s, key));
+    fault_hint (f, "it looks like host:port,[2001:db8::1]:3260,other-host");
+  }
+  return e;
+}
+
+/* Where its sessions may be. */
+static enum err
+take_places (const struct volume_spec *s, const struct proto_params *proto,
+             struct login_config *c, struct fault *f)
+{
+  const char *portals = volume_spec_get (s, "portals");
+  const char *redirect = volume_spec_get (s, "redirect");
+  enum err e;
+
+  c->moves.moves = proto->flags & PROTO_MOVES;
+  c->moves.hosts = proto->flags & PROTO_MOVES_HOST;
+  c->from_reserved_port = proto->flags & PROTO_FROM_RESERVED_PORT;
+  c->keeps_source_port = c->from_reserved_port;
+  if (portals
+      && (e = take_list (s, "portals", portals, c->port, &c->portals, f)))
+    return e;
+  if (!redirect)
+    return ERR_OK;
+  if (strcmp (redirect, "no") == 0)
+    c->moves.moves = false;
+  else if (strcmp (redirect, "any") == 0)
+    c->moves.any = true;
+  else
+    return take_list (s, "redirect", redirect, 0, &c->moves.allowed, f);
+  return ERR_OK;
+}
+
 enum err
 volume_params_take (const struct volume_spec *s, struct control *m,
                     struct login_config *c,
@@ -242,6 +320,10 @@ volume_params_take (const struct volume_spec *s, struct control *m,
           || (e = take_agent (s, m, c, f))))
     return e;
   c->port = port ? (uint16_t)strtoul (port, NULL, 10) : proto->default_port;
+  if ((proto->flags & PROTO_LOGIN_CHAP) && (e = take_chap (s, c, f)))
+    return e;
+  if ((e = take_places (s, proto, c, f)))
+    return e;
   for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++) {
     int fd = volume_spec_fd (s, secret_keys[i]);
 

@@ -24,6 +24,10 @@ enum param_type {
  * unless PARAM_URL_ONLY.
  */
 #define PARAM_URL_ONLY 0x8u
+/* Another value may show other data: gateways share a cache only if they agree
+ * on it (host, port, path, user and secrets are that anyway).
+ */
+#define PARAM_IN_KEY 0x10u
 
 struct param {
   const char *key;

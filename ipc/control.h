@@ -41,7 +41,8 @@
  *   CONFIG         daemon → worker      u64 epoch, u8 path, volume_spec
  *                                       (worker's part), string types of the
  *                                       host keys that are known (name-list;
- *                                       "": none is)
+ *                                       "": none is), string what the last
+ *                                       worker's MOVE handed over
  *   SEALED         worker → daemon      u32 layers (SBX_LAYER_… bits)
  *   HOSTKEY        worker → daemon      string key blob (RFC 4253 §6.6)
  *   HOSTKEY_OK     daemon → worker      (empty)
@@ -58,6 +59,9 @@
  *                                       mpint s for ecdsa-sha2-… (RFC 5656
  *                                       §3.1.2); s for RSA (RFC 8332 §3);
  *                                       empty: refused, try something else
+ *   WANT           worker → daemon      proto_want (ipc/want.h); a MOVE is its
+ *                                       last word
+ *   GIVEN          daemon → worker      proto_given, the answer to another WANT
  *   READY          worker → daemon      volume_info
  *   FAIL           worker → daemon      fault; the worker then exits
  *   GO             gateway → worker     u64 epoch: the rings are reset, start
@@ -114,6 +118,8 @@ enum control_type {
   CONTROL_SIGNATURE,
   CONTROL_READY,
   CONTROL_FAIL,
+  CONTROL_WANT,
+  CONTROL_GIVEN,
   CONTROL_GO = 64,
 };
 

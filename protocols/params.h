@@ -15,7 +15,7 @@
 #define PROTO_MOVES 0x4u /* PROTO_WANT_MOVE: other ports of the same host */
 /* Also to hosts that redirect= allows, or that portals= names. */
 #define PROTO_MOVES_HOST 0x8u
-/* Dialled from a port below 1024 if the daemon may. */
+/* Dialled from a port below 1024 if root asks, and again from the same port. */
 #define PROTO_FROM_RESERVED_PORT 0x10u
 #define PROTO_PATH_OPTIONAL 0x20u
 
@@ -32,11 +32,6 @@ struct proto_params {
  * both tables. Ends with {0}.
  */
 extern const struct param proto_common_params[];
-
-/* What the gateway itself adds for the worker; no user may set it. Ends with
- * {0}.
- */
-extern const struct param proto_internal_params[];
 
 /* Ends with {0}. */
 extern const struct proto_params proto_params_table[];

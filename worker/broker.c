@@ -63,6 +63,7 @@ broker_config (struct broker *b, struct broker_config *ret,
                uint64_t deadline_ns, struct fault *f)
 {
   enum err e = hear (b, deadline_ns, f);
+  const uint8_t *moved;
   struct wire w;
 
   if (e)
@@ -75,6 +76,9 @@ broker_config (struct broker *b, struct broker_config *ret,
   if (volume_spec_take (&w, 0, &ret->spec))
     return broke_protocol (f, b->message.type);
   wire_cstring (&w, ret->hostkey_algs, sizeof ret->hostkey_algs);
+  moved = wire_string (&w, sizeof ret->moved, &ret->moved_bytes);
+  if (moved)
+    memcpy (ret->moved, moved, ret->moved_bytes);
   return wire_end (&w) ? broke_protocol (f, b->message.type) : ERR_OK;
 }
 
@@ -185,6 +189,17 @@ broker_sign (struct broker *b, const void *data, size_t data_bytes,
   memcpy (dst, signature, n);
   *ret_bytes = n;
   return ERR_OK;
+}
+
+enum err
+broker_want (struct broker *b, const struct proto_want *w, struct fault *f)
+{
+  struct wirebuf body;
+
+  control_begin (&b->message, CONTROL_WANT);
+  body = control_body (&b->message);
+  want_put (&body, w);
+  return tell (b, &body, f);
 }
 
 enum err

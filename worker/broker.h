@@ -14,6 +14,7 @@
 
 #include "ipc/control.h"
 #include "ipc/volume.h"
+#include "ipc/want.h"
 
 #define BROKER_HOSTKEYS_BYTES 1024
 #define BROKER_ALGORITHM_BYTES 64
@@ -31,6 +32,8 @@ struct broker_config {
   unsigned path; /* which one of the volume's connections */
   struct volume_spec spec;
   char hostkey_algs[BROKER_HOSTKEYS_BYTES];
+  size_t moved_bytes; /* what a worker before handed over with its MOVE */
+  uint8_t moved[PROTO_WANT_BYTES];
 };
 
 /* What to try next. Wipe with broker_offer_wipe. */
@@ -62,6 +65,9 @@ void broker_offer_wipe (struct broker_offer *o);
  */
 enum err broker_sign (struct broker *b, const void *data, size_t data_bytes,
                       uint8_t *dst, size_t *ret_bytes, uint64_t deadline_ns,
+                      struct fault *f);
+/* The one request that is not waited for: GIVEN comes to the loop. */
+enum err broker_want (struct broker *b, const struct proto_want *w,
                       struct fault *f);
 enum err broker_ready (struct broker *b, const struct volume_info *info,
                        struct fault *f);

@@ -18,12 +18,15 @@
 
 #define NS_PER_S 1000000000ull
 #define GO_TIMEOUT_NS (30 * NS_PER_S)
+#define GIVEN_TIMEOUT_NS (10 * NS_PER_S)
+#define LEAVE_TIMEOUT_NS NS_PER_S
 /* Per turn, so that neither direction nor the rings wait long. */
 #define TURN_RX_BYTES (512u << 10)
 #define TURN_TX_BYTES (256u << 10)
 #define STATUS_BYTES (IO_EXTENTS_MAX * sizeof (struct io_extent))
 
 _Static_assert (PROTO_REQUESTS <= 256, "slot indices are bytes");
+_Static_assert (PROTO_IDENTITY_BYTES == CHANNEL_IDENTITY_BYTES, "the page");
 _Static_assert (RING_ENTRIES <= PROTO_REQUESTS, "each entry finds a slot");
 
 static enum err
@@ -274,7 +277,41 @@ begin_serving (struct loop *l, struct fault *f)
   return ERR_OK;
 }
 
-/* Nothing but GO and their end is legal on the control sockets here. */
+/* The engine's next question, to the daemon. */
+static enum err
+ask (struct loop *l, struct fault *f)
+{
+  struct proto_want w = {.type = PROTO_WANT_NOTHING};
+  enum err e;
+
+  if (!l->ops->want || l->asked || l->state == LOOP_LEAVING
+      || !l->ops->want (l->proto, &w))
+    return ERR_OK;
+  if (l->daemon_closed)
+    return fault_set (f, ERR_SHUTDOWN, "bulkheadd is gone");
+  if ((e = broker_want (l->broker, &w, f)))
+    return e;
+  l->moved = w.type == PROTO_WANT_MOVE;
+  l->asked = w.type;
+  l->asked_until_ns = l->now_ns + GIVEN_TIMEOUT_NS;
+  return ERR_OK;
+}
+
+static enum err
+take_given (struct loop *l, struct fault *f)
+{
+  struct wire w = wire_init (l->message.body, l->message.length_bytes);
+  struct proto_given g;
+  enum err e;
+
+  if (given_take (&w, &g) || wire_end (&w) || g.type != l->asked)
+    return fault_set (f, ERR_PEER, "bulkheadd sent a malformed answer");
+  l->asked = PROTO_WANT_NOTHING;
+  e = l->ops->give (l->proto, &g, l->now_ns);
+  return e ? engine_fault (l, f) : ERR_OK;
+}
+
+/* Nothing but GO, GIVEN and their end is legal on the control sockets here. */
 static enum err
 hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
 {
@@ -287,6 +324,8 @@ hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
       l->gateway_closed = true;
     else
       l->daemon_closed = true;
+    if (l->daemon_closed && l->asked)
+      return fault_set (f, ERR_SHUTDOWN, "bulkheadd is gone");
     return ERR_OK;
   }
   if (e)
@@ -294,6 +333,8 @@ hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
   control_close (&l->message);
   if (gateway && l->state == LOOP_READY && l->message.type == CONTROL_GO)
     return begin_serving (l, f);
+  if (!gateway && l->asked && l->message.type == CONTROL_GIVEN)
+    return take_given (l, f);
   return fault_set (f, ERR_PEER, "unexpected message %s from the %s",
                     control_type_name (l->message.type),
                     gateway ? "gateway" : "daemon");
@@ -305,8 +346,12 @@ check_time (struct loop *l, struct fault *f)
   if (l->now_ns >= l->ops->deadline_ns (l->proto)
       && l->ops->tick (l->proto, l->now_ns))
     return engine_fault (l, f);
+  if (l->asked && l->now_ns >= l->asked_until_ns)
+    return fault_set (f, ERR_TIMEOUT, "bulkheadd did not answer in time");
   if (l->now_ns < l->deadline_ns)
     return ERR_OK;
+  if (l->state == LOOP_LEAVING)
+    return ERR_TIMEOUT;
   if (l->state == LOOP_STARTING)
     return fault_set (f, ERR_TIMEOUT,
                       "the server did not answer in time while the %s session "
@@ -325,6 +370,8 @@ time_left (const struct loop *l, struct timespec *ts)
 
   if (l->deadline_ns < until_ns)
     until_ns = l->deadline_ns;
+  if (l->asked && l->asked_until_ns < until_ns)
+    until_ns = l->asked_until_ns;
   if (until_ns == PROTO_NO_DEADLINE)
     return NULL;
   left_ns = until_ns > l->now_ns ? until_ns - l->now_ns : 0;
@@ -375,7 +422,19 @@ wait_for_work (struct loop *l, struct fault *f)
   return n > 0 ? hear_all (l, p, f) : ERR_OK;
 }
 
-/* What was answered before the session ended still counts. */
+/* What was answered before the session ended still counts; so does where to go
+ * on, after which the server may have hung up.
+ */
+static enum err
+session_ended (struct loop *l, enum err e)
+{
+  if (l->ops->state (l->proto) == PROTO_FAILED)
+    return e;
+  if (l->state == LOOP_SERVING)
+    (void)answer (l, NULL);
+  return !ask (l, NULL) && l->moved ? ERR_OK : e;
+}
+
 static enum err
 turn (struct loop *l, struct fault *f)
 {
@@ -383,12 +442,10 @@ turn (struct loop *l, struct fault *f)
 
   if (l->state == LOOP_SERVING && (e = take_requests (l, f)))
     return e;
-  if ((e = receive (l, f)) || (e = check_time (l, f))) {
-    if (l->state == LOOP_SERVING
-        && l->ops->state (l->proto) != PROTO_FAILED)
-      (void)answer (l, NULL);
+  if ((e = receive (l, f)) || (e = check_time (l, f)))
+    return session_ended (l, e);
+  if ((e = ask (l, f)) || l->moved)
     return e;
-  }
   if (l->ops->state (l->proto) == PROTO_FAILED)
     return engine_fault (l, f);
   if (l->state == LOOP_STARTING && l->ops->state (l->proto) == PROTO_READY
@@ -397,6 +454,20 @@ turn (struct loop *l, struct fault *f)
   if (l->state == LOOP_SERVING && (e = answer (l, f)))
     return e;
   return transmit (l, f);
+}
+
+/* Nobody is there any more. False if there is nothing to say to the server. */
+static bool
+leave (struct loop *l)
+{
+  if (l->state == LOOP_LEAVING)
+    return true;
+  if (!l->ops->leave || l->ops->state (l->proto) != PROTO_READY)
+    return false;
+  l->ops->leave (l->proto, l->now_ns);
+  l->state = LOOP_LEAVING;
+  l->deadline_ns = clock_now_ns () + LEAVE_TIMEOUT_NS;
+  return true;
 }
 
 enum err
@@ -414,9 +485,12 @@ loop_run (struct loop *l, struct fault *f)
 
     atomic_store_explicit (&mine->progress, ++progress, memory_order_relaxed);
     l->now_ns = clock_now_ns ();
-    if ((e = turn (l, f)) || (e = wait_for_work (l, f)))
-      return e;
-    if (l->daemon_closed && l->gateway_closed)
+    e = turn (l, f);
+    if (l->moved)
+      return ERR_OK;
+    if (e || (e = wait_for_work (l, f)))
+      return l->state == LOOP_LEAVING ? ERR_OK : e;
+    if (l->daemon_closed && l->gateway_closed && !leave (l))
       return ERR_OK;
     if (l->daemon_closed && l->state == LOOP_STARTING)
       return fault_set (f, ERR_SHUTDOWN, "bulkheadd is gone");

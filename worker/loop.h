@@ -19,6 +19,7 @@ enum loop_state {
   LOOP_STARTING, /* the engine negotiates */
   LOOP_READY,    /* READY is sent; the rings belong to us only after GO */
   LOOP_SERVING,
+  LOOP_LEAVING, /* nobody is there any more; the engine says goodbye */
 };
 
 /* A request inside the engine; its index is the engine's id for it. */
@@ -47,14 +48,18 @@ struct loop {
   bool daemon_closed, gateway_closed;
   bool tx_waits; /* the transport took no more: wait for the socket */
   bool answered; /* completions stand in the ring that nobody was woken for */
+  enum proto_want_type asked; /* the daemon, who has not answered yet */
+  uint64_t asked_until_ns;
+  bool moved; /* the daemon was told: the next worker goes on elsewhere */
   uint64_t now_ns;
   unsigned free_slots;
   uint8_t free_slot[PROTO_REQUESTS]; /* a stack of indices */
   struct loop_slot slot[PROTO_REQUESTS];
 };
 
-/* Runs until both control sockets are closed: ERR_OK. Anything else is the end
- * of this session, with the reason in f.
+/* Runs until both control sockets are closed and the engine has left, or until
+ * it wants to go on elsewhere: ERR_OK. Anything else is the end of this
+ * session, with the reason in f.
  */
 enum err loop_run (struct loop *l, struct fault *f);
 

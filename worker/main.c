@@ -55,7 +55,10 @@ static enum err
 open_engine (struct worker *w, struct fault *f)
 {
   struct proto_config c = {.get = get_param, .ctx = &w->config.spec,
-                           .connection = w->config.path};
+                           .connection = w->config.path,
+                           .identity = w->channel.base[CHANNEL_IDENTITY],
+                           .moved = w->config.moved,
+                           .moved_bytes = w->config.moved_bytes};
 
   if (getrandom (c.seed, sizeof c.seed, 0) != (ssize_t)sizeof c.seed)
     return fault_set (f, ERR_IO, "no random numbers");

@@ -253,6 +253,7 @@ send_config (void)
   wirebuf_u8 (&b, 0);
   volume_spec_put (&b, &s);
   wirebuf_cstring (&b, "ssh-ed25519");
+  wirebuf_cstring (&b, ""); /* no MOVE before */
   if (control_send (d.daemon, &d.message, &b, STEP_NS))
     die ("cannot send CONFIG");
 }

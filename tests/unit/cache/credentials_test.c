@@ -58,11 +58,16 @@ file_with (const char *text)
   return fd;
 }
 
+static int target_password_fd = -1;
+
 /* keys: the first so many of the vectors, all encrypted. */
 static void
 begin (unsigned keys, int password_fd, int passphrase_fd)
 {
-  int fd[CREDENTIALS_SECRETS] = {password_fd, passphrase_fd};
+  int fd[CREDENTIALS_SECRETS] = {
+    [CREDENTIALS_PASSWORD] = password_fd,
+    [CREDENTIALS_TARGET_PASSWORD] = target_password_fd,
+    [CREDENTIALS_PASSPHRASE] = passphrase_fd};
 
   quiet = (struct log){LOG_LEVEL_ERROR, nothing, NULL};
   d.log = &quiet;
@@ -79,8 +84,8 @@ begin (unsigned keys, int password_fd, int passphrase_fd)
   CU_ASSERT_EQUAL_FATAL (
       credentials_start (&d, &login, fd, on_done, NULL, &credentials, NULL),
       ERR_OK);
-  CU_ASSERT_EQUAL (fd[0], -1);
-  CU_ASSERT_EQUAL (fd[1], -1);
+  for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++)
+    CU_ASSERT_EQUAL (fd[i], -1);
   CU_ASSERT_EQUAL (calls, 0);
 }
 
@@ -217,6 +222,27 @@ odd_secrets_are_named (void)
 }
 
 static void
+mutual_chap_has_two_secrets (void)
+{
+  target_password_fd = file_with ("the target's secret\n");
+  begin (0, file_with ("our own secret"), -1);
+  turn_until_done ();
+  CU_ASSERT_EQUAL (last.code, ERR_OK);
+  CU_ASSERT (login.has_password && login.has_target_password);
+  CU_ASSERT_STRING_EQUAL (login.password, "our own secret");
+  CU_ASSERT_STRING_EQUAL (login.target_password, "the target's secret");
+  end ();
+  CU_ASSERT_STRING_EQUAL (login.target_password, "");
+  target_password_fd = file_with ("our own secret\n");
+  begin (0, file_with ("our own secret"), -1);
+  turn_until_done ();
+  CU_ASSERT_EQUAL (last.code, ERR_INVAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (last.text, "are the same"));
+  end ();
+  target_password_fd = -1;
+}
+
+static void
 cancelled_at_any_point (void)
 {
   for (int turns = 0; turns < 12; turns++) {
@@ -232,4 +258,5 @@ UNIT_MAIN ("credentials", UNIT_TEST (nothing_to_wait_for),
            UNIT_TEST (a_wrong_passphrase_is_the_keys_fault),
            UNIT_TEST (a_passphrase_may_be_typed_late),
            UNIT_TEST (odd_secrets_are_named),
+           UNIT_TEST (mutual_chap_has_two_secrets),
            UNIT_TEST (cancelled_at_any_point))

@@ -296,7 +296,7 @@ every_type_has_a_name (void)
 {
   for (int t = CONTROL_HELLO; t <= CONTROL_DISTRUST; t++)
     CU_ASSERT_STRING_NOT_EQUAL (control_type_name ((uint16_t)t), "?");
-  for (int t = CONTROL_CONFIG; t <= CONTROL_FAIL; t++)
+  for (int t = CONTROL_CONFIG; t <= CONTROL_GIVEN; t++)
     CU_ASSERT_STRING_NOT_EQUAL (control_type_name ((uint16_t)t), "?");
   CU_ASSERT_STRING_EQUAL (control_type_name (CONTROL_GO), "GO");
   CU_ASSERT_STRING_EQUAL (control_type_name (0), "?");
