@@ -552,6 +552,9 @@ member_set_info (struct member *m, const struct volume_info *info)
   struct shared *s = m->s;
   uint64_t size_bytes = info->size;
 
+  /* A list is read once and never cached. */
+  if (info->caps & VOLUME_IS_LIST)
+    return;
   /* While nobody had it open the file may have been changed by others. (Our
    * own writes before that change it too: then the cache goes in vain.)
    */

@@ -59,6 +59,7 @@ volume_key (uid_t uid, const struct volume_spec *spec,
             && add_text (md, c->host) && add (md, &c->port, sizeof c->port)
             && add_text (md, c->user)
             && add_text (md, volume_spec_get (spec, "path"))
+            && add_text (md, volume_spec_get (spec, "list"))
             && add (md, &c->keys, sizeof c->keys);
 
   for (unsigned i = 0; ok && i < c->keys; i++)

@@ -35,6 +35,8 @@ find_param (const struct param *table, const char *key)
   size_t n = strlen (key);
 
   if (!p)
+    p = param_find (proto_internal_params, key);
+  if (!p)
     p = param_find (table, key);
   if (p || n < 3 || n >= sizeof base || key[n - 2] != '-'
       || !isdigit ((unsigned char)key[n - 1]))

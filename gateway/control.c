@@ -289,9 +289,11 @@ link_up (struct link *l, struct control *m)
   /* It may be dead again already; then the daemon says so. */
   if (send_go (p->worker_sock, epoch))
     link_down (l, p);
-  else if (l->started)
+  else if (l->started) {
+    l->takeovers++;
     log_write (l->log, LOG_LEVEL_INFO, "%s: %s serves now", l->name,
                worker_name (l, p, epoch).text);
+  }
   link_push_queued (l);
   link_wake_all (l);
   return ERR_OK;

@@ -231,10 +231,15 @@ open_volume (struct link *l, const struct volume_spec *spec, struct fault *f)
   while (!ready) {
     uint64_t now = link_now_ns ();
 
-    e = control_recv (l->daemon_sock, m,
-                      deadline_ns > now ? deadline_ns - now : 1);
+    if (now >= deadline_ns)
+      return fault_set (f, ERR_TIMEOUT, "no answer from bulkheadd about %s",
+                        l->name);
+    if (l->interrupted ())
+      return fault_set (f, ERR_SHUTDOWN, "given up while %s was being opened",
+                        l->name);
+    e = control_recv (l->daemon_sock, m, LINK_SLICE_NS);
     if (e == ERR_TIMEOUT)
-      return fault_set (f, e, "no answer from bulkheadd about %s", l->name);
+      continue;
     if (e) {
       fault_set (f, e, "the connection to bulkheadd broke while opening %s",
                  l->name);
@@ -319,6 +324,7 @@ link_stats (struct link *l, struct link_stats *ret)
   ret->fills = atomic_load (&l->hot.fills);
   pthread_mutex_lock (&l->lock);
   ret->wakes = l->wakes;
+  ret->takeovers = l->takeovers;
   ret->paths = l->paths;
   for (unsigned i = 0; i < CHANNEL_PATHS; i++)
     ret->requests[i] = l->inflight.path[i].pushes;

@@ -56,6 +56,7 @@ const struct volume_info *link_info (const struct link *l);
 /* Pages answered from the cache, not found there, offered to it. */
 struct link_stats {
   uint64_t hits, misses, fills, wakes;
+  uint64_t takeovers; /* workers that came after another one had gone */
   unsigned paths;
   uint64_t requests[CHANNEL_PATHS]; /* sent to the workers of each path */
 };

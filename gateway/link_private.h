@@ -70,6 +70,7 @@ struct link {
 
   uint64_t down_since_ns; /* while !up */
   uint64_t wakes; /* of workers */
+  uint64_t takeovers;
   /* By slot: the versions of the pages that a READ asks for. */
   uint64_t version[INFLIGHT_SLOTS][FILL_PAGES];
 

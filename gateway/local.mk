@@ -10,7 +10,9 @@ noinst_LTLIBRARIES += libgateway.la
 libgateway_la_SOURCES = \
 	%D%/adopt.c \
 	%D%/ahead.c %D%/ahead.h \
+	%D%/catalog.c %D%/catalog.h \
 	%D%/control.c \
+	%D%/exports.c %D%/exports.h \
 	%D%/hot.c %D%/hot.h \
 	%D%/lease.c \
 	%D%/link.c %D%/link.h %D%/link_private.h \

@@ -535,6 +535,44 @@ options_resolve (struct options *o, const struct log *log,
   return ERR_OK;
 }
 
+/* Two links on one connection to an agent would take each other's answers. */
+static int
+connect_again (const struct options *o, unsigned i)
+{
+  const struct param *table = proto_params_find (o->spec.proto)->params;
+
+  for (unsigned k = 0; k < o->spec.params; k++) {
+    const char *key = o->spec.pool + o->spec.param[k].key;
+    const struct param *p = param_find (table, key);
+    struct fault ignored;
+    int fd;
+
+    if (o->spec.param[k].fd == (int)i && p && p->type == PARAM_SOCKET
+        && !connect_socket (key, o->spec.pool + o->spec.param[k].value, &fd,
+                            &ignored))
+      return fd;
+  }
+  return -1;
+}
+
+enum err
+options_fds (const struct options *o, int *ret_fd, unsigned *ret_fds,
+             struct fault *f)
+{
+  *ret_fds = 0;
+  for (unsigned i = 0; i < o->fds; i++) {
+    int fd = connect_again (o, i);
+
+    if (fd < 0)
+      fd = fcntl (o->fd[i], F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+      return fault_set (f, err_from_errno (errno), "too many files: %s",
+                        strerrordesc_np (errno));
+    ret_fd[(*ret_fds)++] = fd;
+  }
+  return ERR_OK;
+}
+
 /* Text that is cut off at the end of its buffer, not beyond. */
 struct text {
   char *dst;

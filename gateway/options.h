@@ -37,6 +37,11 @@ enum err options_add (struct options *o, const char *key, const char *value,
 enum err options_resolve (struct options *o, const struct log *log,
                           int (*read_secret) (const char *value, char **ret),
                           struct fault *f);
+/* The files once more, for one more link: ret_fd has room for CONTROL_FDS, and
+ * is the caller's to close, also after an error.
+ */
+enum err options_fds (const struct options *o, int *ret_fd, unsigned *ret_fds,
+                      struct fault *f);
 /* Wipes and frees everything, closes the fds that are left. */
 void options_free (struct options *o);
 

@@ -11,15 +11,16 @@
 #include <nbdkit-plugin.h>
 
 #include "common/cleanup.h"
-#include "gateway/link.h"
+#include "gateway/exports.h"
 #include "gateway/options.h"
 #include "protocols/params.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-/* The plugin's only state: nbdkit serves one volume a process. */
+/* The plugin's only state. nbdkit's handle of a connection is a struct link. */
 static struct options options;
-static struct link *link_;
+static struct exports *exports;
+static bool serving; /* nbdkit's threads may run */
 static char help[4096];
 
 static void
@@ -48,7 +49,7 @@ refuse (const struct fault *f)
 static bool
 interrupted (void)
 {
-  return nbdkit_nanosleep (0, 1) < 0;
+  return serving && nbdkit_nanosleep (0, 1) < 0;
 }
 
 /* Before nbdkit reads the plugin's table, so that --help knows it all. */
@@ -66,9 +67,9 @@ print_stats (void)
 {
   struct link_stats s;
 
-  if (!link_ || !bulkhead_debug_stats)
+  if (!exports || !bulkhead_debug_stats)
     return;
-  link_stats (link_, &s);
+  exports_stats (exports, &s);
   fprintf (stderr,
            "bulkhead: pages: %llu from the cache, %llu not in it, %llu offered "
            "to it; %llu wake-ups of workers\n",
@@ -83,7 +84,7 @@ static void
 bulkhead_unload (void)
 {
   print_stats ();
-  link_close (link_);
+  exports_close (exports);
   options_free (&options);
 }
 
@@ -123,21 +124,11 @@ bulkhead_config_complete (void)
 static int
 bulkhead_get_ready (void)
 {
-  const struct volume_info *info;
   struct fault f = {0};
 
-  if (link_open (&options.spec, options.fd, options.fds, &options.link,
-                 &log_nbdkit, interrupted, &link_, &f))
-    return refuse (&f);
-  info = link_info (link_);
-  /* By log_write, as both texts were written by a worker. */
-  if (info->remarks[0])
-    log_write (&log_nbdkit, LOG_LEVEL_INFO, "%s", info->remarks);
-  if (!options.readonly && !(info->caps & VOLUME_CAN_WRITE))
-    log_write (&log_nbdkit, LOG_LEVEL_ERROR, "serving read-only: %s",
-               info->readonly_why[0] ? info->readonly_why
-                                     : "the server does not allow writes");
-  return 0;
+  return exports_open (&options, &log_nbdkit, interrupted, &exports, &f)
+           ? refuse (&f)
+           : 0;
 }
 
 static int
@@ -145,36 +136,65 @@ bulkhead_after_fork (void)
 {
   struct fault f = {0};
 
-  return link_start (link_, &f) ? refuse (&f) : 0;
+  serving = true;
+  return exports_start (exports, &f) ? refuse (&f) : 0;
+}
+
+static void
+add_export (void *ctx, const char *name, const char *description)
+{
+  nbdkit_add_export (ctx, name, description[0] ? description : NULL);
+}
+
+static int
+bulkhead_list_exports (int readonly, int is_tls, struct nbdkit_exports *list)
+{
+  struct fault f = {0};
+
+  (void)readonly;
+  (void)is_tls;
+  if (!exports_is_directory (exports))
+    return nbdkit_use_default_export (list);
+  return exports_list (exports, add_export, list, &f) ? refuse (&f) : 0;
 }
 
 static void *
 bulkhead_open (int readonly)
 {
+  const char *name = nbdkit_export_name ();
+  struct link *l = NULL;
+  struct fault f = {0};
+
   (void)readonly; /* nbdkit itself refuses writes then */
-  return NBDKIT_HANDLE_NOT_NEEDED;
+  if (exports_get (exports, name ? name : "", &l, &f))
+    refuse (&f);
+  return l;
+}
+
+static void
+bulkhead_close (void *handle)
+{
+  exports_put (exports, handle);
 }
 
 static bool
-can (uint32_t cap)
+can (const struct link *l, uint32_t cap)
 {
-  return (link_info (link_)->caps & cap) == cap;
+  return (link_info (l)->caps & cap) == cap;
 }
 
 static int64_t
 bulkhead_get_size (void *handle)
 {
-  (void)handle;
-  return (int64_t)link_info (link_)->size;
+  return (int64_t)link_info (handle)->size;
 }
 
 static int
 bulkhead_block_size (void *handle, uint32_t *minimum, uint32_t *preferred,
                      uint32_t *maximum)
 {
-  const struct volume_info *info = link_info (link_);
+  const struct volume_info *info = link_info (handle);
 
-  (void)handle;
   *minimum = info->block_min;
   *preferred = info->block_preferred < 512 ? 512 : info->block_preferred;
   *maximum = 32u << 20; /* what nbdkit and most clients take at most */
@@ -184,38 +204,33 @@ bulkhead_block_size (void *handle, uint32_t *minimum, uint32_t *preferred,
 static int
 bulkhead_can_write (void *handle)
 {
-  (void)handle;
-  return !options.readonly && can (VOLUME_CAN_WRITE);
+  return !options.readonly && can (handle, VOLUME_CAN_WRITE);
 }
 
 static int
 bulkhead_can_flush (void *handle)
 {
-  (void)handle;
-  return can (VOLUME_CAN_FLUSH);
+  return can (handle, VOLUME_CAN_FLUSH);
 }
 
 static int
 bulkhead_can_fua (void *handle)
 {
-  (void)handle;
-  if (can (VOLUME_CAN_FUA))
+  if (can (handle, VOLUME_CAN_FUA))
     return NBDKIT_FUA_NATIVE;
-  return can (VOLUME_CAN_FLUSH) ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NONE;
+  return can (handle, VOLUME_CAN_FLUSH) ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NONE;
 }
 
 static int
 bulkhead_can_trim (void *handle)
 {
-  (void)handle;
-  return can (VOLUME_CAN_TRIM);
+  return can (handle, VOLUME_CAN_TRIM);
 }
 
 static int
 bulkhead_can_zero (void *handle)
 {
-  (void)handle;
-  return can (VOLUME_CAN_ZERO) ? 1 : 0;
+  return can (handle, VOLUME_CAN_ZERO) ? 1 : 0;
 }
 
 /* A flush on one connection of a client covers what was answered on any other:
@@ -257,9 +272,8 @@ static int
 bulkhead_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
                 uint32_t flags)
 {
-  (void)handle;
   (void)flags;
-  return answer (link_read (link_, buf, count, offset), "read", offset,
+  return answer (link_read (handle, buf, count, offset), "read", offset,
                  count);
 }
 
@@ -267,8 +281,7 @@ static int
 bulkhead_pwrite (void *handle, const void *buf, uint32_t count,
                  uint64_t offset, uint32_t flags)
 {
-  (void)handle;
-  return answer (link_write (link_, buf, count, offset,
+  return answer (link_write (handle, buf, count, offset,
                              flags & NBDKIT_FLAG_FUA ? IO_FUA : 0),
                  "write", offset, count);
 }
@@ -276,16 +289,14 @@ bulkhead_pwrite (void *handle, const void *buf, uint32_t count,
 static int
 bulkhead_flush (void *handle, uint32_t flags)
 {
-  (void)handle;
   (void)flags;
-  return answer (link_plain (link_, IO_FLUSH, 0, 0, 0), "flush", 0, 0);
+  return answer (link_plain (handle, IO_FLUSH, 0, 0, 0), "flush", 0, 0);
 }
 
 static int
 bulkhead_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  (void)handle;
-  return answer (link_plain (link_, IO_TRIM, count, offset,
+  return answer (link_plain (handle, IO_TRIM, count, offset,
                              io_flags (flags) & IO_FUA),
                  "trim", offset, count);
 }
@@ -293,8 +304,7 @@ bulkhead_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 static int
 bulkhead_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  (void)handle;
-  return answer (link_plain (link_, IO_ZERO, count, offset,
+  return answer (link_plain (handle, IO_ZERO, count, offset,
                              io_flags (flags)),
                  "zero", offset, count);
 }
@@ -303,8 +313,9 @@ static struct nbdkit_plugin plugin = {
   .name = "bulkhead",
   .longname = "bulkhead: remote storage through a sandboxed worker",
   .version = PACKAGE_VERSION,
-  .description = "Serves a file on an SFTP server. The protocol client runs "
-                 "as a sandboxed\nprocess of its own.",
+  .description = "Serves a file on an SFTP server, or each file of a directory. "
+                 "The protocol\nclient runs as a sandboxed process of its "
+                 "own.",
   .unload = bulkhead_unload,
   .dump_plugin = bulkhead_dump_plugin,
   .config = bulkhead_config,
@@ -313,7 +324,9 @@ static struct nbdkit_plugin plugin = {
   .magic_config_key = "url",
   .get_ready = bulkhead_get_ready,
   .after_fork = bulkhead_after_fork,
+  .list_exports = bulkhead_list_exports,
   .open = bulkhead_open,
+  .close = bulkhead_close,
   .get_size = bulkhead_get_size,
   .block_size = bulkhead_block_size,
   .can_write = bulkhead_can_write,

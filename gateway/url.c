@@ -139,9 +139,8 @@ set_path (struct volume_spec *spec, const UriUriA *u, const char *url,
   end = url + strlen (url);
   if (!first)
     first = end;
-  if (!(proto->flags & PROTO_PATH_OPTIONAL)
-      && (first == end || end[-1] == '/')) {
-    fault_set (f, ERR_INVAL, "the URL names no file");
+  if (!(proto->flags & PROTO_PATH_OPTIONAL) && first == end) {
+    fault_set (f, ERR_INVAL, "the URL names no file and no directory");
     fault_hint (f, "it looks like %s", proto->url);
     return ERR_INVAL;
   }

@@ -26,6 +26,12 @@ const struct param proto_common_params[] = {
   {0},
 };
 
+const struct param proto_internal_params[] = {
+  {"list", PARAM_BOOL, PARAM_TO_WORKER, 0, 0, NULL, "BOOL",
+   "asked for is a list of what is below the path (common/listing.h)"},
+  {0},
+};
+
 const struct proto_params *
 proto_params_find (const char *name)
 {

@@ -33,6 +33,11 @@ struct proto_params {
  */
 extern const struct param proto_common_params[];
 
+/* What the gateway itself adds for the worker; no user may set it. Ends with
+ * {0}.
+ */
+extern const struct param proto_internal_params[];
+
 /* Ends with {0}. */
 extern const struct proto_params proto_params_table[];
 

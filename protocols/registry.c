@@ -4,9 +4,11 @@
 
 #include <string.h>
 
+#include "protocols/iscsi/iscsi.h"
 #include "protocols/sftp/sftp.h"
 
 static const struct proto_ops *const registry[] = {
+  &iscsi_ops,
   &sftp_ops,
 };
 

@@ -3,8 +3,8 @@
 # need, and how those get onto the machine.
 
 packages_build="autoconf automake gcc libc6-dev libtool make pkg-config perl
-libcunit1-dev libev-dev libnbd-dev libseccomp-dev libssh2-1-dev libssl-dev
-liburiparser-dev nbdkit nbdkit-plugin-dev"
+libcunit1-dev libev-dev libisal-dev libnbd-dev libseccomp-dev libssh2-1-dev
+libssl-dev liburiparser-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
 packages_test="iproute2 openssl procps passwd util-linux xz-utils
 dropbear-bin openssh-sftp-server proftpd-core proftpd-mod-crypto

@@ -11,5 +11,15 @@ const struct param iscsi_params[] = {
    "the target's name and the LUN, from the URL"},
   {"user", PARAM_STRING, PARAM_TO_DAEMON | PARAM_TO_WORKER, 0, 0, NULL, "NAME",
    "name to log in with by CHAP (default: no login)"},
+  {"target-user", PARAM_STRING, PARAM_TO_DAEMON | PARAM_TO_WORKER, 0, 0, NULL,
+   "NAME", "name that the target must prove to have by CHAP (default: it need "
+   "not)"},
+  {"initiator-name", PARAM_STRING, PARAM_TO_WORKER, 0, 0,
+   "iqn.2001-04.com.example:bulkhead", "NAME",
+   "our own iSCSI name, as the target's access lists have it"},
+  {"header-digest", PARAM_STRING, PARAM_TO_WORKER, 0, 0, "none",
+   "none|crc32c", "insist on a CRC over PDU headers"},
+  {"data-digest", PARAM_STRING, PARAM_TO_WORKER, 0, 0, "none", "none|crc32c",
+   "insist on a CRC over data"},
   {0},
 };

@@ -50,6 +50,8 @@ enum pdu_opcode {
 /* As the RFC calls it: "SCSI Data-In"; NULL: no opcode of a target or of ours.
  */
 const char *pdu_opcode_name (uint8_t opcode);
+/* Where RFC 7143 describes it: "11.7". */
+const char *pdu_opcode_section (uint8_t opcode);
 
 /* Bytes that pad a data segment to four (§11.1). */
 static inline uint32_t
@@ -190,7 +192,7 @@ struct pdu_login_request { /* §11.12 */
   uint32_t itt, cmd_sn, exp_stat_sn, data_bytes;
 };
 
-struct pdu_text_request { /* §11.10 */
+struct pdu_text_request { /* §11.10; immediate always */
   bool final, more;
   uint64_t lun;
   uint32_t itt, ttt, cmd_sn, exp_stat_sn, data_bytes;

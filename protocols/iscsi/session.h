@@ -16,7 +16,10 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "protocols/iscsi/inbox.h"
+#include "protocols/iscsi/keys.h"
 #include "protocols/iscsi/pdu.h"
+#include "protocols/iscsi/sendbox.h"
 
 /* Commands that wait, are under way, or whose result was not reaped. Twice the
  * requests of our user, as one may need several at a time.
@@ -57,8 +60,8 @@ enum session_outcome {
    */
   SESSION_ABORTED,
   /* The target could not deliver it: SCSI Response with response "Target
-   * Failure" (§11.4.3), a reject of the command, or an abort that came with a
-   * LUN RESET after another command. Data are void; it may be tried again.
+   * Failure" (§11.4.3), or it fell to the LUN RESET that another command
+   * needed. Data are void; it may be tried again.
    */
   SESSION_TARGET_FAILURE,
   /* No command of ours: sense data of an asynchronous SCSI event (§11.9.1);
@@ -95,5 +98,62 @@ bool session_reap (struct session *s, struct session_result *ret);
 
 /* How many more commands session_submit would take now. */
 unsigned session_room (const struct session *s);
+
+/* ---------------------------------------------- what the engine calls ------ */
+
+/* What the login has settled. */
+struct session_setup {
+  struct sendbox *send; /* outlives the session */
+  uint32_t keys[KEYS_COUNT];
+  uint32_t receive_max_bytes; /* our MaxRecvDataSegmentLength */
+  uint16_t cid;
+  uint32_t cmd_sn, exp_stat_sn, exp_cmd_sn, max_cmd_sn;
+};
+
+/* ERR_NOMEM. */
+enum err session_open (const struct session_setup *setup, uint64_t now_ns,
+                       struct session **ret);
+void session_close (struct session *s); /* NULL: nothing */
+
+/* A header was received: where its data go, NULL: to the inbox's body. ERR_PEER
+ * with f if it must not come.
+ */
+enum err session_place (struct session *s, const struct pdu *p,
+                        uint8_t **ret_data, struct fault *f);
+/* The same PDU is whole; body: its data if they went there. Errors are final:
+ * ERR_PEER, or what the target wants us to stop for.
+ */
+enum err session_pdu (struct session *s, const struct pdu *p,
+                      const uint8_t *body, uint64_t now_ns, struct fault *f);
+
+/* Bytes have come, of whatever PDU. */
+void session_heard (struct session *s, uint64_t now_ns);
+
+/* Queues PDUs as long as there is room, and something to say. */
+void session_fill (struct session *s);
+/* Bytes were sent: what was answered too early may be reaped now. */
+void session_sent (struct session *s);
+
+uint64_t session_deadline_ns (const struct session *s);
+enum err session_tick (struct session *s, uint64_t now_ns, struct fault *f);
+
+/* Says goodbye as soon as no command is under way, at the latest after
+ * SESSION_LEAVE_NS.
+ */
+#define SESSION_LEAVE_NS (2ull * 1000 * 1000 * 1000)
+void session_leave (struct session *s, uint64_t now_ns);
+/* What the target said goodbye to, or threatened with: seconds that it asks us
+ * to wait before we come back (Time2Wait, §11.9, §11.15).
+ */
+unsigned session_time2wait_s (const struct session *s);
+
+/* SendTargets (§13.3, appendix C), once. The answer's text grows to at most
+ * SESSION_TEXT_BYTES; it is the session's. True once it is whole.
+ */
+#define SESSION_TEXT_BYTES (1u << 20)
+void session_ask (struct session *s, const char *key, const char *value,
+                  uint64_t now_ns);
+bool session_answer (const struct session *s, const uint8_t **ret_text,
+                     size_t *ret_bytes);
 
 #endif

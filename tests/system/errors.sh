@@ -29,7 +29,7 @@ refused_url () {
 
 start_sshd
 random_file disk 1
-mkdir folder
+mkfifo fifo
 url=$(sftp_url "$dir/disk")
 
 refused 'no URL' 'url'
@@ -49,7 +49,7 @@ refused 'an unknown key' 'frobnicate' "$url" frobnicate=1
 refused 'no identity file' 'nowhere' "$url" identity="$dir/nowhere" \
   known-hosts="$known_hosts"
 refused_url 'a missing file' 'there is no file' "$(sftp_url "$dir/missing")"
-refused_url 'a directory' 'directory' "$(sftp_url "$dir/folder")"
+refused_url 'a fifo' 'not a regular file' "$(sftp_url "$dir/fifo")"
 
 ssh-keygen -q -t ed25519 -N '' -C stranger -f stranger
 refused 'a refused login' 'refused|denied|login' "$url" \

@@ -7,6 +7,9 @@ tests_system_nbd_model_SOURCES = %D%/nbd-model.c
 tests_system_nbd_model_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_system_nbd_model_LDADD = $(LIBNBD_LIBS)
 
+check_PROGRAMS += tests/system/find-bytes
+tests_system_find_bytes_SOURCES = %D%/find-bytes.c
+
 # For ./run in AddressSanitizer builds.
 check_LTLIBRARIES += tests/system/no-freelocale.la
 tests_system_no_freelocale_la_SOURCES = %D%/no-freelocale.c
@@ -17,8 +20,10 @@ SYSTEM_TESTS = \
 	%D%/basics.sh \
 	%D%/lifecycle.sh \
 	%D%/errors.sh \
+	%D%/exports.sh \
 	%D%/interop.sh \
 	%D%/auth.sh \
+	%D%/canary.sh \
 	%D%/logins.sh \
 	%D%/crash.sh \
 	%D%/rekey.sh \

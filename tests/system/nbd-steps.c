@@ -9,7 +9,12 @@
  *                        on its way
  *   K:fails:PAGE         a read that fails with EIO
  *   K:loop:PAGE:COUNT    so many reads, one after the other
+ *   K:becomes:PAGE:LETTER reads until it is answered with that, for at most
+ *                        half a minute
+ *   K:flush
  *   K:drop               leaves without a word
+ *   0:tell:0:FILE        makes FILE
+ *   0:await:0:FILE       waits for FILE, for at most half a minute
  *
  * Prints how long each took. Exit status 1 at the first that is not so.
  */
@@ -23,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <libnbd.h>
 
@@ -30,6 +36,7 @@
 #define PAGE 4096u
 #define ANSWER_MS 1000
 #define FAIL_MS 20000
+#define PATIENCE_MS 30000
 
 static struct nbd_handle *nbd[SERVERS_MAX];
 static uint8_t buf[PAGE];
@@ -92,6 +99,43 @@ expect (const char *step, struct nbd_handle *h, uint64_t page, char letter)
 }
 
 static void
+becomes (const char *step, struct nbd_handle *h, uint64_t page, char letter)
+{
+  double until = now_ms () + PATIENCE_MS;
+
+  for (;;) {
+    if (nbd_pread (h, buf, PAGE, page * PAGE, 0) == -1)
+      die ("%s: %s", step, nbd_get_error ());
+    if (buf[0] == (uint8_t)letter && buf[PAGE - 1] == (uint8_t)letter)
+      return;
+    if (now_ms () > until)
+      die ("%s: it does not", step);
+    usleep (20000);
+  }
+}
+
+static void
+tell (const char *name)
+{
+  FILE *file = fopen (name, "w");
+
+  if (!file || fclose (file))
+    die ("%s: %s", name, strerror (errno));
+}
+
+static void
+await (const char *name)
+{
+  double until = now_ms () + PATIENCE_MS;
+
+  while (access (name, F_OK) != 0) {
+    if (now_ms () > until)
+      die ("nobody makes %s", name);
+    usleep (20000);
+  }
+}
+
+static void
 do_step (const char *step)
 {
   unsigned k;
@@ -120,6 +164,15 @@ do_step (const char *step)
     for (unsigned long n = strtoul (letter, NULL, 10); n; n--)
       if (nbd_pread (h, buf, PAGE, page * PAGE, 0) == -1)
         die ("%s: %s", step, nbd_get_error ());
+  } else if (strcmp (verb, "becomes") == 0) {
+    becomes (step, h, page, letter[0]);
+  } else if (strcmp (verb, "flush") == 0) {
+    if (nbd_flush (h, 0) == -1)
+      die ("%s: %s", step, nbd_get_error ());
+  } else if (strcmp (verb, "tell") == 0) {
+    tell (letter);
+  } else if (strcmp (verb, "await") == 0) {
+    await (letter);
   } else if (strcmp (verb, "drop") == 0) {
     nbd_close (h);
     nbd[k] = NULL;

@@ -1,16 +1,20 @@
 FAKE_PEER = tests/fake/peer.c tests/fake/peer.h
 FAKE_PEER_LIBS = $(GATEWAY_LIBS) libcache_logic.la
-check_PROGRAMS += tests/unit/gateway/coherence_test \
+check_PROGRAMS += tests/unit/gateway/catalog_test \
+	tests/unit/gateway/coherence_test \
 	tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
 	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
 	tests/unit/gateway/retained_test tests/unit/gateway/url_test
-TESTS += tests/unit/gateway/coherence_test \
+TESTS += tests/unit/gateway/catalog_test \
+	tests/unit/gateway/coherence_test \
 	tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
 	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
 	tests/unit/gateway/retained_test tests/unit/gateway/url_test
 tests_unit_gateway_inflight_test_SOURCES = %D%/inflight_test.c
 tests_unit_gateway_inflight_test_LDADD = libgateway_logic.la libipc.la \
 	$(UNIT_LIBS)
+tests_unit_gateway_catalog_test_SOURCES = %D%/catalog_test.c
+tests_unit_gateway_catalog_test_LDADD = $(GATEWAY_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_url_test_SOURCES = %D%/url_test.c
 tests_unit_gateway_url_test_LDADD = $(GATEWAY_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_link_test_SOURCES = %D%/link_test.c $(FAKE_PEER)

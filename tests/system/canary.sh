@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# No secret is in a worker: its memory is searched for what the daemon has, and
+# its descriptors are counted. Root only, as nobody else may look into a worker.
+. "$(dirname "$0")/lib.sh"
+
+[ "$(id -u)" = 0 ] || skip "only root can look into a worker"
+find_bytes=$BULKHEAD_BUILDDIR/tests/system/find-bytes
+
+start_sshd
+random_file disk 4
+
+# The seed of an ed25519 key, in hex: it stands before the last public key in
+# the file (PROTOCOL.key of OpenSSH).
+seed_of () {
+  local file public
+  file=$(sed '1d;$d' "$1" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+  public=$(cut -d' ' -f2 "$1.pub" | base64 -d | tail -c 32 | od -An -v -tx1 \
+    | tr -d ' \n')
+  file=${file%"$public"*}
+  echo "${file: -64}"
+}
+
+hex_of () {
+  printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n'
+}
+
+# has WHOM PID HEX: how often
+has () {
+  "$find_bytes" "$2" "$3" || die "cannot search $1"
+}
+
+# never WHAT HEX: in every worker, now; but in the daemon, or the search is none.
+never () {
+  local pid n
+  n=$(has "the daemon" "$(daemon_pids | head -n 1)" "$2")
+  [ "$n" -gt 0 ] || die "$1 is not found in the daemon either"
+  for pid in $(worker_pids); do
+    n=$(has "a worker" "$pid" "$2")
+    [ "$n" = 0 ] || die "$1 is in worker $pid, $n times"
+  done
+  ok "$1: in the daemon, and in no worker"
+}
+
+url=$(sftp_url "$dir/disk")
+seed=$(seed_of id)
+[ ${#seed} = 64 ] || die "no seed"
+start_nbdkit canary bulkhead "$url" identity="$dir/id" \
+  known-hosts="$known_hosts"
+nbdcopy "$uri" copy
+cmp copy disk
+wait_for 10 one_worker
+never "a private key" "$seed"
+pid=$(worker_pids)
+# 0-2, two control sockets, the network, two eventfds; no file, no object.
+find "/proc/$pid/fd" -type l -printf '%f %l\n' | sort -n >fds
+awk '$1 > 2 && $2 !~ /^(socket|anon_inode:\[eventfd\])/' fds >odd
+[ ! -s odd ] || [ -n "$small" ] || die "odd descriptors: $(cat odd)"
+[ "$(wc -l <fds)" -le 8 ] || [ -n "$small" ] || die "too many descriptors: $(cat fds)"
+ok "its descriptors: $(wc -l <fds), sockets and eventfds"
+stop_nbdkit
+
+# A passphrase opens a key in the daemon, and goes no further.
+ssh-keygen -q -t ed25519 -N 'a canary in a coal mine' -f locked
+cat locked.pub >>authorized_keys
+printf 'a canary in a coal mine\n' >words
+chmod 0600 words
+cp locked plain
+cp locked.pub plain.pub
+ssh-keygen -q -p -P 'a canary in a coal mine' -N '' -f plain >/dev/null
+start_nbdkit locked bulkhead "$url" identity="$dir/locked" \
+  passphrase=+"$dir/words" known-hosts="$known_hosts"
+nbdcopy "$uri" copy
+cmp copy disk
+wait_for 10 one_worker
+never "a key that was locked" "$(seed_of plain)"
+for pid in $(worker_pids); do
+  [ "$(has "a worker" "$pid" "$(hex_of 'a canary in a coal mine')")" = 0 ] \
+    || die "the passphrase is in worker $pid"
+done
+ok "its passphrase: in no worker"
+stop_nbdkit
+
+# The declared exception: a password passes through the worker, once, and is
+# wiped.
+printf '%s\n' "$password" >pw
+chmod 0600 pw
+start_nbdkit password bulkhead "$url" password=+"$dir/pw" \
+  known-hosts="$known_hosts"
+nbdcopy "$uri" copy
+cmp copy disk
+wait_for 10 one_worker
+for pid in $(worker_pids); do
+  n=$(has "a worker" "$pid" "$(hex_of "$password")")
+  [ "$n" = 0 ] || die "the password is still in worker $pid, $n times"
+done
+ok "a password: wiped from the worker that logged in with it"
+stop_nbdkit
