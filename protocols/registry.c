@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "protocols/iscsi/iscsi.h"
+#include "protocols/nfs/nfs.h"
 #include "protocols/sftp/sftp.h"
 
 static const struct proto_ops *const registry[] = {
   &iscsi_ops,
+  &nfs_ops,
   &sftp_ops,
 };
 

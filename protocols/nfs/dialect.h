@@ -134,7 +134,17 @@ struct nfs {
   bool keep_xids;         /* v3: a request that is sent again has its old XID */
   struct listing listing; /* VOLUME_IS_LIST: the content */
 
+  /* What the engine before this one moved here with: for start. */
+  uint8_t moved[PROTO_WANT_BYTES];
+  size_t moved_bytes; /* 0: it is the first one */
+
+  /* The rest is engine.c's. */
   struct proto_want want; /* type NOTHING: none */
+  bool wanting;           /* it is still to be taken */
+  unsigned candidate;     /* dialect that is, or is to be, tried */
+  bool stage_only;        /* `moved` says which dialect: no other is tried */
+  struct fault declined;  /* why an earlier candidate was none */
+  const char *step_name;  /* of the start-up */
 };
 
 /* For dialects and stages.
@@ -151,13 +161,13 @@ nfs_send (struct nfs *n, struct rpc_message *m);
 /* Start-up is over: n->info and the limits are set. */
 void
 nfs_ready (struct nfs *n);
-/* The session goes on elsewhere: PROTO_WANT_MOVE; port 0: the volume's own. */
+/* The session goes on elsewhere: PROTO_WANT_MOVE; port 0: the volume's own.
+ * moved begins with NFS_MOVED_MAGIC and a dialect's id, which starts there with
+ * the rest in n->moved. Return ERR_OK behind it.
+ */
 void
 nfs_move (struct nfs *n, uint16_t port, const void *moved, size_t moved_bytes,
           const char *why);
-/* Ends the session, with f set by fault_set. Returns e. */
-enum err
-nfs_fail (struct nfs *n, enum err e);
 uint32_t
 nfs_random (struct nfs *n);
 /* A hash for identities and change counters (FNV-1a, 64 bits). */

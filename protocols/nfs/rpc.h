@@ -132,9 +132,7 @@ struct rpc_inbox {
   unsigned fragments;
   size_t have_bytes; /* of the record, in buffer */
   size_t need_bytes; /* up to here; then it is looked at again */
-  bool whole;        /* no payload to look for any more */
   struct rpc_call *call;
-  size_t results_at; /* in buffer; 0: not known yet */
   bool located;
   uint8_t *payload;
   uint32_t payload_bytes, payload_left_bytes;
@@ -147,7 +145,9 @@ struct rpc {
   struct rpc_sink sink;
   struct rpc_auth auth;
   uint32_t next_xid;
-  unsigned calls; /* under way */
+  unsigned calls;     /* under way */
+  size_t stage_bytes; /* how much to receive at a time where no payload is
+                         expected; at most RPC_STAGE_BYTES */
   uint16_t free_call;
   uint16_t bucket[256]; /* by XID: chains of calls */
   struct rpc_call call[RPC_CALLS];
@@ -164,6 +164,7 @@ struct rpc_message {
   uint32_t payload_bytes;
 };
 
+/* r is zeroed memory. */
 void
 rpc_init (struct rpc *r, const struct rpc_sink *sink,
           const struct rpc_auth *auth, uint32_t first_xid);

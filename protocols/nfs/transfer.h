@@ -53,6 +53,7 @@ struct nfs_piece {
   /* The rest is transfer.c's. */
   enum nfs_piece_state state;
   uint32_t xid;
+  bool has_xid; /* of a replay: to be used once */
   uint64_t wake_ns;
   uint64_t give_up_ns; /* 0: has not waited yet */
   unsigned waits;
@@ -86,6 +87,7 @@ struct transfer_request {
   uint32_t piece_bytes;  /* how large its pieces are */
   uint32_t issued_bytes; /* how much of it has become pieces */
   bool issued;           /* all of it */
+  bool has_xids;         /* WRITE, where they are kept over sessions */
   uint32_t first_xid;    /* of its first piece; they count up */
   uint32_t extents;
   uint16_t open_pieces;
@@ -99,8 +101,34 @@ struct transfer {
   struct transfer_queue again, free_pieces;           /* of pieces */
   unsigned waiting;                                   /* pieces */
   unsigned under_way;                                 /* pieces PIECE_SENT */
+  unsigned large;                                     /* READs of them */
   struct transfer_request request[PROTO_REQUESTS];
   struct nfs_piece piece[TRANSFER_PIECES];
 };
+
+struct nfs;
+
+/* t is zeroed memory. */
+void
+nfs_transfer_init (struct transfer *t);
+/* As proto_ops.submit and reap. */
+enum err
+nfs_transfer_submit (struct nfs *n, const struct proto_request *r);
+bool
+nfs_transfer_reap (struct nfs *n, struct proto_completion *ret);
+/* Queues calls for as long as there is room, and something to ask. */
+void
+nfs_transfer_fill (struct nfs *n);
+/* The piece, which was PIECE_SENT, is answered. */
+void
+nfs_transfer_result (struct nfs *n, uint16_t index, const struct nfs_result *r,
+                 uint64_t now_ns);
+/* How long to wait for a server that is not ready, the waits'th time. */
+uint64_t
+nfs_transfer_delay_ns (struct nfs *n, unsigned waits);
+uint64_t
+nfs_transfer_deadline_ns (const struct nfs *n);
+void
+nfs_transfer_tick (struct nfs *n, uint64_t now_ns);
 
 #endif

@@ -67,6 +67,12 @@ xdr_fixed (struct xdr *x, size_t length_bytes, const char *field)
   return take (x, length_bytes + xdr_padding (length_bytes), field);
 }
 
+void
+xdr_padding_of (struct xdr *x, size_t length_bytes, const char *field)
+{
+  take (x, xdr_padding (length_bytes), field);
+}
+
 const uint8_t *
 xdr_opaque (struct xdr *x, size_t max_bytes, size_t *ret_length_bytes,
             const char *field)

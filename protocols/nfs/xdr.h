@@ -42,6 +42,9 @@ xdr_bool (struct xdr *x, const char *field);
 /* §4.9: opaque[length_bytes], with its padding; NULL when broken. */
 const uint8_t *
 xdr_fixed (struct xdr *x, size_t length_bytes, const char *field);
+/* What fills an opaque of length_bytes up, where its bytes went elsewhere. */
+void
+xdr_padding_of (struct xdr *x, size_t length_bytes, const char *field);
 /* §4.10, §4.11: opaque<max_bytes>, string<max_bytes>. */
 const uint8_t *
 xdr_opaque (struct xdr *x, size_t max_bytes, size_t *ret_length_bytes,

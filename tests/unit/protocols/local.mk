@@ -32,3 +32,17 @@ tests_unit_protocols_sftp_transfer_test_SOURCES = %D%/sftp/transfer_test.c
 tests_unit_protocols_sftp_transfer_test_LDADD = libsftppeer.la $(UNIT_LIBS)
 
 include tests/unit/protocols/iscsi/local.mk
+
+NFS_TESTS = \
+	tests/unit/protocols/nfs/engine_test
+check_PROGRAMS += $(NFS_TESTS)
+TESTS += $(NFS_TESTS)
+
+# The other end, with a server that forgets.
+check_LTLIBRARIES += libnfspeer.la
+libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h \
+	tests/fake/nfs3.c tests/fake/nfs3.h
+libnfspeer_la_LIBADD = libprotocols.la
+
+tests_unit_protocols_nfs_engine_test_SOURCES = %D%/nfs/engine_test.c
+tests_unit_protocols_nfs_engine_test_LDADD = libnfspeer.la $(UNIT_LIBS)

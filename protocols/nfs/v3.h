@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* NFSv3's own state, shared by v3.c (requests), v3_start.c (the way to the
+ * file) and v3_list.c (a directory's names).
+ */
+#ifndef BH_PROTOCOLS_NFS_V3_H
+#define BH_PROTOCOLS_NFS_V3_H
+
+#include "protocols/nfs/dialect.h"
+#include "protocols/nfs/mount.h"
+#include "protocols/nfs/nfs3_codec.h"
+
+enum v3_step {
+  V3_FSINFO,
+  V3_PATHCONF,
+  V3_LOOKUP,
+  V3_GETATTR,
+  V3_ACCESS,
+  V3_LIST,
+};
+
+struct v3 {
+  enum v3_step step;
+  struct nfs3_fh fh; /* of the root, then along the path, then of the file */
+  const char *rest;  /* of the path, behind the component that is looked up */
+  size_t name_bytes; /* of that component, in front of rest */
+  uint32_t name_max; /* 0: not known */
+  uint32_t list_bytes;
+  struct nfs3_attr attr;
+
+  /* The server is not ready (JUKEBOX): until then. */
+  uint64_t wake_ns; /* 0: it is */
+  uint64_t give_up_ns;
+  unsigned waits;
+
+  /* The list */
+  uint64_t cookie;
+  uint8_t cookieverf[NFS3_COOKIEVERF_BYTES];
+  unsigned entries;
+};
+
+/* v3_start.c: as nfs_dialect. */
+enum err
+v3_start (struct nfs *n, uint64_t now_ns, struct fault *f);
+enum err
+v3_start_reply (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
+                uint64_t now_ns, struct fault *f);
+uint64_t
+v3_start_deadline_ns (const struct nfs *n);
+enum err
+v3_start_tick (struct nfs *n, uint64_t now_ns, struct fault *f);
+/* "the server says about PATH: …" */
+enum err
+v3_path_fault (const struct nfs *n, const struct rpc_call *call,
+               enum nfs3_status s, struct fault *f);
+
+/* v3_list.c */
+void
+v3_list_ask (struct nfs *n);
+enum err
+v3_list_reply (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
+               enum nfs3_status *ret_status, struct fault *f);
+
+#endif
