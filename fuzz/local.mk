@@ -3,6 +3,7 @@
 FUZZ_TARGETS = \
 	%D%/agent \
 	%D%/control \
+	%D%/iscsi_engine \
 	%D%/known_hosts \
 	%D%/listing \
 	%D%/sftp_engine \
@@ -25,6 +26,8 @@ fuzz_agent_SOURCES = %D%/agent.c
 fuzz_agent_LDADD = $(FUZZ_LIBS) libcache.la 
 fuzz_control_SOURCES = %D%/control.c
 fuzz_control_LDADD = $(FUZZ_LIBS) libipc.la
+fuzz_iscsi_engine_SOURCES = %D%/iscsi_engine.c
+fuzz_iscsi_engine_LDADD = $(FUZZ_LIBS) libfuzzdrive.la
 fuzz_known_hosts_SOURCES = %D%/known_hosts.c
 fuzz_known_hosts_LDADD = $(FUZZ_LIBS) libcache.la 
 fuzz_listing_SOURCES = %D%/listing.c

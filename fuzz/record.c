@@ -4,7 +4,8 @@
  *
  *   record PROTOCOL FILE (HOST:PORT | -- COMMAND…) [KEY=VALUE…]
  *
- * KEY=VALUE before the "--". The server sees reads, writes and whatever else
+ * KEY=VALUE before the "--"; seed=N is the input's first byte, by which a target
+ * may choose its parameters. The server sees reads, writes and whatever else
  * the volume can do in its first 2 MiB: use a scratch one.
  */
 #include "config.h"
@@ -55,6 +56,8 @@ static struct {
   struct proto_want moved;
   uint64_t now_ns;
   int fd;
+  uint8_t seed;
+  bool leaving;
   char host[256];
   char **command;
   uint8_t *data[PROTO_REQUESTS];
@@ -132,6 +135,7 @@ open_engine (bool moved)
   struct proto_config c = {.get = get_param, .identity = g.identity};
   struct fault f = {0};
 
+  memset (c.seed, g.seed, sizeof c.seed);
   if (moved) {
     c.moved = g.moved.data;
     c.moved_bytes = g.moved.data_bytes;
@@ -161,6 +165,8 @@ receive (void)
   static uint8_t buf[32768];
   ssize_t n = read (g.fd, buf, sizeof buf);
 
+  if (n <= 0 && g.leaving)
+    return;
   if (n <= 0)
     fail ("the server ended it");
   put ("S", 1);
@@ -277,6 +283,7 @@ converse (void)
     turn ();
   if (g.ops->leave) {
     put ("L", 1);
+    g.leaving = true;
     g.ops->leave (g.p, g.now_ns);
     for (unsigned i = 0; i < 5; i++) {
       struct pollfd p = {.fd = g.fd, .events = POLLIN};
@@ -304,7 +311,6 @@ main (int argc, char **argv)
   g.out = fopen (argv[2], "wb");
   if (!g.out)
     fail (argv[2]);
-  put_number (0, 1);
   for (i = 3; i < argc && strchr (argv[i], '=') && g.params < PARAMS; i++) {
     char *eq = strchr (argv[i], '=');
 
@@ -312,6 +318,9 @@ main (int argc, char **argv)
     g.key[g.params] = argv[i];
     g.value[g.params++] = eq + 1;
   }
+  if (get_param (NULL, "seed"))
+    g.seed = (uint8_t)atoi (get_param (NULL, "seed"));
+  put_number (g.seed, 1);
   if (i < argc && strcmp (argv[i], "--") == 0 && i + 1 < argc)
     g.fd = start_command (argv + i + 1);
   else if (i < argc && (colon = strrchr (argv[i], ':'))) {
