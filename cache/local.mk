@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libcache_logic.la
 libcache_logic_la_SOURCES = \
 	%D%/lease.c %D%/lease.h \
+	%D%/report.c %D%/report.h \
 	%D%/store.c %D%/store.h
 
 # All of the daemon but main.c, so that the unit tests link it too.

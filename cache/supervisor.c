@@ -12,8 +12,10 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "cache/report.h"
 #include "common/cleanup.h"
 #include "ipc/shm.h"
 #include "sandbox/sandbox.h"
@@ -271,6 +273,27 @@ death_fault (struct supervisor *s, const siginfo_t *si, struct fault *f)
                (int)s->worker.pid, si->si_status, sig ? sig : "?");
 }
 
+/* Each death that leaves something unanswered is told, with what that is. */
+static void
+log_in_hand (struct supervisor *s)
+{
+  struct timespec ts;
+  char text[480];
+  void *requests;
+
+  if (shm_map (s->c.channel_fd[CHANNEL_REQUESTS], CHANNEL_RING_BYTES, false,
+               &requests))
+    return;
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  if (report_in_hand (requests, s->c.completions, s->epoch,
+                      (uint64_t)ts.tv_sec * 1000000000u
+                        + (uint64_t)ts.tv_nsec,
+                      text, sizeof text))
+    log_write (s->c.daemon->log, LOG_LEVEL_WARN, "%s: %.300s; in hand: %s",
+               s->c.name, s->why.text, text);
+  shm_unmap (requests, CHANNEL_RING_BYTES);
+}
+
 /* Whether what it was asked may have killed it. */
 static bool
 died_of_itself (const struct supervisor *s, const siginfo_t *si)
@@ -306,6 +329,7 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
     death_fault (s, &si, &s->why);
   if (!s->moving)
     count_early_death (s, s->why.code);
+  log_in_hand (s);
   announced = s->announced;
   death.was_ready = announced;
   death.from_outside = !s->killed_by_us && si.si_code != CLD_EXITED

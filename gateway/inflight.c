@@ -220,6 +220,7 @@ inflight_push (struct inflight *f, struct ring *ring, uint32_t slot,
   union ring_entry e = {.request = s->request};
 
   assert (s->state == SLOT_QUEUED);
+  e.request.sent_ns = now_ns;
   /* Never more than RING_ENTRIES are SENT, so a full ring is a lying head. */
   if (ring_push (ring, &e))
     return ERR_PEER;

@@ -50,7 +50,8 @@ struct ring_request {
   uint32_t length;
   uint16_t op;    /* enum io_op */
   uint16_t flags; /* IO_FUA … */
-  uint64_t reserved[4];
+  uint64_t sent_ns; /* CLOCK_MONOTONIC, for reports of a worker's death */
+  uint64_t reserved[3];
 };
 
 /* One completion. error is 0 or a positive errno. token is the stability token

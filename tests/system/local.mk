@@ -26,6 +26,7 @@ SYSTEM_TESTS = \
 	%D%/canary.sh \
 	%D%/logins.sh \
 	%D%/crash.sh \
+	%D%/death.sh \
 	%D%/rekey.sh \
 	%D%/daemon.sh \
 	%D%/large.sh \

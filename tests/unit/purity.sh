@@ -9,7 +9,7 @@ b=${BULKHEAD_BUILDDIR:-.}
 
 objects=$(find "$b/protocols" -path '*/.libs/*.o' ! -name params.o
   for o in gateway/inflight gateway/prefetch gateway/retained \
-    cache/store cache/lease \
+    cache/store cache/lease cache/report \
     ipc/ring ipc/pages ipc/stripes ipc/fill; do
     echo "$b/${o%/*}/.libs/${o##*/}.o"
   done)

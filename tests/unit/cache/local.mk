@@ -11,6 +11,7 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/lease_test \
 	tests/unit/cache/place_test \
 	tests/unit/cache/login_test \
+	tests/unit/cache/report_test \
 	tests/unit/cache/shared_test \
 	tests/unit/cache/signer_test \
 	tests/unit/cache/store_test
@@ -36,6 +37,8 @@ tests_unit_cache_known_hosts_test_SOURCES = %D%/known_hosts_test.c
 tests_unit_cache_known_hosts_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_lease_test_SOURCES = %D%/lease_test.c
 tests_unit_cache_lease_test_LDADD = libcache_logic.la $(UNIT_LIBS)
+tests_unit_cache_report_test_SOURCES = %D%/report_test.c
+tests_unit_cache_report_test_LDADD = libcache_logic.la libipc.la $(UNIT_LIBS)
 tests_unit_cache_shared_test_SOURCES = %D%/shared_test.c
 tests_unit_cache_shared_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_store_test_SOURCES = %D%/store_test.c
