@@ -25,3 +25,16 @@ tests_unit_protocols_iscsi_scsi_disk_test_LDADD = libprotocols.la $(UNIT_LIBS)
 tests_unit_protocols_iscsi_scsi_probe_test_SOURCES = \
 	%D%/scsi_probe_test.c $(SCSI_LUN)
 tests_unit_protocols_iscsi_scsi_probe_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+# The target is the tests' own, byte by byte.
+check_LTLIBRARIES += libiscsitarget.la
+libiscsitarget_la_SOURCES = %D%/target.c %D%/target.h
+libiscsitarget_la_LIBADD = libprotocols.la
+
+ISCSI_TESTS = \
+	%D%/session_test
+check_PROGRAMS += $(ISCSI_TESTS)
+TESTS += $(ISCSI_TESTS)
+
+tests_unit_protocols_iscsi_session_test_SOURCES = %D%/session_test.c
+tests_unit_protocols_iscsi_session_test_LDADD = libiscsitarget.la $(UNIT_LIBS)
