@@ -32,9 +32,25 @@ libiscsitarget_la_SOURCES = %D%/target.c %D%/target.h
 libiscsitarget_la_LIBADD = libprotocols.la
 
 ISCSI_TESTS = \
+	%D%/bad_test \
+	%D%/keys_test \
+	%D%/login_test \
+	%D%/pdu_test \
 	%D%/session_test
 check_PROGRAMS += $(ISCSI_TESTS)
 TESTS += $(ISCSI_TESTS)
+
+tests_unit_protocols_iscsi_bad_test_SOURCES = %D%/bad_test.c
+tests_unit_protocols_iscsi_bad_test_LDADD = libiscsitarget.la $(UNIT_LIBS)
+
+tests_unit_protocols_iscsi_keys_test_SOURCES = %D%/keys_test.c
+tests_unit_protocols_iscsi_keys_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_iscsi_login_test_SOURCES = %D%/login_test.c
+tests_unit_protocols_iscsi_login_test_LDADD = libiscsitarget.la $(UNIT_LIBS)
+
+tests_unit_protocols_iscsi_pdu_test_SOURCES = %D%/pdu_test.c
+tests_unit_protocols_iscsi_pdu_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_iscsi_session_test_SOURCES = %D%/session_test.c
 tests_unit_protocols_iscsi_session_test_LDADD = libiscsitarget.la $(UNIT_LIBS)
