@@ -6,6 +6,7 @@ FUZZ_TARGETS = \
 	%D%/iscsi_engine \
 	%D%/known_hosts \
 	%D%/listing \
+	%D%/nfs_engine \
 	%D%/sftp_engine \
 	%D%/ssh_key \
 	%D%/url
@@ -32,6 +33,8 @@ fuzz_known_hosts_SOURCES = %D%/known_hosts.c
 fuzz_known_hosts_LDADD = $(FUZZ_LIBS) libcache.la 
 fuzz_listing_SOURCES = %D%/listing.c
 fuzz_listing_LDADD = $(FUZZ_LIBS) libcommon.la
+fuzz_nfs_engine_SOURCES = %D%/nfs_engine.c
+fuzz_nfs_engine_LDADD = $(FUZZ_LIBS) libfuzzdrive.la
 fuzz_sftp_engine_SOURCES = %D%/sftp_engine.c
 fuzz_sftp_engine_LDADD = $(FUZZ_LIBS) libfuzzdrive.la
 fuzz_ssh_key_SOURCES = %D%/ssh_key.c

@@ -58,6 +58,7 @@ static struct {
   int fd;
   uint8_t seed;
   bool leaving;
+  uint16_t port;
   char host[256];
   char **command;
   uint8_t *data[PROTO_REQUESTS];
@@ -204,7 +205,7 @@ follow (void)
   g.ops->close (g.p);
   close (g.fd);
   put ("M", 1);
-  g.fd = dial (w.host[0] ? w.host : g.host, w.port);
+  g.fd = dial (w.host[0] ? w.host : g.host, w.port ? w.port : g.port);
   open_engine (true);
 }
 
@@ -325,7 +326,8 @@ main (int argc, char **argv)
     g.fd = start_command (argv + i + 1);
   else if (i < argc && (colon = strrchr (argv[i], ':'))) {
     snprintf (g.host, sizeof g.host, "%.*s", (int)(colon - argv[i]), argv[i]);
-    g.fd = dial (g.host, (uint16_t)atoi (colon + 1));
+    g.port = (uint16_t)atoi (colon + 1);
+    g.fd = dial (g.host, g.port);
   } else
     fail ("no server");
   open_engine (false);
