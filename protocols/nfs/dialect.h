@@ -95,7 +95,7 @@ struct nfs_dialect {
   enum err (*tick) (struct nfs *n, uint64_t now_ns, struct fault *f);
 };
 
-extern const struct nfs_dialect nfs_v3;
+extern const struct nfs_dialect nfs_v3, nfs_v41, nfs_v42;
 
 /* What the user set, checked. */
 struct nfs_options {
@@ -105,6 +105,8 @@ struct nfs_options {
   bool exclusive;   /* deny other writers (v4) */
   uint16_t mountport; /* 0: portmap is asked */
   uint32_t uid, gid;
+  /* Which daemon of which user of which host; "": not known. */
+  char client[65];
 };
 
 /* The engine. */

@@ -21,7 +21,8 @@
 #define BLOCK_PREFERRED_BYTES 4096u
 
 /* The best first. */
-static const struct nfs_dialect *const candidates[] = {&nfs_v3};
+static const struct nfs_dialect *const candidates[]
+    = {&nfs_v42, &nfs_v41, &nfs_v3};
 #define CANDIDATES (sizeof candidates / sizeof candidates[0])
 
 struct proto {
@@ -40,6 +41,8 @@ may_be (const struct nfs *n, const struct nfs_dialect *d)
 {
   uint8_t before = nfs_identity_dialect (n);
 
+  if (n->options.exclusive && d->version == 3)
+    return false; /* it cannot deny anything to anybody */
   if (n->options.version[0])
     return strcmp (n->options.version, d->wanted) == 0;
   return !before || before == d->id;

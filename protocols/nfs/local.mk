@@ -13,4 +13,19 @@ libprotocols_la_SOURCES += \
 	%D%/v3.c %D%/v3.h \
 	%D%/v3_list.c \
 	%D%/v3_start.c \
+	%D%/v4.h \
+	%D%/v4_attr.c %D%/v4_attr.h \
+	%D%/v4_compound.h \
+	%D%/v4_decode.c \
+	%D%/v4_dialect.c \
+	%D%/v4_encode.c \
+	%D%/v4_file.c \
+	%D%/v4_io.c \
+	%D%/v4_list.c \
+	%D%/v4_memory.c \
+	%D%/v4_proto.h \
+	%D%/v4_slots.c %D%/v4_slots.h \
+	%D%/v4_start.c \
+	%D%/v4_status.c \
+	%D%/v4_steps.c \
 	%D%/xdr.c %D%/xdr.h

@@ -256,13 +256,21 @@ peek (struct nfs *n, struct nfs_piece *ret)
 {
   struct transfer *t = &n->transfer;
   const struct transfer_request *q;
+  uint32_t left_bytes;
 
   if (t->again.head != TRANSFER_NONE)
     return &t->piece[t->again.head];
   if (t->to_send.head == TRANSFER_NONE || t->free_pieces.head == TRANSFER_NONE)
     return NULL;
   q = &t->request[t->to_send.head];
-  *ret = (struct nfs_piece){.op = q->r.op, .flags = q->r.flags};
+  left_bytes = q->r.length - q->issued_bytes;
+  *ret = (struct nfs_piece){
+      .op = q->r.op,
+      .flags = q->r.flags,
+      .offset = q->r.offset + q->issued_bytes,
+      .length = left_bytes < q->piece_bytes ? left_bytes : q->piece_bytes,
+      .request = t->to_send.head,
+  };
   return ret;
 }
 

@@ -150,6 +150,12 @@ v4_take (struct v4_answer *a, enum nfs_opnum4 op);
 enum err
 v4_close_answer (struct v4_answer *a, const char *what, struct fault *f);
 
+/* The same after SEQUENCE alone was asked for on a slot that may have another
+ * answer kept: what follows it does not matter.
+ */
+enum err
+v4_close_sequence (const struct v4_answer *a, struct fault *f);
+
 struct v4_sequence_result {
   uint32_t sequenceid, slotid, target_highest_slotid, status_flags;
 };

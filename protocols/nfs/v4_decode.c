@@ -79,6 +79,12 @@ v4_close_answer (struct v4_answer *a, const char *what, struct fault *f)
   return xdr_fault (a->x, what, f);
 }
 
+enum err
+v4_close_sequence (const struct v4_answer *a, struct fault *f)
+{
+  return xdr_fault (a->x, "SEQUENCE", f);
+}
+
 static void
 get_stateid (struct xdr *x, struct v4_stateid *ret, const char *field)
 {

@@ -53,15 +53,15 @@ v4_op_name (uint32_t op);
 
 /* What has to be done about an error (RFC 8881 §15.1, §8.4, §2.10.6). */
 enum v4_recovery {
-  V4_FAIL,    /* what was asked fails with the err of the table */
-  V4_WAIT,    /* the same again, later */
-  V4_AGAIN,   /* was executed, its answer is lost: again, as a new request */
-  V4_BIND,    /* BIND_CONN_TO_SESSION, then again */
-  V4_SESSION, /* a new session */
-  V4_CLIENT,  /* a new client ID, and so a new session */
-  V4_STATE,   /* a new OPEN */
-  V4_HANDLE,  /* the file is looked up again */
-  V4_BROKEN,  /* one of both ends is wrong: the connection ends */
+  V4_DO_FAIL,    /* what was asked fails with the err of the table */
+  V4_DO_WAIT,    /* the same again, later */
+  V4_DO_AGAIN,   /* was executed, its answer is lost: again, as a new request */
+  V4_DO_BIND,    /* BIND_CONN_TO_SESSION, then again */
+  V4_DO_SESSION, /* a new session */
+  V4_DO_CLIENT,  /* a new client ID, and so a new session */
+  V4_DO_STATE,   /* a new OPEN */
+  V4_DO_HANDLE,  /* the file is looked up again */
+  V4_DO_BROKEN,  /* one of both ends is wrong: the connection ends */
 };
 
 /* X (name, number, err, recovery): every nfsstat4 of RFC 8881 and RFC 7862. */
@@ -97,7 +97,7 @@ enum v4_recovery {
   X (LOCKED, 10012, ACCESS, FAIL)                                              \
   X (GRACE, 10013, TIMEOUT, WAIT)                                              \
   X (FHEXPIRED, 10014, IO, HANDLE)                                             \
-  X (SHARE_DENIED, 10015, ACCESS, FAIL)                                        \
+  X (SHARE_DENIED, 10015, IO, FAIL)                                            \
   X (WRONGSEC, 10016, ACCESS, FAIL)                                            \
   X (CLID_INUSE, 10017, ACCESS, FAIL)                                          \
   X (RESOURCE, 10018, IO, FAIL)                                                \

@@ -6,7 +6,7 @@
 
 static const struct v4_status table[] = {
 #define X(name, number, error, recovery)                                       \
-  {number, "NFS4ERR_" #name, ERR_##error, V4_##recovery},
+  {number, "NFS4ERR_" #name, ERR_##error, V4_DO_##recovery},
     V4_STATUS_TABLE (X)
 #undef X
 };

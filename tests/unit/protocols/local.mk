@@ -34,7 +34,9 @@ tests_unit_protocols_sftp_transfer_test_LDADD = libsftppeer.la $(UNIT_LIBS)
 include tests/unit/protocols/iscsi/local.mk
 
 NFS_TESTS = \
-	tests/unit/protocols/nfs/engine_test
+	tests/unit/protocols/nfs/engine_test \
+	tests/unit/protocols/nfs/v4_codec_test \
+	tests/unit/protocols/nfs/v4_slots_test
 check_PROGRAMS += $(NFS_TESTS)
 TESTS += $(NFS_TESTS)
 
@@ -46,3 +48,9 @@ libnfspeer_la_LIBADD = libprotocols.la
 
 tests_unit_protocols_nfs_engine_test_SOURCES = %D%/nfs/engine_test.c
 tests_unit_protocols_nfs_engine_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_codec_test_SOURCES = %D%/nfs/v4_codec_test.c
+tests_unit_protocols_nfs_v4_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_slots_test_SOURCES = %D%/nfs/v4_slots_test.c
+tests_unit_protocols_nfs_v4_slots_test_LDADD = libprotocols.la $(UNIT_LIBS)

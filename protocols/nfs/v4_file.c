@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The part of the chain (v4.h) that is about the file: finding it, opening it,
+ * and what the server can do with it.
+ */
+#include "config.h"
+#include "protocols/nfs/v4.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LEASE_LEAST_S 3u
+#define LEASE_MOST_S 3600u
+/* Requests that the gateway sends again come at once, if they come. */
+#define SETTLE_AFTER_NS (2 * V4_NS_PER_S)
+
+/* It has to be the one that it was. */
+static enum err
+same_file (struct nfs *n, const char *identity, struct fault *f)
+{
+  const struct v4 *v = v4_of (n);
+
+  if (n->state != PROTO_READY)
+    return ERR_OK;
+  if (strcmp (identity, n->info.identity) != 0)
+    return fault_set (f, ERR_IO, "%s: the file was replaced by another one",
+                      n->options.path);
+  if (v->attrs.size < n->info.size)
+    return fault_set (f, ERR_IO,
+                      "%s: the file was cut from %" PRIu64 " to %" PRIu64
+                      " bytes by somebody else",
+                      n->options.path, n->info.size, v->attrs.size);
+  return ERR_OK;
+}
+
+static uint32_t
+io_size (uint64_t attr, uint32_t channel_bytes)
+{
+  uint64_t size = channel_bytes - V4_DATA_OVERHEAD_BYTES;
+
+  if (attr > 0 && attr < size)
+    size = attr;
+  if (size > NFS_IO_MAX_BYTES)
+    size = NFS_IO_MAX_BYTES;
+  return (uint32_t)(size > 4096 ? size & ~4095ull : size);
+}
+
+static enum err
+note_file (struct nfs *n, struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  const struct v4_attrs *t = &v->attrs;
+  uint32_t lease_s = t->lease_time_s;
+  char identity[sizeof n->info.identity];
+  enum err e;
+
+  snprintf (identity, sizeof identity, "%" PRIx64 ":%" PRIx64 ":%" PRIx64,
+            t->fsid_major, t->fsid_minor, t->fileid);
+  e = same_file (n, identity, f);
+  if (e)
+    return e;
+  if (!(t->have & V4_ATTR (FATTR4_LEASE_TIME)))
+    lease_s = 60;
+  if (lease_s < LEASE_LEAST_S)
+    lease_s = LEASE_LEAST_S;
+  if (lease_s > LEASE_MOST_S)
+    lease_s = LEASE_MOST_S;
+  v->lease_ns = lease_s * V4_NS_PER_S;
+  if (n->state == PROTO_READY)
+    return ERR_OK;
+  strcpy (n->info.identity, identity);
+  n->info.size = t->size;
+  /* 0 would say that it is not known. */
+  n->info.change = t->change ? t->change : 1;
+  n->read_max_bytes = io_size (t->maxread, v->memory.maxresponsesize);
+  n->write_max_bytes = io_size (t->maxwrite, v->memory.maxrequestsize);
+  if (n->read_max_bytes < V4_IO_LEAST_BYTES || n->write_max_bytes < V4_IO_LEAST_BYTES)
+    return fault_set (f, ERR_LIMIT,
+                      "the server takes READs of %u and WRITEs of %u bytes, "
+                      "which is too little (maxread, maxwrite, RFC 8881 §5.8.2)",
+                      n->read_max_bytes, n->write_max_bytes);
+  return ERR_OK;
+}
+
+static enum err
+no_such_file (const struct nfs *n, struct fault *f)
+{
+  fault_set (f, ERR_NOENT, "%s: no such file on the server (LOOKUP: "
+                           "NFS4ERR_NOENT)",
+             n->options.path);
+  fault_hint (f, "paths of NFSv4 begin at the server's pseudo-root, not at the "
+                 "export's path on its disk");
+  return ERR_NOENT;
+}
+
+/* At the end of the path: what is it, and what may we do with it? */
+static enum err
+arrived (struct nfs *n, struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  uint32_t type = v->attrs.type, access;
+  bool same;
+  enum err e;
+
+  if (n->options.list && type == NF4DIR) {
+    v->memory.fh = v->walk_fh;
+    v->cookie = 0;
+    memset (v->cookie_verifier, 0, sizeof v->cookie_verifier);
+    v4_go (n, V4_READDIR);
+    return ERR_OK;
+  }
+  if (type == NF4DIR)
+    return fault_set (f, ERR_ISDIR, "%s is a directory", n->options.path);
+  if (type != NF4REG || n->options.list) {
+    fault_set (f, ERR_NOENT, "%s is not a %s", n->options.path,
+               n->options.list ? "directory" : "regular file");
+    if (type == NF4LNK)
+      fault_hint (f, "symbolic links are not followed: write the path that it "
+                     "leads to");
+    return ERR_NOENT;
+  }
+  e = note_file (n, f);
+  if (e)
+    return e;
+  if (!(v->access & ACCESS4_READ))
+    return fault_set (f, ERR_ACCESS,
+                      "%s: uid %u may not read the file (ACCESS)",
+                      n->options.path, n->options.uid);
+  same = v4_fh_equal (&v->walk_fh, &v->memory.fh);
+  v->memory.fh = v->walk_fh;
+  if (n->state == PROTO_STARTING) {
+    v->writable = v->access & ACCESS4_MODIFY;
+    if (!v->writable)
+      snprintf (n->info.readonly_why, sizeof n->info.readonly_why,
+                "uid %u may not write to the file on the server (ACCESS)",
+                n->options.uid);
+  }
+  access = OPEN4_SHARE_ACCESS_READ
+           | (v->writable ? OPEN4_SHARE_ACCESS_WRITE : 0);
+  same = same && v->memory.has_open && v->memory.open_access == access;
+  v->memory.open_access = access;
+  v4_go (n, same ? V4_TEST : V4_OPEN);
+  return ERR_OK;
+}
+
+enum err
+v4_got_walk (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  uint32_t lookups
+      = v->operations - 3; /* SEQUENCE, PUTFH or PUTROOTFH, GETFH */
+  bool last = n->options.path[v->walk_next] == 0, good = true;
+  struct v4_fh fh = {0};
+  enum err e;
+
+  if (last)
+    lookups -= 2; /* GETATTR, ACCESS */
+  good = v4_take (a, v->walk_at == 0 ? OP_PUTROOTFH : OP_PUTFH);
+  for (uint32_t i = 0; good && i < lookups; i++)
+    good = v4_take (a, OP_LOOKUP);
+  if (good && v4_take (a, OP_GETFH)) {
+    v4_get_fh (a, &fh);
+    if (last && v4_take (a, OP_GETATTR)) {
+      v4_get_attrs (a->x, UINT32_MAX, &v->attrs);
+      if (!(v->attrs.have & V4_ATTR (FATTR4_TYPE))
+          || !(v->attrs.have & V4_ATTR (FATTR4_SIZE))
+          || !(v->attrs.have & V4_ATTR (FATTR4_CHANGE)))
+        xdr_reject (a->x, "fattr4.attrmask: type, size or change is missing, "
+                          "RFC 8881 §5.6");
+      if (v4_take (a, OP_ACCESS))
+        v->access = v4_get_access (a);
+    }
+  }
+  e = v4_close_answer (a, "LOOKUP", f);
+  if (e)
+    return e;
+  if (a->status == NFS4ERR_NOENT)
+    return no_such_file (n, f);
+  if (a->status)
+    return v4_on_error (n, a, now_ns, f);
+  v->walk_fh = fh;
+  if (last)
+    return arrived (n, f);
+  v->walk_at = v->walk_next;
+  v->unsent = true;
+  return ERR_OK;
+}
+
+static void
+ready (struct nfs *n, uint64_t now_ns)
+{
+  struct v4 *v = v4_of (n);
+  struct volume_info *i = &n->info;
+
+  v->step = V4_IDLE;
+  v->give_up_ns = 0;
+  v->renewed_ns = now_ns;
+  if (n->state == PROTO_READY) {
+    v->mending = false;
+    return;
+  }
+  i->caps = v->memory.caps & VOLUME_CAN_STATUS;
+  if (v->writable)
+    i->caps = v->memory.caps | VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH
+              | VOLUME_CAN_FUA | VOLUME_FLUSH_COVERS_ALL;
+  snprintf (i->remarks, sizeof i->remarks,
+            "%s, %u slots, READ up to %u bytes, WRITE up to %u bytes%s",
+            n->dialect->name, v->memory.slots, n->read_max_bytes,
+            n->write_max_bytes,
+            v->memory.caps & VOLUME_CAN_TRIM || !v->writable
+                ? ""
+                : ", no DEALLOCATE");
+  n->pieces_max = v->memory.slots - 1;
+  v->begun_again = 0;
+  v->settle_ns = now_ns + SETTLE_AFTER_NS;
+  v4_memory_store (n);
+  nfs_ready (n);
+  v4_memory_settle (n);
+}
+
+/* What can it do? Asked once, as the answers are remembered. */
+static void
+opened (struct nfs *n, uint64_t now_ns)
+{
+  const struct v4 *v = v4_of (n);
+
+  if (v->minor < 2 || v->memory.probed)
+    ready (n, now_ns);
+  else
+    v4_go (n, V4_PROBE_SEEK);
+}
+
+/* Is what we had opened before still open? */
+enum err
+v4_got_test (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  uint32_t status = NFS4_OK;
+  enum err e;
+
+  if (v4_take (a, OP_TEST_STATEID))
+    status = v4_get_test_stateid (a);
+  e = v4_close_answer (a, "TEST_STATEID", f);
+  if (e)
+    return e;
+  if (a->status && a->status != NFS4ERR_NOTSUPP)
+    return v4_on_error (n, a, now_ns, f);
+  if (!a->status && !status) {
+    opened (n, now_ns);
+    return ERR_OK;
+  }
+  v->memory.has_open = false;
+  /* §8.2.4, §18.38: what was revoked is to be acknowledged. */
+  if (status == NFS4ERR_EXPIRED || status == NFS4ERR_ADMIN_REVOKED)
+    v4_go (n, V4_FREE);
+  else
+    v4_go (n, V4_OPEN);
+  return ERR_OK;
+}
+
+enum err
+v4_got_free (struct nfs *n, struct v4_answer *a, struct fault *f)
+{
+  enum err e;
+
+  v4_take (a, OP_FREE_STATEID);
+  e = v4_close_answer (a, "FREE_STATEID", f);
+  if (e)
+    return e;
+  v4_go (n, V4_OPEN); /* whatever it says */
+  return ERR_OK;
+}
+
+static void
+note_open (struct nfs *n, const struct v4_open_result *r)
+{
+  struct v4 *v = v4_of (n);
+
+  v->memory.open = r->stateid;
+  /* §8.2.2: "the most recent one", so that nobody's OPEN makes it an old one.
+   */
+  v->memory.open.seqid = 0;
+  v->memory.has_open = true;
+  v->delegation = r->delegation;
+  v4_memory_store (n);
+}
+
+/* Not for writing? Then for reading, the first time. */
+static bool
+read_only_instead (struct nfs *n, uint32_t status)
+{
+  struct v4 *v = v4_of (n);
+
+  if (n->state != PROTO_STARTING
+      || !(v->memory.open_access & OPEN4_SHARE_ACCESS_WRITE)
+      || n->options.exclusive)
+    return false;
+  if (status != NFS4ERR_ACCESS && status != NFS4ERR_PERM
+      && status != NFS4ERR_ROFS)
+    return false;
+  v->writable = false;
+  v->memory.open_access = OPEN4_SHARE_ACCESS_READ;
+  snprintf (n->info.readonly_why, sizeof n->info.readonly_why,
+            "the server does not let uid %u open the file for writing: %s",
+            n->options.uid, v4_status_find (status)->name);
+  return true;
+}
+
+enum err
+v4_got_open (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *f)
+{
+  struct v4_open_result r = {0};
+  enum err e;
+
+  if (v4_take (a, OP_PUTFH) && v4_take (a, OP_OPEN))
+    v4_get_open (a, &r);
+  e = v4_close_answer (a, "OPEN", f);
+  if (e)
+    return e;
+  if (a->status && read_only_instead (n, a->status)) {
+    v4_go (n, V4_OPEN);
+    return ERR_OK;
+  }
+  if (a->status)
+    return v4_on_error (n, a, now_ns, f);
+  note_open (n, &r);
+  if (r.delegated)
+    v4_go (n, V4_GIVE_BACK);
+  else
+    opened (n, now_ns);
+  return ERR_OK;
+}
+
+/* §8.4.2.1: the server has restarted, and gives back what we had. If it does
+ * not, the file is opened anew.
+ */
+enum err
+v4_got_reclaim (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+             struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  struct v4_open_result r = {0};
+  enum v4_recovery recovery;
+  enum err e;
+
+  if (v4_take (a, OP_PUTFH) && v4_take (a, OP_OPEN))
+    v4_get_open (a, &r);
+  e = v4_close_answer (a, "OPEN with CLAIM_PREVIOUS", f);
+  if (e)
+    return e;
+  if (a->status) {
+    recovery = v4_status_find (a->status)->recovery;
+    if (a->failed == OP_SEQUENCE || recovery == V4_DO_WAIT)
+      return v4_on_error (n, a, now_ns, f);
+    v->memory.has_open = false;
+  } else {
+    note_open (n, &r);
+  }
+  v4_go (n, V4_RECLAIM_COMPLETE);
+  return ERR_OK;
+}
+
+enum err
+v4_got_give_back (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+                  struct fault *f)
+{
+  enum err e;
+
+  if (v4_take (a, OP_PUTFH))
+    v4_take (a, OP_DELEGRETURN);
+  e = v4_close_answer (a, "DELEGRETURN", f);
+  if (e)
+    return e;
+  opened (n, now_ns); /* whatever it says */
+  return ERR_OK;
+}
+
+/* Which step comes behind that probe; V4_IDLE: none. */
+static enum v4_step
+next_probe (const struct nfs *n, enum v4_step step)
+{
+  if (step == V4_PROBE_SEEK && v4_of (n)->writable)
+    return V4_PROBE_DEALLOCATE;
+  if (step == V4_PROBE_DEALLOCATE)
+    return V4_PROBE_ALLOCATE;
+  return V4_IDLE;
+}
+
+enum err
+v4_got_probe (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+           struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  enum v4_step step = v->step, next;
+  enum nfs_opnum4 op = step == V4_PROBE_SEEK         ? OP_SEEK
+                       : step == V4_PROBE_DEALLOCATE ? OP_DEALLOCATE
+                                                     : OP_ALLOCATE;
+  bool eof, works;
+  uint64_t offset;
+  enum err e;
+
+  if (v4_take (a, OP_PUTFH) && v4_take (a, op) && op == OP_SEEK)
+    v4_get_seek (a, &eof, &offset);
+  e = v4_close_answer (a, v4_op_name (op), f);
+  if (e)
+    return e;
+  if (a->status && (a->failed != op
+                    || v4_status_find (a->status)->recovery != V4_DO_FAIL))
+    return v4_on_error (n, a, now_ns, f);
+  /* NXIO: an empty file; INVAL: no bytes. It knows what they are. */
+  works = a->status == NFS4_OK || a->status == NFS4ERR_NXIO
+          || a->status == NFS4ERR_INVAL;
+  if (works && step == V4_PROBE_SEEK)
+    v->memory.caps |= VOLUME_CAN_STATUS;
+  if (works && step == V4_PROBE_DEALLOCATE)
+    v->memory.caps
+        |= VOLUME_CAN_TRIM | VOLUME_CAN_ZERO | VOLUME_CAN_FAST_ZERO;
+  next = next_probe (n, step);
+  if (next != V4_IDLE) {
+    v4_go (n, next);
+    return ERR_OK;
+  }
+  v->memory.probed = v->writable; /* else only half of it */
+  ready (n, now_ns);
+  return ERR_OK;
+}
+
+
+
+enum err
+v4_got_readdir (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+             struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  bool eof = false;
+  enum err e = v4_got_list (n, a, &eof, f);
+
+  if (e)
+    return e;
+  if (a->status)
+    return v4_on_error (n, a, now_ns, f);
+  if (!eof) {
+    v->unsent = true;
+    return ERR_OK;
+  }
+  n->info.caps = VOLUME_IS_LIST;
+  n->pieces_max = v->memory.slots - 1;
+  v->step = V4_IDLE;
+  nfs_ready (n);
+  v4_memory_settle (n);
+  return ERR_OK;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pieces of requests as COMPOUNDs in the session:
+ *
+ *   READ    SEQUENCE PUTFH READ
+ *   WRITE   SEQUENCE PUTFH WRITE              FUA: FILE_SYNC4
+ *   FLUSH   SEQUENCE PUTFH COMMIT
+ *   TRIM    SEQUENCE PUTFH DEALLOCATE last
+ *   ZERO    SEQUENCE PUTFH DEALLOCATE [ALLOCATE] last
+ *   STATUS  SEQUENCE PUTFH SEEK(hole) SEEK(data)
+ *
+ * last tells the write verifier at that time (RFC 8881 §18.32): a WRITE of no
+ * bytes, so that a TRIM is proven by a COMMIT as a WRITE is; with FUA, a COMMIT.
+ */
+#include "config.h"
+#include "protocols/nfs/v4.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define OPERATIONS_MAX 5u
+
+enum { IO_OPS = IO_STATUS + 1 };
+
+static const struct rpc_procedure procedures[IO_OPS] = {
+    [IO_READ] = {NFS_PROGRAM, 4, 1, "READ (NFSv4 COMPOUND)", true},
+    [IO_WRITE] = {NFS_PROGRAM, 4, 1, "WRITE (NFSv4 COMPOUND)", false},
+    [IO_FLUSH] = {NFS_PROGRAM, 4, 1, "COMMIT (NFSv4 COMPOUND)", false},
+    [IO_TRIM] = {NFS_PROGRAM, 4, 1, "DEALLOCATE (NFSv4 COMPOUND)", false},
+    [IO_ZERO] = {NFS_PROGRAM, 4, 1, "DEALLOCATE (NFSv4 COMPOUND)", false},
+    [IO_STATUS] = {NFS_PROGRAM, 4, 1, "SEEK (NFSv4 COMPOUND)", false},
+};
+
+const struct rpc_procedure *
+v4_piece_procedure (const struct nfs *n, const struct nfs_piece *p)
+{
+  (void)n;
+  return &procedures[p->op];
+}
+
+/* ------------------------------------------------------------- sending --- */
+
+static struct v4_work
+work_of (const struct nfs *n, const struct nfs_piece *p)
+{
+  return (struct v4_work){.tag = n->transfer.request[p->request].r.tag,
+                          .offset = p->offset,
+                          .length = p->length,
+                          .op = p->op,
+                          .fua = p->flags & IO_FUA};
+}
+
+bool
+v4_may_send (struct nfs *n, const struct nfs_piece *p)
+{
+  struct v4 *v = v4_of (n);
+  struct v4_work w = work_of (n, p);
+
+  if (v->mending || v->leaving)
+    return false;
+  if (v4_slots_find (&v->slots, &w) != V4_NO_SLOT)
+    return true;
+  if (v->slots.left > 0)
+    v->settle_ns = 0; /* it has to wait for what nobody sends again */
+  return false;
+}
+
+static void
+put_last (struct v4 *v, struct v4_call *c, const struct nfs_piece *p)
+{
+  if ((p->flags & IO_FUA) || v->empty_write_fails) {
+    v4_put_commit (c, 0, 0);
+    return;
+  }
+  v4_put_write (c, &v->memory.open, p->offset, UNSTABLE4);
+  wirebuf_u32 (c->b, 0); /* data<> */
+}
+
+static void
+put_piece (struct v4 *v, struct v4_call *c, const struct nfs_piece *p)
+{
+  const struct v4_stateid *s = &v->memory.open;
+
+  switch (p->op) {
+  case IO_READ:
+    v4_put_read (c, s, p->offset, p->length);
+    break;
+  case IO_WRITE:
+    v4_put_write (c, s, p->offset,
+                  p->flags & IO_FUA ? FILE_SYNC4 : UNSTABLE4);
+    break;
+  case IO_FLUSH:
+    v4_put_commit (c, 0, 0); /* of the whole file (§18.3.3) */
+    break;
+  case IO_TRIM:
+  case IO_ZERO:
+    v4_put_range (c, OP_DEALLOCATE, s, p->offset, p->length);
+    if (p->op == IO_ZERO && (p->flags & IO_NO_HOLE))
+      v4_put_range (c, OP_ALLOCATE, s, p->offset, p->length);
+    put_last (v, c, p);
+    break;
+  case IO_STATUS:
+    v4_put_seek (c, s, p->offset, NFS4_CONTENT_HOLE);
+    v4_put_seek (c, s, p->offset, NFS4_CONTENT_DATA);
+    break;
+  }
+}
+
+void
+v4_encode (struct nfs *n, const struct nfs_piece *p, struct rpc_message *m)
+{
+  struct v4 *v = v4_of (n);
+  struct v4_work w = work_of (n, p);
+  uint16_t slot = v4_slots_find (&v->slots, &w);
+  struct v4_sequence s = {.session = v->memory.session, .slotid = slot};
+  struct v4_call c;
+
+  assert (slot != V4_NO_SLOT); /* v4_may_send has looked */
+  m->call->slot = slot;
+  s.sequenceid = v4_slots_begin (&v->slots, slot, &w);
+  s.highest_slotid = v4_slots_highest (&v->slots, slot);
+  /* What only reads may as well be asked anew. */
+  s.cachethis
+      = v->memory.cache && p->op != IO_READ && p->op != IO_STATUS;
+  v4_begin (&c, &m->b, v->minor);
+  v4_put_sequence (&c, &s);
+  v4_put_putfh (&c, &v->memory.fh);
+  put_piece (v, &c, p);
+  v4_end (&c);
+  if (p->op == IO_WRITE)
+    rpc_put_payload (m, p->data, p->length);
+}
+
+/* ------------------------------------------------------------- answers --- */
+
+/* SEQUENCE and PUTFH; true if what follows may be taken. */
+static bool
+take_head (const struct nfs *n, const struct rpc_call *call,
+           struct v4_answer *a, struct xdr *x, struct v4_sequence_result *ret)
+{
+  const struct v4 *v = v4_of (n);
+  struct v4_sequence sent = {
+      .session = v->memory.session,
+      .sequenceid = v->slots.slot[call->slot].sequenceid,
+      .slotid = call->slot,
+  };
+
+  v4_open_answer (a, x, OPERATIONS_MAX);
+  if (!v4_take (a, OP_SEQUENCE))
+    return false;
+  v4_get_sequence (a, &sent, ret);
+  return v4_take (a, OP_PUTFH);
+}
+
+enum err
+v4_locate (struct nfs *n, const struct rpc_call *call,
+           const struct nfs_piece *p, struct xdr *x, bool *ret_located,
+           uint32_t *ret_bytes, struct fault *f)
+{
+  struct v4_sequence_result sequence;
+  struct v4_answer a;
+  uint32_t count;
+  bool eof;
+
+  (void)p;
+  (void)f;
+  if (!take_head (n, call, &a, x, &sequence) || !v4_take (&a, OP_READ))
+    return ERR_OK;
+  v4_get_read (&a, &eof, &count);
+  if (x->bad)
+    return ERR_OK;
+  *ret_located = true;
+  *ret_bytes = count;
+  return ERR_OK;
+}
+
+struct answered {
+  bool eof, hole_eof, data_eof;
+  uint64_t hole, data;
+  uint32_t count;
+  struct v4_write_result write;
+  bool has_verifier;
+};
+
+static void
+take_read (struct v4_answer *a, struct rpc_reply *r, struct answered *ret)
+{
+  if (!v4_take (a, OP_READ))
+    return;
+  v4_get_read (a, &ret->eof, &ret->count);
+  if (r->payload_bytes != ret->count) /* the data are gone from r->x */
+    xdr_reject (a->x, "READ4resok.data, RFC 8881 §18.22.2");
+  else if (!a->x->bad && !wire_bytes (&a->x->w, xdr_padding (ret->count)))
+    xdr_reject (a->x, "READ4resok.data: padding, RFC 4506 §4.10");
+}
+
+static void
+take_verifier (struct v4_answer *a, struct answered *ret)
+{
+  if (!v4_take (a, OP_COMMIT))
+    return;
+  v4_get_verifier (a, ret->write.verifier);
+  ret->has_verifier = true;
+}
+
+static void
+take_trim (const struct v4 *v, const struct nfs_piece *p, struct v4_answer *a,
+           struct answered *ret)
+{
+  if (!v4_take (a, OP_DEALLOCATE))
+    return;
+  if (p->op == IO_ZERO && (p->flags & IO_NO_HOLE)
+      && !v4_take (a, OP_ALLOCATE))
+    return;
+  if ((p->flags & IO_FUA) || v->empty_write_fails) {
+    take_verifier (a, ret);
+    return;
+  }
+  if (!v4_take (a, OP_WRITE))
+    return;
+  v4_get_write (a, 0, UNSTABLE4, &ret->write);
+  ret->has_verifier = true;
+}
+
+/* What a piece's operations have answered. */
+static void
+take_piece (const struct v4 *v, const struct nfs_piece *p,
+            struct v4_answer *a, struct rpc_reply *r, struct answered *ret)
+{
+  switch (p->op) {
+  case IO_READ:
+    take_read (a, r, ret);
+    break;
+  case IO_WRITE:
+    if (!v4_take (a, OP_WRITE))
+      break;
+    v4_get_write (a, p->length, p->flags & IO_FUA ? FILE_SYNC4 : UNSTABLE4,
+                  &ret->write);
+    ret->count = ret->write.count;
+    ret->has_verifier = true;
+    break;
+  case IO_FLUSH:
+    take_verifier (a, ret);
+    break;
+  case IO_TRIM:
+  case IO_ZERO:
+    take_trim (v, p, a, ret);
+    ret->count = p->length;
+    break;
+  case IO_STATUS:
+    if (!v4_take (a, OP_SEEK))
+      break;
+    v4_get_seek (a, &ret->hole_eof, &ret->hole);
+    if (v4_take (a, OP_SEEK))
+      v4_get_seek (a, &ret->data_eof, &ret->data);
+    break;
+  }
+}
+
+/* RFC 7862 §15.11: the hole and the data that come next. One of them is here,
+ * and goes up to the other; or to the end.
+ */
+static enum err
+status_extent (const struct nfs_piece *p, const struct answered *x,
+               bool no_data, struct nfs_result *ret, struct fault *f)
+{
+  struct io_extent e = {.length = p->length};
+  bool in_hole = !x->hole_eof && x->hole == p->offset;
+  uint64_t next = in_hole ? x->data : x->hole;
+  bool to_the_end = in_hole ? no_data || x->data_eof : x->hole_eof;
+
+  if (!to_the_end) {
+    if (next <= p->offset)
+      return fault_set (f, ERR_PEER,
+                        "the server answers SEEK from %" PRIu64 " by %" PRIu64
+                        " (seek_res4.sr_offset, RFC 7862 §15.11)",
+                        p->offset, next);
+    if (next - p->offset < e.length)
+      e.length = next - p->offset;
+  }
+  if (in_hole)
+    e.flags = IO_EXTENT_HOLE | IO_EXTENT_ZERO;
+  memcpy (p->data, &e, sizeof e);
+  ret->extents = 1;
+  ret->count = (uint32_t)e.length;
+  return ERR_OK;
+}
+
+/* SEQUENCE itself was refused: nothing was executed (§18.46.3). */
+static enum err
+sequence_refused (struct nfs *n, const struct rpc_call *call,
+                  const struct v4_answer *a, struct nfs_result *ret,
+                  struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  enum v4_step from;
+
+  ret->verdict = NFS_AGAIN;
+  switch (v4_status_find (a->status)->recovery) {
+  case V4_DO_WAIT: /* perhaps the first one is still under way */
+    v4_slots_leave (&v->slots, call->slot);
+    ret->verdict = NFS_DELAY;
+    return ERR_OK;
+  case V4_DO_AGAIN: /* §2.10.6.1.3.1: over; the next sequence id */
+    v4_slots_end (&v->slots, call->slot);
+    return ERR_OK;
+  case V4_DO_BIND:
+    v4_slots_leave (&v->slots, call->slot);
+    break;
+  case V4_DO_FAIL:
+  case V4_DO_SESSION:
+  case V4_DO_CLIENT:
+  case V4_DO_STATE:
+  case V4_DO_HANDLE:
+  case V4_DO_BROKEN:
+    v4_slots_end (&v->slots, call->slot);
+    break;
+  }
+  from = v4_mends_from (n, a->status);
+  if (from == V4_IDLE || v->begun_again > V4_BEGIN_AGAIN_MAX)
+    return v4_refused (n, OP_SEQUENCE, a->status, f);
+  v4_mend (n, from);
+  return ERR_OK;
+}
+
+/* An operation was refused. */
+static enum err
+piece_refused (struct nfs *n, const struct nfs_piece *p,
+               const struct v4_answer *a, struct nfs_result *ret,
+               struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  const struct v4_status *s = v4_status_find (a->status);
+  enum v4_step from;
+
+  if (s->recovery == V4_DO_WAIT) {
+    ret->verdict = NFS_DELAY;
+    return ERR_OK;
+  }
+  if (a->status == NFS4ERR_MOVED || s->recovery == V4_DO_BROKEN)
+    return v4_refused (n, a->failed, a->status, f);
+  if (s->recovery == V4_DO_FAIL) {
+    if (a->failed == OP_WRITE && (p->op == IO_TRIM || p->op == IO_ZERO)
+        && !v->empty_write_fails) {
+      v->empty_write_fails = true;
+      ret->verdict = NFS_AGAIN;
+      return ERR_OK;
+    }
+    /* The range is inside a file that is open. */
+    ret->error = s->err == ERR_NOENT || s->err == ERR_ISDIR
+                         || s->err == ERR_INVAL
+                     ? ERR_IO
+                     : s->err;
+    return ERR_OK;
+  }
+  ret->verdict = NFS_AGAIN;
+  from = v4_mends_from (n, a->status);
+  if (from == V4_IDLE || v->begun_again > V4_BEGIN_AGAIN_MAX)
+    return v4_refused (n, a->failed, a->status, f);
+  v4_mend (n, from);
+  return ERR_OK;
+}
+
+static enum err
+piece_answered (struct nfs *n, const struct nfs_piece *p,
+                const struct answered *x, struct nfs_result *ret,
+                struct fault *f)
+{
+  v4_of (n)->begun_again = 0;
+  ret->count = x->count;
+  ret->has_verifier = x->has_verifier;
+  memcpy (ret->verifier, x->write.verifier, sizeof ret->verifier);
+  if (p->op == IO_STATUS)
+    return status_extent (p, x, false, ret, f);
+  if (p->op == IO_READ && x->count == 0 && x->eof)
+    return fault_set (f, ERR_IO,
+                      "%s: the file ends before %" PRIu64
+                      "; somebody has made it shorter",
+                      n->options.path, p->offset);
+  if ((p->op == IO_READ || p->op == IO_WRITE) && x->count == 0)
+    return fault_set (f, ERR_PEER,
+                      "the server answers %s of %u bytes by none (field count, "
+                      "RFC 8881 §18.22.3, §18.32.3)",
+                      p->op == IO_READ ? "READ" : "WRITE", p->length);
+  return ERR_OK;
+}
+
+enum err
+v4_result (struct nfs *n, const struct rpc_call *call,
+           const struct nfs_piece *p, struct rpc_reply *r, uint64_t now_ns,
+           struct nfs_result *ret, struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  struct v4_sequence_result sequence = {0};
+  struct answered x = {0};
+  struct v4_answer a;
+  enum err e;
+
+  if (take_head (n, call, &a, &r->x, &sequence))
+    take_piece (v, p, &a, r, &x);
+  e = v4_close_answer (&a, call->procedure->name, f);
+  if (e)
+    return e;
+  if (a.status && (a.failed == OP_SEQUENCE || !a.failed)) {
+    e = sequence_refused (n, call, &a, ret, f);
+  } else {
+    v4_slots_end (&v->slots, call->slot);
+    v4_sequence_flags (n, &sequence, now_ns);
+    if (!a.status)
+      e = piece_answered (n, p, &x, ret, f);
+    else if (p->op == IO_STATUS && a.status == NFS4ERR_NXIO
+             && x.hole == p->offset) /* a hole, and no data behind it */
+      e = status_extent (p, &x, true, ret, f);
+    else
+      e = piece_refused (n, p, &a, ret, f);
+  }
+  if (!e)
+    v4_pump (n, now_ns);
+  return e;
+}
