@@ -14,7 +14,10 @@
  * CHAP_C of PROTO_WANT_BYTES each.
  */
 #define REQUEST_TEXT_BYTES 8192u
-#define CHAP_ALGORITHMS "8,7,6,5" /* SHA3-256, SHA-256, SHA1, MD5: best first */
+/* SHA3-256, SHA1, MD5, SHA-256: the target takes the first that it knows. Best
+ * first, but tgt and IET mean SHA1 by 7, as a draft did, and would expect that.
+ */
+#define CHAP_ALGORITHMS "8,6,5,7"
 
 /* ------------------------------------------------------------- requests --- */
 
