@@ -355,6 +355,19 @@ make_paths (struct volume *v, struct fault *f)
            : ERR_OK;
 }
 
+/* To NFS servers users are numbers, and they believe them. */
+static enum err
+check_uid (const struct volume *v, struct fault *f)
+{
+  const char *asked = volume_spec_get (&v->spec, "uid");
+
+  if (v->uid == 0 || !asked || strtoul (asked, NULL, 10) == v->uid)
+    return ERR_OK;
+  return fault_set (f, ERR_ACCESS,
+                    "uid=%s: only root may ask a server as somebody else",
+                    asked);
+}
+
 enum err
 volume_open (struct daemon *d, uid_t uid, struct control *open,
              const struct volume_hooks *hooks, void *hooks_ctx,
@@ -374,6 +387,8 @@ volume_open (struct daemon *d, uid_t uid, struct control *open,
   e = volume_params_take (&v->spec, open, &v->login, v->secret_fd, f);
   /* What a low port means to a server is only root's to say. */
   v->login.from_reserved_port &= uid == 0;
+  if (!e)
+    e = check_uid (v, f);
   if (!e)
     e = make_paths (v, f);
   if (!e && (e = volume_params_for_worker (&v->spec, &v->worker_spec)))

@@ -380,12 +380,39 @@ add_default_socket (struct options *o, const struct param *p,
   return add_fd (o, p->key, path, fd, f);
 }
 
+/* Whom an NFS server is told that asks: who we are, unless the user says
+ * somebody else. NULL: not a parameter of that kind.
+ */
+static const char *
+own_ids (const struct param *p, char *dst, size_t dst_bytes)
+{
+  gid_t groups[16];
+  int count;
+  size_t used = 0;
+
+  if (strcmp (p->key, "uid") == 0)
+    snprintf (dst, dst_bytes, "%u", (unsigned)geteuid ());
+  else if (strcmp (p->key, "gid") == 0)
+    snprintf (dst, dst_bytes, "%u", (unsigned)getegid ());
+  else if (strcmp (p->key, "groups") == 0) {
+    count = getgroups (16, groups);
+    dst[0] = 0;
+    for (int i = 0; i < count; i++)
+      used += (size_t)snprintf (dst + used, dst_bytes - used, "%s%u",
+                                i ? "," : "", (unsigned)groups[i]);
+    return count > 0 ? dst : NULL; /* more than 16 do not fit AUTH_SYS */
+  } else
+    return NULL;
+  return dst;
+}
+
 static enum err
 add_default (struct options *o, const struct param *p, const struct log *log,
              struct fault *f)
 {
   const struct passwd *pw;
   const char *value = p->fallback;
+  char ids[16 * 11 + 1];
 
   if (p->type == PARAM_FILE)
     return add_default_files (o, p, log, f);
@@ -400,6 +427,8 @@ add_default (struct options *o, const struct param *p, const struct log *log,
       return fault_set (f, ERR_INVAL,
                         "this user has no name here; give user=NAME");
   }
+  if (!value && strcmp (o->spec.proto, "nfs") == 0)
+    value = own_ids (p, ids, sizeof ids);
   if (value && volume_spec_set (&o->spec, p->key, value, -1))
     return fault_set (f, ERR_LIMIT, "%s= is too long", p->key);
   return ERR_OK;

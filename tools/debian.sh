@@ -7,8 +7,8 @@ libcunit1-dev libev-dev libisal-dev libnbd-dev libseccomp-dev libssh2-1-dev
 libssl-dev liburiparser-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
 packages_test="iproute2 openssl procps passwd util-linux xz-utils
-dropbear-bin openssh-sftp-server proftpd-core proftpd-mod-crypto
-python3-asyncssh python3-paramiko rclone"
+dropbear-bin nfs-ganesha nfs-ganesha-vfs openssh-sftp-server proftpd-core proftpd-mod-crypto
+python3-asyncssh python3-paramiko rclone rpcbind"
 
 packages_missing () {
   for p; do
@@ -48,7 +48,8 @@ packages_install () {
       && $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
         --no-install-recommends install $missing; } >&2 || status=$?
   [ -z "$policy" ] || $as_root rm -f $policy
-  for service in openssh-server:ssh proftpd-core:proftpd; do
+  for service in openssh-server:ssh proftpd-core:proftpd \
+    nfs-ganesha:nfs-ganesha rpcbind:rpcbind; do
     case $missing in
       *" ${service%:*}"*)
         if [ -d /run/systemd/system ]; then

@@ -118,7 +118,10 @@ const struct nfs_dialect nfs_portmap = {
 struct mount {
   uint16_t length[TRIES_MAX]; /* of the path, as directory; descending */
   unsigned tries, next;
-  bool exports; /* the list was not empty */
+  bool exports;        /* the list was not empty, */
+  bool above;          /* and something in it is a directory above the path */
+  char some[160];      /* of it, for people */
+  size_t some_bytes;
   struct fault first;
 };
 
@@ -215,6 +218,29 @@ list_export (struct nfs *n, const char *dir, size_t dir_bytes)
                      "NFS export");
 }
 
+static void
+note_export (struct nfs *n, const char *dir, size_t dir_bytes)
+{
+  struct mount *m = n->own;
+  int room = (int)(sizeof m->some - m->some_bytes);
+  int put;
+
+  m->exports = true;
+  if (wants_exports (n))
+    list_export (n, dir, dir_bytes);
+  put = snprintf (m->some + m->some_bytes, (size_t)room, "%s%.*s",
+                  m->some_bytes ? ", " : "", (int)dir_bytes, dir);
+  if (put > 0 && put < room)
+    m->some_bytes += (size_t)put;
+  m->some[m->some_bytes] = 0; /* whole names only */
+  if (!is_prefix (n->options.path, dir, dir_bytes))
+    return;
+  while (dir_bytes > 1 && dir[dir_bytes - 1] == '/')
+    dir_bytes--;
+  m->above = true;
+  add_try (m, dir_bytes);
+}
+
 static enum err
 on_export (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
            struct fault *f)
@@ -225,16 +251,8 @@ on_export (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
   enum err e;
 
   if (r->outcome == RPC_SUCCESS) {
-    while (mount_take_export (&r->x, &dir, &dir_bytes)) {
-      m->exports = true;
-      if (wants_exports (n))
-        list_export (n, dir, dir_bytes);
-      else if (is_prefix (n->options.path, dir, dir_bytes)) {
-        while (dir_bytes > 1 && dir[dir_bytes - 1] == '/')
-          dir_bytes--;
-        add_try (m, dir_bytes);
-      }
-    }
+    while (mount_take_export (&r->x, &dir, &dir_bytes))
+      note_export (n, dir, dir_bytes);
     e = xdr_fault (&r->x, call->procedure->name, f);
     if (e)
       return e;
@@ -258,6 +276,11 @@ refused (struct nfs *n, enum mount_status s, struct fault *f)
   struct mount *m = n->own;
   enum err e = mount_status_err (s);
 
+  if (m->exports && !m->above)
+    return fault_set (f, ERR_NOENT,
+                      "%s: the server exports no directory above it; it "
+                      "exports %s",
+                      n->options.path, m->some_bytes ? m->some : "others");
   fault_set (f, e, "mountd refuses %.*s: %s (%s, RFC 1813 §5.1.5)",
              (int)m->length[m->next], n->options.path, mount_status_text (s),
              mount_status_name (s));
@@ -267,8 +290,6 @@ refused (struct nfs *n, enum mount_status s, struct fault *f)
                    "option \"insecure\"");
   else if (!m->exports)
     fault_hint (f, "the server does not tell what it exports");
-  else
-    fault_hint (f, "nfs://host/ with list=yes shows what it exports");
   return e;
 }
 

@@ -30,6 +30,7 @@ SYSTEM_TESTS = \
 	%D%/rekey.sh \
 	%D%/daemon.sh \
 	%D%/large.sh \
+	%D%/nfs.sh \
 	%D%/possessed.sh \
 	%D%/resolve.sh \
 	%D%/restart.sh
@@ -54,4 +55,4 @@ tests_system_worker_driver_LDADD = libsandbox.la libipc.la libcommon.la \
 SYSTEM_TESTS += %D%/worker.sh
 
 TESTS += $(SYSTEM_TESTS)
-EXTRA_DIST += $(SYSTEM_TESTS) %D%/lib.sh
+EXTRA_DIST += $(SYSTEM_TESTS) %D%/ganesha.sh %D%/lib.sh

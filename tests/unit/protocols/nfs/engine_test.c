@@ -241,7 +241,7 @@ says_why_it_cannot (void)
   peer_init (&s, FAKE_EXPORT "/dir/other");
   fails_with (&s, ERR_NOENT, FAKE_EXPORT "/dir/other: no such file");
   peer_init (&s, "/elsewhere/x");
-  fails_with (&s, ERR_NOENT, "mountd refuses /elsewhere: no such directory");
+  fails_with (&s, ERR_NOENT, "exports no directory above it; it exports /srv, ");
   peer_init (&s, FAKE_EXPORT "/dir");
   fails_with (&s, ERR_ISDIR, FAKE_EXPORT "/dir is a directory");
   peer_init (&s, "");

@@ -1,0 +1,120 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# NFS against NFS-Ganesha: copies, random I/O against a model while the server
+# is killed and started again, what goes wrong in words, lists.
+time_limit=240
+. "$(dirname "$0")/lib.sh"
+. "$lib_dir/ganesha.sh"
+
+need_ganesha
+random_file source "$(mib 64)"
+ganesha_export 1 "$dir/srv/export" 'Access_Type = RW;'
+ganesha_export 2 "$dir/srv/export/inner" 'Access_Type = RW;'
+ganesha_export 3 "$dir/srv/readonly" 'Access_Type = RO;'
+ganesha_export 4 "$dir/srv/squash" 'Access_Type = RW;' 'Squash = All_Squash;'
+mkdir -p srv/export/a/b srv/export/inner
+cp source srv/export/a/b/disk.img
+cp source srv/export/small
+start_ganesha
+url=nfs://127.0.0.1
+
+for version in ${NFS_VERSIONS-3}; do
+  case $version in
+    3) root=$dir/srv/export ;;
+    *) root=/pseudo1 ;;
+  esac
+  cp source srv/export/a/b/disk.img
+  start_nbdkit "copy$version" bulkhead "$url$root/a/b/disk.img" \
+    "version=$version"
+  nbdcopy "$uri" copy
+  cmp source copy
+  ok "version $version: copied from the server"
+  random_file other "$(mib 64)"
+  nbdcopy --flush other "$uri"
+  cmp other srv/export/a/b/disk.img
+  ok "version $version: copied to the server"
+  stop_nbdkit
+
+  random_file srv/export/small 16
+  start_nbdkit "model$version" bulkhead "$url$root/small" "version=$version"
+  model_begins --seconds 8 --connections 2 --max-bytes 524288 --out expected \
+    "$uri"
+  for i in 1 2 3; do
+    sleep 1
+    kill_ganesha
+    start_ganesha
+  done
+  wait "$client" || die "the model failed: $(tail -n 3 client.log)"
+  cmp expected srv/export/small
+  ok "version $version: random I/O equals the model with 3 servers killed"
+  stop_nbdkit
+done
+
+# refused WHAT REGEX ARGUMENT…: in one line.
+refused () {
+  local what=$1 regex=$2 status=0
+  shift 2
+  timeout 30 "$run" nbdkit -f -U "$dir/refused.sock" bulkhead "$@" \
+    >refused.log 2>&1 </dev/null || status=$?
+  [ "$status" != 0 ] || die "$what: nbdkit starts"
+  [ "$status" != 124 ] || die "$what: no answer"
+  [ "$(wc -l <refused.log)" = 1 ] || die "$what: $(cat refused.log)"
+  grep -Eiq -- "$regex" refused.log || die "$what: $(cat refused.log)"
+  ok "$what: $(sed 's/^nbdkit: error: //' refused.log | cut -c1-150)"
+}
+
+at=$url$dir/srv
+cp srv/export/small srv/squash/secret
+chmod 0600 srv/squash/secret
+cp srv/export/small srv/readonly/small
+refused 'no such file' 'small2: no such file' "$at/export/small2" version=3
+refused 'no such directory' 'no such file' "$at/export/x/y" version=3
+refused 'no such export' 'exports no directory above' "$url/nowhere/at/all" version=3
+refused 'no permission' 'permission|does not let' "$at/squash/secret" version=3
+refused 'a version that is none' 'version=2' "$at/export/small" version=2
+refused 'no MOUNT there' 'refused|MOUNT|mountd' "$at/export/small" version=3 \
+  mountport=9
+
+
+start_nbdkit readonly bulkhead "$at/readonly/small" version=3
+nbdinfo --json "$uri" >info.json
+grep -q '"is_read_only": *true' info.json || die "writable: $(cat info.json)"
+nbdcopy "$uri" copy
+cmp copy srv/readonly/small
+grep -q 'write' readonly.log || die "nothing says why it is read-only"
+ok 'a read-only export is served read-only'
+stop_nbdkit
+
+# An export below another one: the longer one is found.
+cp srv/export/small srv/export/inner/small
+start_nbdkit inner bulkhead "$at/export/inner/small" version=3
+nbdcopy "$uri" copy
+cmp copy srv/export/inner/small
+ok 'the nearest export is found'
+stop_nbdkit
+
+# Without the portmapper.
+start_nbdkit mountport bulkhead "$at/export/small" version=3 mountport=20048
+nbdcopy "$uri" copy
+cmp copy srv/export/small
+ok 'mountport= does without the portmapper'
+stop_nbdkit
+
+# A directory's files, and the server's exports, by name.
+mkdir srv/export/list
+for i in 1 2 3; do head -c $((i * 4096)) source >srv/export/list/file$i; done
+mkdir srv/export/list/sub
+listed () {
+  nbdinfo --list --json "$uri" >list.json 2>list.err \
+    || die "no list: $(cat list.err)"
+  perl -MJSON::PP -e 'local $/; my $j = decode_json (<STDIN>);
+    print join ",", sort map { $_->{"export-name"} . " " . $_->{"export-size"} }
+      @{$j->{exports}};' <list.json
+}
+start_nbdkit list bulkhead "$at/export/list/" version=3
+got=$(listed)
+[ "$got" = 'file1 4096,file2 8192,file3 12288' ] || die "listed are: $got"
+nbdcopy "nbd+unix:///file2?socket=$sock" copy
+cmp copy srv/export/list/file2
+ok 'a directory URL serves its files'
+stop_nbdkit
