@@ -62,6 +62,7 @@ link_down (struct link *l, struct path *p)
   if (!l->up)
     l->down_since_ns = now;
   inflight_down (&l->inflight, p->index, now);
+  changes_path_down (l, p);
   /* Nobody will tell why it died. */
   if (l->daemon_sock < 0)
     inflight_absolve (&l->inflight, p->index);
@@ -419,6 +420,23 @@ check_health (struct link *l, struct path *p)
                    false);
 }
 
+/* A worker ends, or says whether its object has changed. */
+static void
+hear_worker (struct link *l, struct path *p, struct control *m)
+{
+  enum err e;
+
+  control_close (m);
+  e = control_recv (p->worker_sock, m, 0);
+  if (e == ERR_AGAIN)
+    return;
+  if (!e && changes_message (l, p, m))
+    link_distrust (l, p, "a message that it may not send", false);
+  else if (e)
+    link_down (l, p);
+  link_push_queued (l);
+}
+
 /* All events of one turn. False: the link is being closed. */
 static bool
 control_turn (struct link *l, struct control *m)
@@ -455,16 +473,13 @@ control_turn (struct link *l, struct control *m)
   for (unsigned i = 0; i < l->paths; i++) {
     struct path *path = &l->path[i];
 
-    /* The worker never sends, it only ends; and only if it is still the one
-     * that was polled.
-     */
+    /* Only if it is still the one that was polled. */
     if (p[WORKERS + i].revents && epoch[i] == path->epoch
-        && path_up (l, path)) {
-      link_down (l, path);
-      link_push_queued (l);
-    }
+        && path_up (l, path))
+      hear_worker (l, path, m);
     check_health (l, path);
   }
+  changes_tick (l, m);
   pthread_mutex_unlock (&l->lock);
   control_close (m);
   if (l->daemon_sock < 0 && link_now_ns () >= l->adopt_try_ns)

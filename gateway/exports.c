@@ -136,6 +136,7 @@ list_once (struct exports *x, struct catalog *ret, struct fault *f)
   lo.connections = 1;
   lo.cached = false;
   lo.prefetch_bytes = 0;
+  lo.revalidate_ns = 0;
   lo.outage_fail_ns = LIST_OUTAGE_NS;
   if ((e = volume_spec_set (spec, "list", "yes", -1))
       || (e = volume_spec_set (spec, "connections", "1", -1)))

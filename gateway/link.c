@@ -278,6 +278,8 @@ link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
     return e;
   if ((e = open_volume (l, spec, f)))
     return e;
+  l->told_size = l->info.size;
+  changes_begin (l);
   *ret = steal (&l);
   return ERR_OK;
 }

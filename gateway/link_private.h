@@ -13,6 +13,7 @@
 #include "gateway/hot.h"
 #include "gateway/inflight.h"
 #include "gateway/link.h"
+#include "gateway/revalidate.h"
 #include "ipc/control.h"
 
 #define LINK_SLICE_NS 100000000ull
@@ -71,6 +72,10 @@ struct link {
   uint64_t down_since_ns; /* while !up */
   uint64_t wakes; /* of workers */
   uint64_t takeovers;
+  struct revalidate revalidate;
+  unsigned revalidate_path; /* asked: whom */
+  uint64_t told_size;       /* the last one that was logged */
+  bool told_unknown;
   /* By slot: the versions of the pages that a READ asks for. */
   uint64_t version[INFLIGHT_SLOTS][FILL_PAGES];
 
@@ -160,6 +165,15 @@ void *link_control_main (void *link);
  * the lock. 0 or an errno.
  */
 int link_flush_internal (struct link *l);
+
+/* changes.c, with the lock held, by the control thread; m is scratch. The
+ * volume is open; now and then; a path is no longer up; a worker has spoken
+ * (ERR_PEER: it may not say that).
+ */
+void changes_begin (struct link *l);
+void changes_tick (struct link *l, struct control *m);
+void changes_path_down (struct link *l, const struct path *p);
+enum err changes_message (struct link *l, struct path *p, struct control *m);
 
 /* adopt.c: the daemon is gone; one try to find or start another. Without the
  * lock, by the control thread; m is scratch.

@@ -4,13 +4,15 @@ noinst_LTLIBRARIES += libgateway_logic.la
 libgateway_logic_la_SOURCES = \
 	%D%/inflight.c %D%/inflight.h \
 	%D%/prefetch.c %D%/prefetch.h \
-	%D%/retained.c %D%/retained.h
+	%D%/retained.c %D%/retained.h \
+	%D%/revalidate.c %D%/revalidate.h
 
 noinst_LTLIBRARIES += libgateway.la
 libgateway_la_SOURCES = \
 	%D%/adopt.c \
 	%D%/ahead.c %D%/ahead.h \
 	%D%/catalog.c %D%/catalog.h \
+	%D%/changes.c \
 	%D%/control.c \
 	%D%/exports.c %D%/exports.h \
 	%D%/hot.c %D%/hot.h \

@@ -32,6 +32,8 @@ static const struct param gateway_params[] = {
    "refuse writes, whatever the server allows"},
   {"cache", PARAM_BOOL, PARAM_TO_GATEWAY, 0, 0, "on", "BOOL",
    "answer reads from the cache that all gateways of the host share"},
+  {"revalidate", PARAM_UINT, PARAM_TO_GATEWAY, 0, 86400, "0", "SECONDS",
+   "how often to ask the server whether others have written; 0: never"},
   {"prefetch", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "4M", "BYTES[K|M]",
    "read ahead of sequential readers by at most this much; 0: not at all"},
   {"outage", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "wait",
@@ -485,6 +487,7 @@ resolve_own (struct options *o, struct fault *f)
   const char *prefetch = option (o, "prefetch");
   const char *outage = option (o, "outage");
   const char *timeout = option (o, "timeout");
+  const char *revalidate = option (o, "revalidate");
   const char *connections = option (o, "connections");
   enum err e;
 
@@ -506,6 +509,11 @@ resolve_own (struct options *o, struct fault *f)
     if ((e = check_uint (param_find (gateway_params, "timeout"), timeout, f)))
       return e;
     o->link.request_ns = strtoul (timeout, NULL, 10) * NS_PER_S;
+  }
+  if (revalidate) {
+    if ((e = check_uint (own_param ("revalidate"), revalidate, f)))
+      return e;
+    o->link.revalidate_ns = strtoul (revalidate, NULL, 10) * NS_PER_S;
   }
   if (connections) {
     if ((e = check_uint (own_param ("connections"), connections, f)))

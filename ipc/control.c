@@ -268,7 +268,8 @@ control_type_name (uint16_t type)
     [CONTROL_SIGNATURE] = "SIGNATURE",
     [CONTROL_READY] = "READY",
     [CONTROL_FAIL] = "FAIL",
-    [CONTROL_GO] = "GO",
+    [CONTROL_GO] = "GO",          [CONTROL_PROBE] = "PROBE",
+    [CONTROL_PROBED] = "PROBED",
   };
 
   if (type >= sizeof names / sizeof names[0] || !names[type])

@@ -69,6 +69,12 @@
  * "path" is the index of a connection of the volume, each with a channel, a
  * worker and epochs of its own: 0 … connections-1.
  *
+ *   PROBE          gateway → worker     (empty): is the object as it was?
+ *   PROBED         worker → gateway     u64 change (of volume_info; 0: not
+ *                                       known), u64 size. The only thing that a
+ *                                       worker ever says there, once for each
+ *                                       PROBE
+ *
  * A refusal by the daemon of HOSTKEY or SIGN is no message: it kills the
  * worker and reports the fault to the gateway itself.
  *
@@ -121,6 +127,8 @@ enum control_type {
   CONTROL_WANT,
   CONTROL_GIVEN,
   CONTROL_GO = 64,
+  CONTROL_PROBE,
+  CONTROL_PROBED,
 };
 
 /* A message as received, or being built. About 32 KiB: not on small stacks.

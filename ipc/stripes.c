@@ -62,6 +62,7 @@ stripes_same (const struct stripe_map *m, uint64_t page, uint64_t version)
 void
 stripes_begin (const struct stripe_map *m, uint64_t first, uint64_t last)
 {
+  atomic_fetch_add_explicit (&m->file->writes_begun, 1, memory_order_seq_cst);
   for (uint64_t page = first; page <= last; page++)
     atomic_fetch_add_explicit (&stripe_of (m, page)->begin, 1,
                                memory_order_seq_cst);
@@ -73,6 +74,30 @@ stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last)
   for (uint64_t page = first; page <= last; page++)
     atomic_fetch_add_explicit (&stripe_of (m, page)->end, 1,
                                memory_order_seq_cst);
+  atomic_fetch_add_explicit (&m->file->writes_ended, 1, memory_order_seq_cst);
+}
+
+void
+stripes_advance_all (const struct stripe_map *m)
+{
+  for (uint32_t i = 0; i < m->count; i++) {
+    atomic_fetch_add_explicit (&m->file->stripe[i].begin, 1,
+                               memory_order_seq_cst);
+    atomic_fetch_add_explicit (&m->file->stripe[i].end, 1,
+                               memory_order_seq_cst);
+  }
+}
+
+uint64_t
+stripes_writes_begun (const struct stripe_map *m)
+{
+  return atomic_load_explicit (&m->file->writes_begun, memory_order_seq_cst);
+}
+
+uint64_t
+stripes_writes_ended (const struct stripe_map *m)
+{
+  return atomic_load_explicit (&m->file->writes_ended, memory_order_seq_cst);
 }
 
 uint32_t
@@ -90,6 +115,8 @@ stripes_settle (const struct stripe_map *m)
     atomic_store (&s->end, begin + 1);
     open++;
   }
+  /* Nobody writes now. */
+  atomic_store (&m->file->writes_ended, atomic_load (&m->file->writes_begun));
   return open;
 }
 

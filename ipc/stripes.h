@@ -17,6 +17,8 @@
  *       still when the answer was there. A write that raced shows in either.
  *   S3  A cached page of version v may be answered only if begin == end == v
  *       when it is answered.
+ *   S4  writes_ended <= writes_begun; when they are equal (ended read first) no
+ *       write is under way. A dead writer's are settled with its stripes.
  *
  * All functions are pure (atomics only), any thread, any process.
  */
@@ -44,7 +46,9 @@ struct stripes {
   uint32_t layout;
   uint32_t count; /* a power of two */
   uint32_t reserved0;
-  uint8_t reserved[48];
+  _Atomic uint64_t writes_begun; /* calls of stripes_begin, of stripes_end: */
+  _Atomic uint64_t writes_ended; /* S4 */
+  uint8_t reserved[32];
   struct stripe stripe[];
 };
 
@@ -87,6 +91,11 @@ void stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last);
  * how many there were.
  */
 uint32_t stripes_settle (const struct stripe_map *m);
+/* All pages get a new version: somebody outside has written. */
+void stripes_advance_all (const struct stripe_map *m);
+/* S4 */
+uint64_t stripes_writes_begun (const struct stripe_map *m);
+uint64_t stripes_writes_ended (const struct stripe_map *m);
 /* How many stripes have a write under way. */
 uint32_t stripes_unequal (const struct stripe_map *m);
 

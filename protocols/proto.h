@@ -152,6 +152,14 @@ struct proto_ops {
   enum err (*give) (struct proto *p, const struct proto_given *g,
                     uint64_t now_ns);
 
+  /* Optional, both or none. Asks the server whether the object is as it was;
+   * in PROTO_READY, at most one question is open. probed: the answer, once;
+   * false if there is none yet. change as in volume_info (0: not known), size
+   * in bytes.
+   */
+  void (*probe) (struct proto *p, uint64_t now_ns);
+  bool (*probed) (struct proto *p, uint64_t *ret_change, uint64_t *ret_size);
+
   /* Optional. Says goodbye: what tx_iov returns from now on ends with a clean
    * end of the session (LOGOUT, DESTROY_SESSION). No submit comes any more; what
    * is in flight may still be completed. PROTO_FAILED says that the peer has

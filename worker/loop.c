@@ -311,7 +311,36 @@ take_given (struct loop *l, struct fault *f)
   return e ? engine_fault (l, f) : ERR_OK;
 }
 
-/* Nothing but GO, GIVEN and their end is legal on the control sockets here. */
+static enum err
+begin_probe (struct loop *l, struct fault *f)
+{
+  if (l->message.length_bytes || l->probing)
+    return fault_set (f, ERR_PEER, "the gateway probes without waiting");
+  l->probing = true;
+  if (l->ops->probe)
+    l->ops->probe (l->proto, l->now_ns);
+  return ERR_OK;
+}
+
+static void
+answer_probe (struct loop *l)
+{
+  uint64_t change = 0, size = l->info.size; /* who cannot tell says so */
+  struct wirebuf b;
+
+  if (!l->probing
+      || (l->ops->probed && !l->ops->probed (l->proto, &change, &size)))
+    return;
+  l->probing = false;
+  control_begin (&l->message, CONTROL_PROBED);
+  b = control_body (&l->message);
+  wirebuf_u64 (&b, change);
+  wirebuf_u64 (&b, size);
+  /* Only a gateway that has gone does not take it. */
+  (void)control_send (l->gateway_fd, &l->message, &b, 0);
+}
+
+/* Nothing but GO, PROBE, GIVEN and their end is legal on the control sockets here. */
 static enum err
 hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
 {
@@ -333,6 +362,8 @@ hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
   control_close (&l->message);
   if (gateway && l->state == LOOP_READY && l->message.type == CONTROL_GO)
     return begin_serving (l, f);
+  if (gateway && l->state == LOOP_SERVING && l->message.type == CONTROL_PROBE)
+    return begin_probe (l, f);
   if (!gateway && l->asked && l->message.type == CONTROL_GIVEN)
     return take_given (l, f);
   return fault_set (f, ERR_PEER, "unexpected message %s from the %s",
@@ -453,6 +484,7 @@ turn (struct loop *l, struct fault *f)
     return e;
   if (l->state == LOOP_SERVING && (e = answer (l, f)))
     return e;
+  answer_probe (l);
   return transmit (l, f);
 }
 

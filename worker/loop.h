@@ -47,6 +47,7 @@ struct loop {
   struct control message; /* from the control sockets */
   bool daemon_closed, gateway_closed;
   bool tx_waits; /* the transport took no more: wait for the socket */
+  bool probing;  /* the gateway waits for PROBED */
   bool answered; /* completions stand in the ring that nobody was woken for */
   enum proto_want_type asked; /* the daemon, who has not answered yet */
   uint64_t asked_until_ns;

@@ -365,6 +365,7 @@ on_packet (struct proto *p, uint64_t now_ns, struct fault *f)
   struct wire w = wire_init (in->buffer + SFTP_HEADER_BYTES,
                              in->have_bytes - SFTP_HEADER_BYTES);
   struct sftp_status status;
+  struct sftp_attrs attrs;
   uint32_t id;
   enum err e;
 
@@ -373,6 +374,10 @@ on_packet (struct proto *p, uint64_t now_ns, struct fault *f)
   if (p->list)
     return list_packet (p->list, type, &w, now_ns, &p->outbox, f);
   id = wire_u32 (&w);
+  if (type == SSH_FXP_ATTRS)
+    return (e = sftp_decode_attrs (&w, &attrs, f))
+             ? e
+             : transfer_attrs (&p->transfer, &p->outbox, id, &attrs, f);
   if (type != SSH_FXP_STATUS)
     return transfer_wrong_type (&p->transfer, &p->outbox, id, type, f);
   e = sftp_decode_status (&w, &status, f);
@@ -464,6 +469,34 @@ engine_tx_done (struct proto *p, size_t length_bytes)
     startup_sent (&p->startup);
 }
 
+/* Probing. */
+
+static void
+engine_probe (struct proto *p, uint64_t now_ns)
+{
+  (void)now_ns;
+  assert (p->state == PROTO_READY);
+  if (!p->list)
+    transfer_fstat (&p->transfer);
+}
+
+/* As in on_fstat of startup.c. A list stays as it is. */
+static bool
+engine_probed (struct proto *p, uint64_t *ret_change, uint64_t *ret_size)
+{
+  struct sftp_attrs a = {0};
+
+  if (p->state != PROTO_READY
+      || (!p->list && !transfer_fstat_answer (&p->transfer, &a)))
+    return false;
+  *ret_change
+    = a.flags & SSH_FILEXFER_ATTR_ACMODTIME ? (uint64_t)a.mtime + 1 : 0;
+  *ret_size = (a.flags & SSH_FILEXFER_ATTR_SIZE) && a.size <= INT64_MAX
+                ? a.size
+                : p->info.size;
+  return true;
+}
+
 /* Time. */
 
 /* Deadlines of requests come with the outage policies. */
@@ -504,6 +537,8 @@ const struct proto_ops sftp_ops = {
     .rx_done = engine_rx_done,
     .tx_iov = engine_tx_iov,
     .tx_done = engine_tx_done,
+    .probe = engine_probe,
+    .probed = engine_probed,
     .deadline_ns = engine_deadline_ns,
     .tick = engine_tick,
 };

@@ -169,7 +169,7 @@ send_part (struct transfer *t, struct outbox *o, uint16_t index)
   const struct transfer_request *q = &t->request[p->request];
   const struct sftp_handle *h = t->setup.handle;
   uint32_t begin_bytes = p->offset_bytes + p->done_bytes;
-  uint64_t offset = q->r.offset + begin_bytes;
+  uint64_t offset = q->r.offset + begin_bytes; /* not an FSTAT's */
   struct wirebuf b = outbox_room (o);
 
   p->id += TRANSFER_PARTS; /* T3; wraps around */
@@ -186,6 +186,10 @@ send_part (struct transfer *t, struct outbox *o, uint16_t index)
     break;
   case TRANSFER_FSYNC:
     sftp_encode_fsync (&b, p->id, h);
+    outbox_header (o, &b);
+    break;
+  case TRANSFER_FSTAT:
+    sftp_encode_fstat (&b, p->id, h);
     outbox_header (o, &b);
     break;
   }
@@ -221,8 +225,51 @@ issue (struct transfer *t, uint16_t part)
 }
 
 void
+transfer_fstat (struct transfer *t)
+{
+  t->fstat_wanted = true;
+  t->fstat_answered = false;
+}
+
+bool
+transfer_fstat_answer (struct transfer *t, struct sftp_attrs *ret)
+{
+  if (!t->fstat_answered)
+    return false;
+  t->fstat_answered = false;
+  *ret = t->attrs;
+  return true;
+}
+
+static void
+send_fstat (struct transfer *t, struct outbox *o)
+{
+  uint16_t part;
+
+  if (!t->fstat_wanted || !outbox_fits (o, SFTP_REQUEST_MAX_BYTES)
+      || (part = part_pop (t, &t->free_parts)) == TRANSFER_NONE)
+    return;
+  t->fstat_wanted = false;
+  t->part[part].kind = TRANSFER_FSTAT;
+  t->part[part].request = 0;
+  t->part[part].offset_bytes = t->part[part].length_bytes
+    = t->part[part].done_bytes = 0;
+  send_part (t, o, part);
+}
+
+static void
+fstat_done (struct transfer *t, uint16_t part, const struct sftp_attrs *a)
+{
+  t->part[part].state = PART_FREE;
+  part_push (t, &t->free_parts, part);
+  t->fstat_answered = true;
+  t->attrs = *a;
+}
+
+void
 transfer_fill (struct transfer *t, struct outbox *o)
 {
+  send_fstat (t, o);
   while (outbox_fits (o, SFTP_REQUEST_MAX_BYTES)) {
     uint16_t part = part_pop (t, &t->short_parts);
 
@@ -268,6 +315,8 @@ kind_name (enum transfer_kind kind)
     return "SSH_FXP_READ";
   case TRANSFER_WRITE:
     return "SSH_FXP_WRITE";
+  case TRANSFER_FSTAT:
+    return "SSH_FXP_FSTAT";
   case TRANSFER_FSYNC:
     break;
   }
@@ -391,6 +440,24 @@ transfer_status (struct transfer *t, const struct outbox *o, uint32_t id,
         f, ERR_PEER,
         "the server answers SSH_FXP_READ with SSH_FX_OK and no "
         "data (SSH_FXP_STATUS, field error/status code, " SFTP_DRAFT " §6.4)");
+  if (p->kind == TRANSFER_FSTAT) {
+    fstat_done (t, (uint16_t)(p - t->part), &(struct sftp_attrs){0});
+    return ERR_OK;
+  }
   part_done (t, (uint16_t)(p - t->part), status_err (code));
+  return ERR_OK;
+}
+
+enum err
+transfer_attrs (struct transfer *t, const struct outbox *o, uint32_t id,
+                const struct sftp_attrs *a, struct fault *f)
+{
+  const struct transfer_part *p = find (t, o, id, SSH_FXP_ATTRS, f);
+
+  if (!p)
+    return ERR_PEER;
+  if (p->kind != TRANSFER_FSTAT)
+    return wrong_type (p, SSH_FXP_ATTRS, f);
+  fstat_done (t, (uint16_t)(p - t->part), a);
   return ERR_OK;
 }

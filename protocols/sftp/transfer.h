@@ -56,7 +56,13 @@ struct transfer_request {
   uint16_t next;
 };
 
-enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FSYNC };
+/* An FSTAT is no request's: it has no transfer_request. */
+enum transfer_kind {
+  TRANSFER_READ,
+  TRANSFER_WRITE,
+  TRANSFER_FSYNC,
+  TRANSFER_FSTAT
+};
 enum transfer_part_state { PART_FREE, PART_SENT, PART_SHORT };
 
 struct transfer_part {
@@ -84,6 +90,9 @@ struct transfer {
   struct transfer_setup setup;
   struct transfer_queue to_send, done, free_requests; /* of requests */
   struct transfer_queue short_parts, free_parts;      /* of parts */
+  bool fstat_wanted;   /* and no part is free yet */
+  bool fstat_answered; /* by these: */
+  struct sftp_attrs attrs;
   struct transfer_request request[PROTO_REQUESTS];
   struct transfer_part part[TRANSFER_PARTS];
 };
@@ -96,6 +105,17 @@ enum err
 transfer_submit (struct transfer *t, const struct proto_request *r);
 bool
 transfer_reap (struct transfer *t, struct proto_completion *ret);
+
+/* Asks for the attributes of the open file. */
+void
+transfer_fstat (struct transfer *t);
+/* True once they are there; flags 0: the server refused. */
+bool
+transfer_fstat_answer (struct transfer *t, struct sftp_attrs *ret);
+/* The server answers id with attributes. ERR_PEER with f. */
+enum err
+transfer_attrs (struct transfer *t, const struct outbox *o, uint32_t id,
+                const struct sftp_attrs *a, struct fault *f);
 
 /* Queues packets for as long as there is room, and something to ask. */
 void

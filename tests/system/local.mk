@@ -33,7 +33,8 @@ SYSTEM_TESTS = \
 	%D%/nfs.sh \
 	%D%/possessed.sh \
 	%D%/resolve.sh \
-	%D%/restart.sh
+	%D%/restart.sh \
+	%D%/revalidate.sh
 
 check_PROGRAMS += tests/system/coherence
 tests_system_coherence_SOURCES = %D%/coherence.c %D%/gateways.c \

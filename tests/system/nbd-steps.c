@@ -12,6 +12,7 @@
  *   K:becomes:PAGE:LETTER reads until it is answered with that, for at most
  *                        half a minute
  *   K:flush
+ *   K:rest:0:MS          does nothing for so long
  *   K:drop               leaves without a word
  *   0:tell:0:FILE        makes FILE
  *   0:await:0:FILE       waits for FILE, for at most half a minute
@@ -169,6 +170,8 @@ do_step (const char *step)
   } else if (strcmp (verb, "flush") == 0) {
     if (nbd_flush (h, 0) == -1)
       die ("%s: %s", step, nbd_get_error ());
+  } else if (strcmp (verb, "rest") == 0) {
+    usleep ((useconds_t)strtoul (letter, NULL, 10) * 1000);
   } else if (strcmp (verb, "tell") == 0) {
     tell (letter);
   } else if (strcmp (verb, "await") == 0) {

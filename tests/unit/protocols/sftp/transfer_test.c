@@ -735,7 +735,57 @@ trailing_bytes_in_a_status (void)
   over (&s, "SSH_FXP_STATUS");
 }
 
-UNIT_MAIN ("sftp transfer", UNIT_TEST (one_read),
+static void
+probing_asks_for_attributes (void)
+{
+  struct peer s __attribute__ ((cleanup (peer_close))) = {0};
+  static uint8_t data[4096];
+  uint64_t change, size;
+  struct peer_ask a, r;
+
+  peer_start (&s, 0, 0);
+  CU_ASSERT_FALSE (sftp_ops.probed (s.p, &change, &size));
+  sftp_ops.probe (s.p, 0);
+  CU_ASSERT_EQUAL (peer_submit (&s, 1, IO_READ, 0, 4096, data), ERR_OK);
+  a = peer_expect (&s, SSH_FXP_FSTAT);
+  r = peer_expect (&s, SSH_FXP_READ);
+  CU_ASSERT_FALSE (sftp_ops.probed (s.p, &change, &size));
+  CU_ASSERT_EQUAL (peer_data (&s, r.id, data, 4096), ERR_OK);
+  CU_ASSERT (peer_done (&s, 1, ERR_OK));
+  CU_ASSERT_EQUAL (peer_attrs (&s, a.id, 777, PEER_REGULAR), ERR_OK);
+  CU_ASSERT_FATAL (sftp_ops.probed (s.p, &change, &size));
+  CU_ASSERT_EQUAL (change, 0); /* the peer tells no time */
+  CU_ASSERT_EQUAL (size, 777);
+  CU_ASSERT_FALSE (sftp_ops.probed (s.p, &change, &size));
+  /* refused: nothing is known */
+  sftp_ops.probe (s.p, 0);
+  a = peer_expect (&s, SSH_FXP_FSTAT);
+  CU_ASSERT_EQUAL (peer_status (&s, a.id, SSH_FX_FAILURE), ERR_OK);
+  CU_ASSERT_FATAL (sftp_ops.probed (s.p, &change, &size));
+  CU_ASSERT_EQUAL (change, 0);
+  CU_ASSERT_EQUAL (size, PEER_FILE_BYTES);
+  /* attributes that nobody asked for */
+  CU_ASSERT_EQUAL (peer_attrs (&s, a.id, 1, PEER_REGULAR), ERR_PEER);
+}
+
+static void
+probing_takes_attributes_only (void)
+{
+  struct peer s __attribute__ ((cleanup (peer_close))) = {0};
+  static uint8_t data[4096];
+  struct peer_ask a;
+
+  peer_start (&s, 0, 0);
+  sftp_ops.probe (s.p, 0);
+  a = peer_expect (&s, SSH_FXP_FSTAT);
+  CU_ASSERT_EQUAL (peer_data (&s, a.id, data, 4096), ERR_PEER);
+  CU_ASSERT_PTR_NOT_NULL (
+      strstr (sftp_ops.fault (s.p)->text, "SSH_FXP_FSTAT with SSH_FXP_DATA"));
+}
+
+UNIT_MAIN ("sftp transfer", UNIT_TEST (probing_asks_for_attributes),
+           UNIT_TEST (probing_takes_attributes_only),
+           UNIT_TEST (one_read),
            UNIT_TEST (large_reads_are_split_and_pipelined),
            UNIT_TEST (parts_are_balanced),
            UNIT_TEST (answers_come_in_any_order), UNIT_TEST (short_reads_go_on),

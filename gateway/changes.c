@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Asks the server now and then whether somebody else has written: by a message
+ * to the worker, not through the rings, as it is no request of a client. See
+ * revalidate.h for what is made of the answer.
+ */
+#include "config.h"
+#include "gateway/link_private.h"
+
+static struct revalidate_writes
+writes_of (const struct link *l)
+{
+  struct revalidate_writes w = {0};
+
+  w.ended = stripes_writes_ended (&l->hot.stripes);
+  w.begun = stripes_writes_begun (&l->hot.stripes);
+  return w;
+}
+
+void
+changes_begin (struct link *l)
+{
+  struct revalidate_writes w;
+
+  if (!l->options.revalidate_ns)
+    return;
+  w = writes_of (l);
+  revalidate_init (&l->revalidate, l->options.revalidate_ns, l->info.change,
+                   l->info.size, &w, link_now_ns ());
+}
+
+void
+changes_path_down (struct link *l, const struct path *p)
+{
+  if (l->revalidate.asked && l->revalidate_path == p->index)
+    revalidate_lost (&l->revalidate, link_now_ns ());
+}
+
+static void
+ask (struct link *l, struct path *p, struct control *m)
+{
+  struct revalidate_writes w = writes_of (l);
+  struct wirebuf b;
+
+  control_begin (m, CONTROL_PROBE);
+  b = control_body (m);
+  revalidate_ask (&l->revalidate, &w, link_now_ns ());
+  l->revalidate_path = p->index;
+  /* It never has two to read; if it is dead, changes_path_down comes. */
+  if (control_send (p->worker_sock, m, &b, 0))
+    link_down (l, p);
+}
+
+void
+changes_tick (struct link *l, struct control *m)
+{
+  uint64_t now = link_now_ns ();
+
+  if (l->revalidate.asked
+      && now - l->revalidate.asked_ns >= l->options.request_ns) {
+    link_distrust (l, &l->path[l->revalidate_path],
+                   "the server has not answered a request in time", false);
+    return;
+  }
+  if (!l->up || !revalidate_due (&l->revalidate, now))
+    return;
+  for (unsigned i = 0; i < l->paths; i++)
+    if (l->up & 1u << i) {
+      ask (l, &l->path[i], m);
+      return;
+    }
+}
+
+/* An NBD export keeps its size. */
+static void
+tell_size (struct link *l, uint64_t size)
+{
+  if (size == l->told_size)
+    return;
+  l->told_size = size;
+  if (size < l->info.size)
+    log_write (l->log, LOG_LEVEL_ERROR,
+               "%s: somebody has cut it down from %llu to %llu bytes: requests "
+               "beyond the end fail, and nbdkit must be restarted",
+               l->name, (unsigned long long)l->info.size,
+               (unsigned long long)size);
+  else if (size > l->info.size)
+    log_write (l->log, LOG_LEVEL_WARN,
+               "%s: it has grown from %llu to %llu bytes; nbdkit serves the "
+               "rest after a restart only",
+               l->name, (unsigned long long)l->info.size,
+               (unsigned long long)size);
+}
+
+static void
+take_answer (struct link *l, uint64_t change, uint64_t size)
+{
+  struct revalidate_writes w = writes_of (l);
+  uint64_t before = l->revalidate.change;
+
+  if (!change && !l->told_unknown) {
+    l->told_unknown = true;
+    log_write (l->log, LOG_LEVEL_WARN,
+               "%s: the server does not tell when it was changed: only a "
+               "change of its size will be noticed",
+               l->name);
+  }
+  if (revalidate_answer (&l->revalidate, change, size, &w, link_now_ns ())) {
+    /* Whatever any process has cached, or is about to, is of an old version
+     * then; also what was read before and comes later (ipc/stripes.h, S2).
+     */
+    stripes_advance_all (&l->hot.stripes);
+    if (before != change)
+      log_write (l->log, LOG_LEVEL_INFO,
+                 "%s: somebody else has written to it: the cache is dropped",
+                 l->name);
+  }
+  tell_size (l, size);
+}
+
+enum err
+changes_message (struct link *l, struct path *p, struct control *m)
+{
+  struct wire w = wire_init (m->body, m->length_bytes);
+  uint64_t change = wire_u64 (&w);
+  uint64_t size = wire_u64 (&w);
+
+  if (m->type != CONTROL_PROBED || m->fds || wire_end (&w)
+      || size > INT64_MAX || !l->revalidate.asked
+      || l->revalidate_path != p->index)
+    return ERR_PEER;
+  take_answer (l, change, size);
+  return ERR_OK;
+}

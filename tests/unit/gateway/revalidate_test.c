@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What counts as a write of somebody else. */
+#include "config.h"
+#include "gateway/revalidate.h"
+
+#include "tests/unit/unit.h"
+
+#define S 1000000000ull
+#define SIZE 1000
+
+static struct revalidate r;
+static uint64_t now, begun, ended, change, size;
+
+static void
+begin (uint64_t interval_ns)
+{
+  struct revalidate_writes w = {0, 0};
+
+  now = 100 * S;
+  begun = ended = 0;
+  change = 50;
+  size = SIZE;
+  revalidate_init (&r, interval_ns, change, size, &w, now);
+}
+
+static void
+ask (void)
+{
+  struct revalidate_writes w = {ended, begun};
+
+  if (r.next_ns > now)
+    now = r.next_ns;
+  CU_ASSERT_FATAL (revalidate_due (&r, now));
+  revalidate_ask (&r, &w, now);
+  CU_ASSERT_FALSE (revalidate_due (&r, now + 1000 * S));
+}
+
+static bool
+answer (void)
+{
+  struct revalidate_writes w = {ended, begun};
+
+  return revalidate_answer (&r, change, size, &w, now);
+}
+
+static bool
+look (void)
+{
+  ask ();
+  return answer ();
+}
+
+static void
+never_is_never (void)
+{
+  begin (0);
+  CU_ASSERT_FALSE (revalidate_due (&r, UINT64_MAX));
+}
+
+static void
+it_asks_every_interval (void)
+{
+  begin (5 * S);
+  CU_ASSERT_FALSE (revalidate_due (&r, now + 5 * S - 1));
+  CU_ASSERT_FALSE (look ());
+  CU_ASSERT_EQUAL (r.next_ns, now + 5 * S);
+  ask ();
+  revalidate_lost (&r, now); /* a new session is asked at once */
+  CU_ASSERT (revalidate_due (&r, now));
+}
+
+static void
+a_write_of_others_is_seen (void)
+{
+  begin (5 * S);
+  CU_ASSERT_FALSE (look ());
+  change = 51;
+  CU_ASSERT (look ());
+  /* V3, once */
+  CU_ASSERT (look ());
+  CU_ASSERT_FALSE (look ());
+  size++;
+  CU_ASSERT (look ());
+}
+
+static void
+the_rest_of_the_second_is_waited_for (void)
+{
+  begin (S / 10);
+  change = 51;
+  CU_ASSERT (look ());
+  CU_ASSERT_EQUAL (r.next_ns, now + REVALIDATE_SETTLE_NS);
+  CU_ASSERT (look ());
+  CU_ASSERT_EQUAL (r.next_ns, now + S / 10);
+  CU_ASSERT_FALSE (look ());
+}
+
+static void
+own_writes_keep_the_cache (void)
+{
+  begin (5 * S);
+  begun = ended = 1;
+  change = 51;
+  CU_ASSERT_FALSE (look ());
+  CU_ASSERT_FALSE (look ());
+  /* one that begins while the answer is on its way */
+  ask ();
+  begun = 2;
+  change = 52;
+  CU_ASSERT_FALSE (answer ());
+  CU_ASSERT_EQUAL (r.next_ns, now + REVALIDATE_SOON_NS);
+  /* one that was under way when it was asked for */
+  ask ();
+  ended = 2;
+  CU_ASSERT_FALSE (answer ());
+  CU_ASSERT_FALSE (look ());
+  CU_ASSERT_EQUAL (r.next_ns, now + 5 * S);
+}
+
+static void
+but_not_for_long (void)
+{
+  begin (5 * S);
+  begun = ended = 3;
+  change = 51;
+  CU_ASSERT_FALSE (look ());
+  change = 52; /* not ours */
+  CU_ASSERT (look ());
+}
+
+static void
+no_write_of_ours_changes_the_size (void)
+{
+  begin (5 * S);
+  begun = ended = 1;
+  change = 51;
+  size = 999;
+  CU_ASSERT (look ());
+}
+
+static void
+what_is_not_known_is_not_compared (void)
+{
+  begin (5 * S);
+  change = 0;
+  CU_ASSERT (look ()); /* it was known before */
+  CU_ASSERT (look ()); /* V3 */
+  change = 77;
+  CU_ASSERT_FALSE (look ());
+  change = 78;
+  CU_ASSERT (look ());
+}
+
+UNIT_MAIN ("gateway revalidate", UNIT_TEST (never_is_never),
+           UNIT_TEST (it_asks_every_interval),
+           UNIT_TEST (a_write_of_others_is_seen),
+           UNIT_TEST (the_rest_of_the_second_is_waited_for),
+           UNIT_TEST (own_writes_keep_the_cache),
+           UNIT_TEST (but_not_for_long),
+           UNIT_TEST (no_write_of_ours_changes_the_size),
+           UNIT_TEST (what_is_not_known_is_not_compared))
