@@ -34,7 +34,9 @@ tests_unit_protocols_sftp_transfer_test_LDADD = libsftppeer.la $(UNIT_LIBS)
 include tests/unit/protocols/iscsi/local.mk
 
 NFS_TESTS = \
+	tests/unit/protocols/nfs/bad_input_test \
 	tests/unit/protocols/nfs/engine_test \
+	tests/unit/protocols/nfs/nfs3_codec_test \
 	tests/unit/protocols/nfs/v4_codec_test \
 	tests/unit/protocols/nfs/v4_slots_test
 check_PROGRAMS += $(NFS_TESTS)
@@ -46,8 +48,14 @@ libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h \
 	tests/fake/nfs3.c tests/fake/nfs3.h
 libnfspeer_la_LIBADD = libprotocols.la
 
+tests_unit_protocols_nfs_bad_input_test_SOURCES = %D%/nfs/bad_input_test.c
+tests_unit_protocols_nfs_bad_input_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
 tests_unit_protocols_nfs_engine_test_SOURCES = %D%/nfs/engine_test.c
 tests_unit_protocols_nfs_engine_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_nfs3_codec_test_SOURCES = %D%/nfs/nfs3_codec_test.c
+tests_unit_protocols_nfs_nfs3_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_codec_test_SOURCES = %D%/nfs/v4_codec_test.c
 tests_unit_protocols_nfs_v4_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
