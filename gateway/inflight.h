@@ -38,6 +38,11 @@
  *       blame nor absolve has) counts as if the slot had been the cause, so
  *       that one which kills does not go through all paths meanwhile; who
  *       would have too many by that waits for the word.
+ *   I6  Payload is put into the write arena of a path only while that is up. One
+ *       that is down may have a worker that still lives (it hung, or is not
+ *       trusted any more) with a request in hand that was answered by another
+ *       path since; it would write what its chunk has now where that request
+ *       wanted something else.
  *   I5  An abandoned slot (its owner has left) has no buffer but its chunk; it
  *       becomes FREE when it is answered, or when its worker is gone.
  */

@@ -168,6 +168,9 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   if (link_op_writes (t->op) && !t->may_write && !l->inflight.failed)
     if (!(t->may_write = lease_enter (l, &t->waits_lease)))
       return ERR_AGAIN;
+  /* inflight.h, I6; link_up wakes all. */
+  if (t->op == IO_WRITE && !l->up && !l->inflight.failed)
+    return ERR_AGAIN;
   next_piece (t, &offset, &n);
   if (!l->inflight.free_slots)
     ahead_spare (l);

@@ -64,6 +64,14 @@ serve (struct peer_path *w, const struct ring_request *r)
   pthread_mutex_unlock (&w->gateway->peer->server_lock);
 }
 
+static enum peer_mischief
+mischief_of (const struct peer_path *w)
+{
+  const struct peer *p = w->gateway->peer;
+
+  return p->bad_paths & 1u << w->index ? p->mischief : PEER_HONEST;
+}
+
 static void
 answer (struct ring *ring, uint64_t id, uint32_t length)
 {
@@ -78,7 +86,7 @@ misbehave (struct peer_path *w, struct ring *ring, uint64_t id,
 {
   int wake = w->fd[CHANNEL_WAKE_GATEWAY];
 
-  switch (w->gateway->peer->mischief) {
+  switch (mischief_of (w)) {
   case PEER_FORGED_ID:
     answer (ring, id ^ 1ull << 40, length);
     break;
@@ -114,7 +122,7 @@ poisonous (const struct peer_path *w, const struct ring_request *r)
 {
   uint64_t at = (uint64_t)PEER_POISON * PAGE_BYTES;
 
-  return w->gateway->peer->mischief == PEER_POISONED && r->op == IO_READ
+  return mischief_of (w) == PEER_POISONED && r->op == IO_READ
          && r->offset <= at && at < r->offset + r->length;
 }
 
@@ -165,7 +173,7 @@ worker_loop (struct peer_path *w, struct ring *ring, struct held *h)
     ssize_t ignored;
 
     atomic_store (&ring->mine->progress, ++progress);
-    if (w->gateway->peer->mischief == PEER_SILENT) {
+    if (mischief_of (w) == PEER_SILENT) {
       union ring_entry e;
 
       while (ring_pop (ring, &e) == ERR_OK)
@@ -236,6 +244,7 @@ start_worker (struct peer_path *w, struct control *m)
 
   MUST (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, w->sock) == 0);
   w->stop = w->died = false;
+  w->running = true;
   w->epoch++;
   w->started_ns = now_ns ();
   MUST (pthread_create (&w->thread, NULL, worker_main, w) == 0);
@@ -258,6 +267,10 @@ end_worker (struct peer_path *w, struct control *m, bool of_itself)
   struct wirebuf b;
   struct fault f;
 
+  if (!w->running)
+    return;
+  w->running = false;
+  w->start_ns = now_ns () + g->peer->pause_ns;
   w->stop = true;
   pthread_join (w->thread, NULL);
   close (w->sock[0]);
@@ -271,8 +284,8 @@ end_worker (struct peer_path *w, struct control *m, bool of_itself)
   wirebuf_u64 (&b, w->epoch);
   wirebuf_u8 (&b, of_itself);
   fault_put (&b, &f);
+  g->peer->deaths++; /* before anybody can know */
   control_send (g->sock, m, &b, PEER_SECOND);
-  g->peer->deaths++;
 }
 
 static void
@@ -446,11 +459,10 @@ distrusted (struct peer_gateway *g, struct control *m)
   struct peer_path *w = &g->path[path];
 
   MUST (path < g->paths);
-  if (epoch != w->epoch) /* replaced already */
+  if (epoch != w->epoch || !w->running) /* it has gone already */
     return;
   g->peer->distrusted++;
   end_worker (w, m, false);
-  start_worker (w, m);
 }
 
 static void
@@ -512,13 +524,13 @@ static void
 look_after (struct peer_path *w, struct control *m)
 {
   struct peer *p = w->gateway->peer;
-  bool old = p->mischief == PEER_DIES
+  bool old = mischief_of (w) == PEER_DIES
              && now_ns () - w->started_ns > p->life_ns;
 
-  if (!old && !w->died)
-    return;
-  end_worker (w, m, w->died);
-  start_worker (w, m);
+  if (w->running && (old || w->died))
+    end_worker (w, m, w->died);
+  if (!w->running && now_ns () >= w->start_ns)
+    start_worker (w, m);
 }
 
 static void *
@@ -589,6 +601,7 @@ peer_start (struct peer *p, enum peer_mischief mischief)
   p->life_ns = PEER_SECOND / 50;
   p->holder = -1;
   p->paths = 1;
+  p->bad_paths = ~0u;
   p->server = calloc (1, PEER_VOLUME_BYTES);
   pthread_mutex_init (&p->server_lock, NULL);
   make_cache (p);

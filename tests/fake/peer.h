@@ -48,6 +48,8 @@ struct peer_path {
   pthread_t thread;
   uint64_t epoch;
   uint64_t started_ns;
+  bool running;
+  uint64_t start_ns; /* !running: when the next one comes */
   _Atomic bool stop, died;
   _Atomic unsigned served; /* requests, ever */
   _Atomic unsigned flushes;
@@ -70,6 +72,8 @@ struct peer {
   enum peer_mischief mischief;
   uint64_t life_ns; /* of a worker that PEER_DIES */
   unsigned paths;   /* that each gateway asks for; 1 by peer_start */
+  unsigned bad_paths; /* bit set: who does mischief; all by peer_start */
+  uint64_t pause_ns;  /* between a worker's death and the next one */
   char dir[64];
   int listen_sock;
   pthread_t daemon;

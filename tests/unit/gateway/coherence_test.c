@@ -46,12 +46,14 @@ never (void)
   return false;
 }
 
+static unsigned connections = 1;
+
 static struct link *
 open_link (void)
 {
   static const struct log quiet;
-  static const struct link_options options
-    = {.connections = 1, .cached = true, .prefetch_bytes = 1u << 20, .outage_fail_ns = UINT64_MAX,
+  const struct link_options options
+    = {.connections = connections, .cached = true, .prefetch_bytes = 1u << 20, .outage_fail_ns = UINT64_MAX,
        .request_ns = 30 * PEER_SECOND};
   struct volume_spec *spec = calloc (1, sizeof *spec);
   struct link *l = NULL;
@@ -168,6 +170,7 @@ check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
 
   reset_blocks ();
   peer_start (&peer, mischief);
+  peer.paths = connections;
   peer.life_ns = (uint64_t)life_ms * 1000000;
   for (unsigned i = 0; i < gateways; i++)
     links[i] = open_link ();
@@ -220,6 +223,16 @@ workers_die_meanwhile (void)
   CU_ASSERT (peer.deaths >= 10);
 }
 
+static void
+several_paths_that_die (void)
+{
+  connections = 3;
+  check (PEER_HONEST, 2, 2, 1000, 0);
+  check (PEER_DIES, 3, 2, 2500, 150);
+  CU_ASSERT (peer.deaths >= 20);
+  connections = 1;
+}
+
 /* What one writes the other reads at once, also if it had cached it. */
 static void
 cached_before_in_both_directions (void)
@@ -259,4 +272,5 @@ cached_before_in_both_directions (void)
 
 UNIT_MAIN ("coherence", UNIT_TEST (cached_before_in_both_directions),
            UNIT_TEST (one_writer_three_readers), UNIT_TEST (all_write),
-           UNIT_TEST (workers_die_meanwhile))
+           UNIT_TEST (workers_die_meanwhile),
+           UNIT_TEST (several_paths_that_die))

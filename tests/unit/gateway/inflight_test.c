@@ -10,8 +10,28 @@
 
 static struct inflight f;
 static struct ring_object requests, completions;
-static struct ring gateway, worker;
+static struct ring gateway, worker; /* of path 0 */
 static int me; /* an owner */
+
+#define PATHS 3u
+#define ALL_UP ((1u << PATHS) - 1)
+#define ON(path) (1u << (path))
+
+static struct {
+  struct ring_object requests, completions;
+  struct ring gateway, worker;
+} line[PATHS];
+
+static void
+start_line (unsigned path, uint64_t epoch)
+{
+  ring_object_reset (&line[path].requests, epoch);
+  ring_object_reset (&line[path].completions, epoch);
+  ring_init (&line[path].gateway, &line[path].requests,
+             &line[path].completions);
+  ring_init (&line[path].worker, &line[path].completions,
+             &line[path].requests);
+}
 
 static void
 start (void)
@@ -21,15 +41,25 @@ start (void)
   ring_object_reset (&completions, 1);
   ring_init (&gateway, &requests, &completions);
   ring_init (&worker, &completions, &requests);
+  for (unsigned p = 0; p < PATHS; p++)
+    start_line (p, 1);
+}
+
+static enum err
+get_on (uint32_t usable, enum io_op op, uint64_t offset, uint32_t length,
+        uint64_t now, uint32_t *slot)
+{
+  uint64_t retry;
+
+  return inflight_get (&f, op, 0, offset, length, usable, now, &me, slot,
+                       &retry);
 }
 
 static enum err
 get (enum io_op op, uint64_t offset, uint32_t length, uint64_t now,
      uint32_t *slot)
 {
-  uint64_t retry;
-
-  return inflight_get (&f, op, 0, offset, length, 1, now, &me, slot, &retry);
+  return get_on (ON (0), op, offset, length, now, slot);
 }
 
 static uint32_t
@@ -40,6 +70,24 @@ sent (enum io_op op, uint64_t offset, uint32_t length)
   CU_ASSERT_EQUAL_FATAL (get (op, offset, length, 0, &slot), ERR_OK);
   inflight_ready (&f, slot);
   CU_ASSERT_EQUAL_FATAL (inflight_push (&f, &gateway, slot, 7), ERR_OK);
+  return slot;
+}
+
+static enum err
+push (uint32_t slot)
+{
+  return inflight_push (&f, &line[f.slot[slot].path].gateway, slot, 7);
+}
+
+static uint32_t
+sent_on (uint32_t usable, enum io_op op, uint64_t offset, uint32_t length)
+{
+  uint32_t slot = 0;
+
+  CU_ASSERT_EQUAL_FATAL (get_on (usable, op, offset, length, 0, &slot),
+                         ERR_OK);
+  inflight_ready (&f, slot);
+  CU_ASSERT_EQUAL_FATAL (push (slot), ERR_OK);
   return slot;
 }
 
@@ -258,11 +306,239 @@ a_lying_head_is_refused (void)
   CU_ASSERT_EQUAL (f.slot[slot].state, SLOT_QUEUED);
 }
 
+static enum err
+answered (uint32_t slot, unsigned path)
+{
+  struct ring_completion c = answer_to (slot);
+  void *owner;
+
+  return inflight_complete (&f, path, &c, &owner);
+}
+
+/* The least busy, and all in turn. */
+static void
+paths_share_the_work (void)
+{
+  uint32_t slot[9];
+
+  start ();
+  for (unsigned i = 0; i < 9; i++)
+    slot[i] = sent_on (ALL_UP, IO_READ, i, 1);
+  for (unsigned p = 0; p < PATHS; p++)
+    CU_ASSERT_EQUAL (f.path[p].sent, 3);
+  for (unsigned i = 0; i < 9; i++)
+    if (f.slot[slot[i]].path == 1)
+      CU_ASSERT_EQUAL (answered (slot[i], 1), ERR_OK);
+  CU_ASSERT_EQUAL (f.path[1].bound, 0);
+  for (unsigned i = 0; i < 3; i++)
+    CU_ASSERT_EQUAL (f.slot[sent_on (ALL_UP, IO_READ, i, 1)].path, 1);
+  CU_ASSERT_EQUAL (f.slot[sent_on (ON (2), IO_READ, 0, 1)].path, 2);
+}
+
+/* I1: another worker's word for it is none, however exact. */
+static void
+only_its_own_path_answers_a_slot (void)
+{
+  uint32_t a;
+
+  start ();
+  a = sent_on (ON (1), IO_READ, 0, 100);
+  CU_ASSERT_EQUAL (answered (a, 0), ERR_PEER);
+  CU_ASSERT_EQUAL (answered (a, 2), ERR_PEER);
+  CU_ASSERT_EQUAL (f.slot[a].state, SLOT_SENT);
+  CU_ASSERT_EQUAL (answered (a, 1), ERR_OK);
+
+  /* Nor is that of the path that it was on before. */
+  a = sent_on (ON (1), IO_READ, 0, 100);
+  inflight_down (&f, 1, 0);
+  CU_ASSERT_EQUAL (inflight_move (&f, a, ON (0)), 0);
+  CU_ASSERT_EQUAL (push (a), ERR_OK);
+  CU_ASSERT_EQUAL (answered (a, 1), ERR_PEER);
+  CU_ASSERT_EQUAL (answered (a, 0), ERR_OK);
+}
+
+static void
+one_path_goes_down_the_others_go_on (void)
+{
+  uint32_t a, b, w, queued;
+  uint64_t retry;
+
+  start ();
+  a = sent_on (ON (0), IO_READ, 0, 100);
+  w = sent_on (ON (1), IO_WRITE, 0, 100);
+  b = sent_on (ON (1), IO_READ, 0, 100);
+  CU_ASSERT_EQUAL (get_on (ON (1), IO_READ, 0, 1, 0, &queued), ERR_OK);
+  inflight_ready (&f, queued);
+  inflight_down (&f, 1, 50);
+  CU_ASSERT_EQUAL (f.slot[a].state, SLOT_SENT);
+  CU_ASSERT_EQUAL (f.slot[w].state, SLOT_QUEUED);
+  CU_ASSERT_EQUAL (f.slot[b].state, SLOT_QUEUED);
+  CU_ASSERT_EQUAL (f.slot[queued].state, SLOT_QUEUED);
+  CU_ASSERT_EQUAL (f.path[1].sent, 0);
+  CU_ASSERT_EQUAL (f.path[1].bound, 3);
+
+  /* The write goes to another path at once, with all that identifies it. */
+  CU_ASSERT_EQUAL (inflight_next (&f), w);
+  CU_ASSERT_EQUAL (inflight_move (&f, w, ON (0) | ON (2)), 2);
+  CU_ASSERT_EQUAL (f.path[1].bound, 2);
+  CU_ASSERT_EQUAL (f.path[2].bound, 1);
+  CU_ASSERT_EQUAL (f.slot[w].request.arena_offset,
+                   (uint64_t)w * CHANNEL_CHUNK_BYTES);
+  CU_ASSERT_EQUAL (push (w), ERR_OK);
+  CU_ASSERT_EQUAL (answered (w, 2), ERR_OK);
+  inflight_put (&f, w);
+
+  /* I3: what the dead session may still do holds newer writes back. */
+  for (unsigned p = 0; p < PATHS; p++)
+    CU_ASSERT_EQUAL (inflight_get (&f, IO_WRITE, 0, 50, 10, ON (p), 60, &me,
+                                   &w, &retry),
+                     ERR_AGAIN);
+  CU_ASSERT_EQUAL (retry, 50 + FENCE_WAIT_NS);
+  CU_ASSERT_EQUAL (inflight_oldest_sent_ns (&f, 0), 7);
+  CU_ASSERT_EQUAL (inflight_oldest_sent_ns (&f, 1), UINT64_MAX);
+}
+
+/* What kills all workers that see it does so to three of them, also if nobody
+ * tells in time why they died; the innocent fail never.
+ */
+static void
+a_killer_does_not_go_through_all_paths (void)
+{
+  uint32_t killer, innocent;
+
+  start ();
+  killer = sent_on (ON (0), IO_READ, 0, 1);
+  innocent = sent_on (ON (0), IO_READ, 1, 1);
+  inflight_down (&f, 0, 0);
+  for (int i = 0; i < 2; i++) {
+    uint32_t next = inflight_next (&f);
+
+    CU_ASSERT_EQUAL_FATAL (next, i == 0 ? killer : innocent);
+    inflight_move (&f, next, ON (1));
+    CU_ASSERT_EQUAL (push (next), ERR_OK);
+  }
+  inflight_down (&f, 1, 0);
+  /* Two deaths, nobody knows why: each alone. */
+  CU_ASSERT_EQUAL (f.suspects, 2);
+  CU_ASSERT_EQUAL (inflight_next (&f), killer);
+  inflight_move (&f, killer, ON (2));
+  CU_ASSERT_EQUAL (push (killer), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_next (&f), INFLIGHT_SLOTS);
+  inflight_down (&f, 2, 0);
+  /* It waits for the word; the other one goes. */
+  start_line (0, 2);
+  CU_ASSERT_EQUAL (inflight_blame (&f, 0), 0);
+  CU_ASSERT_EQUAL (inflight_next (&f), innocent);
+  inflight_move (&f, innocent, ON (0));
+  CU_ASSERT_EQUAL (push (innocent), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_blame (&f, 1), 0);
+  CU_ASSERT_EQUAL (answered (innocent, 0), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_next (&f), INFLIGHT_SLOTS);
+  CU_ASSERT_EQUAL (inflight_blame (&f, 2), 1);
+  CU_ASSERT_EQUAL (f.slot[killer].state, SLOT_DONE);
+  CU_ASSERT_EQUAL (f.slot[killer].error, ERR_IO);
+  CU_ASSERT_EQUAL (f.suspects, 0);
+}
+
+/* Workers that are killed from outside, one after the other. */
+static void
+who_did_not_kill_goes_on (void)
+{
+  uint32_t a;
+
+  start ();
+  a = sent_on (ON (0), IO_READ, 0, 1);
+  for (int round = 0; round < 10; round++) {
+    for (unsigned p = 0; p < PATHS; p++) {
+      inflight_down (&f, p, 0);
+      if (p + 1 < PATHS) {
+        inflight_move (&f, a, ON (p + 1));
+        CU_ASSERT_EQUAL (push (a), ERR_OK);
+      }
+    }
+    CU_ASSERT_EQUAL (inflight_next (&f), INFLIGHT_SLOTS);
+    for (unsigned p = 0; p < PATHS; p++) {
+      inflight_absolve (&f, p);
+      start_line (p, (uint64_t)round + 2);
+    }
+    CU_ASSERT_EQUAL (f.suspects, 0);
+    CU_ASSERT_EQUAL (inflight_next (&f), a);
+    inflight_move (&f, a, ON (0));
+    CU_ASSERT_EQUAL (push (a), ERR_OK);
+  }
+  CU_ASSERT_EQUAL (answered (a, 0), ERR_OK);
+}
+
+static uint32_t
+flush_on (unsigned path, uint32_t covers)
+{
+  uint32_t slot = 0;
+
+  CU_ASSERT_EQUAL_FATAL (get_on (ON (path), IO_FLUSH, 0, 0, 0, &slot), ERR_OK);
+  inflight_covers (&f, slot, covers);
+  inflight_ready (&f, slot);
+  CU_ASSERT_EQUAL_FATAL (push (slot), ERR_OK);
+  return slot;
+}
+
+static void
+a_flush_proves_what_was_answered_before (void)
+{
+  struct ring_completion c;
+  uint32_t a, b, slot;
+  void *owner;
+
+  start ();
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), 0);
+  a = sent_on (ON (1), IO_WRITE, 0, 10);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), 0); /* not answered yet */
+  CU_ASSERT_EQUAL (answered (a, 1), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), ON (1));
+  a = sent_on (ON (2), IO_TRIM, 100, 10);
+  CU_ASSERT_EQUAL (answered (a, 2), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), ON (1) | ON (2));
+
+  slot = flush_on (1, ON (1));
+  CU_ASSERT_EQUAL (answered (slot, 1), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), ON (2));
+
+  /* A write that is answered while the flush is on its way is not in it. */
+  slot = flush_on (2, ON (2));
+  b = sent_on (ON (2), IO_WRITE, 200, 10);
+  CU_ASSERT_EQUAL (answered (b, 2), ERR_OK);
+  CU_ASSERT_EQUAL (answered (slot, 2), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), ON (2));
+
+  /* One that fails proves nothing. */
+  slot = flush_on (2, ON (2));
+  c = answer_to (slot);
+  c.error = EIO;
+  CU_ASSERT_EQUAL (inflight_complete (&f, 2, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), ON (2));
+
+  /* Its path dies, another one proves it instead. */
+  slot = flush_on (2, ON (2));
+  inflight_down (&f, 2, 0);
+  inflight_move (&f, slot, ON (0));
+  CU_ASSERT_EQUAL (push (slot), ERR_OK);
+  CU_ASSERT_EQUAL (answered (slot, 0), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), 0);
+
+  for (unsigned p = 0; p < 2; p++) {
+    a = sent_on (ON (p), IO_WRITE, 1000 + p * 10, 10);
+    CU_ASSERT_EQUAL (answered (a, p), ERR_OK);
+  }
+  slot = flush_on (1, INFLIGHT_ALL_PATHS);
+  CU_ASSERT_EQUAL (answered (slot, 1), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_unflushed (&f), 0);
+}
+
 /* Random life for a while; the invariants are looked at after each step. */
 static void
 random_steps_keep_the_invariants (void)
 {
   unsigned long answers = 0;
+  uint32_t up = ALL_UP;
 
   start ();
   srand (1);
@@ -273,28 +549,35 @@ random_steps_keep_the_invariants (void)
     union ring_entry e;
     void *owner;
     uint64_t now = (uint64_t)step * 1000000;
+    unsigned path = (unsigned)rand () % PATHS;
 
     switch (rand () % 8) {
     case 0:
     case 1:
     case 2:
-      get (ops[rand () % 4], (uint64_t)(rand () % 2000),
-           1 + (uint32_t)(rand () % 20), now, &slot);
+      get_on (up ? up : ALL_UP, ops[rand () % 4], (uint64_t)(rand () % 2000),
+              1 + (uint32_t)(rand () % 20), now, &slot);
       break;
     case 3:
       if (s->state == SLOT_FILLING)
         inflight_ready (&f, slot);
       break;
     case 4:
-      while ((slot = inflight_next (&f)) < INFLIGHT_SLOTS)
-        CU_ASSERT_EQUAL_FATAL (inflight_push (&f, &gateway, slot, 7), ERR_OK);
+      while (up && (slot = inflight_next (&f)) < INFLIGHT_SLOTS) {
+        if (!(up & ON (f.slot[slot].path)))
+          inflight_move (&f, slot, up);
+        CU_ASSERT_EQUAL_FATAL (push (slot), ERR_OK);
+      }
       break;
     case 5:
-      if (ring_pop (&worker, &e) == ERR_OK) {
+      if (ring_pop (&line[path].worker, &e) == ERR_OK) {
         struct ring_completion c = {.id = e.request.id,
                                     .length = e.request.length};
 
-        CU_ASSERT_EQUAL_FATAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
+        CU_ASSERT_EQUAL_FATAL (
+          inflight_complete (&f, (path + 1) % PATHS, &c, &owner), ERR_PEER);
+        CU_ASSERT_EQUAL_FATAL (inflight_complete (&f, path, &c, &owner),
+                               ERR_OK);
         answers++;
       }
       break;
@@ -304,11 +587,12 @@ random_steps_keep_the_invariants (void)
       break;
     default:
       if (rand () % 100 == 0) {
-        inflight_down (&f, 0, now);
-        ring_object_reset (&requests, 2);
-        ring_object_reset (&completions, 2);
-        ring_init (&gateway, &requests, &completions);
-        ring_init (&worker, &completions, &requests);
+        inflight_down (&f, path, now);
+        up &= ~ON (path);
+        start_line (path, 2);
+      } else if (rand () % 20 == 0) {
+        inflight_absolve (&f, path);
+        up |= ON (path);
       } else if (s->state != SLOT_FREE && rand () % 10 == 0 && !s->abandoned)
         inflight_abandon (&f, slot);
     }
@@ -346,4 +630,10 @@ UNIT_MAIN ("inflight", UNIT_TEST (a_request_is_answered_once),
            UNIT_TEST (an_abandoned_slot_is_not_reused_early),
            UNIT_TEST (a_volume_given_up_answers_all),
            UNIT_TEST (a_lying_head_is_refused),
+           UNIT_TEST (paths_share_the_work),
+           UNIT_TEST (only_its_own_path_answers_a_slot),
+           UNIT_TEST (one_path_goes_down_the_others_go_on),
+           UNIT_TEST (a_killer_does_not_go_through_all_paths),
+           UNIT_TEST (who_did_not_kill_goes_on),
+           UNIT_TEST (a_flush_proves_what_was_answered_before),
            UNIT_TEST (random_steps_keep_the_invariants))

@@ -123,7 +123,7 @@ seconds_since (const struct timespec *before)
 }
 
 static unsigned
-hammer (enum peer_mischief mischief)
+hammer_paths (enum peer_mischief mischief, unsigned paths)
 {
   struct client clients[THREADS] = {0};
   pthread_t threads[THREADS];
@@ -131,7 +131,9 @@ hammer (enum peer_mischief mischief)
   struct link *l;
 
   default_options ();
+  options.connections = paths;
   peer_start (&peer, mischief);
+  peer.paths = paths;
   l = open_link ();
   for (unsigned i = 0; i < THREADS; i++) {
     clients[i] = (struct client){.link = l, .index = i};
@@ -146,9 +148,17 @@ hammer (enum peer_mischief mischief)
   printf (" %u ops, %u deaths, %u distrusted ", ops, peer.deaths,
           peer.distrusted);
   CU_ASSERT (ops > THREADS);
+  for (unsigned i = 0; i < paths; i++)
+    CU_ASSERT (peer.gateway[0].path[i].served > 0);
   link_close (l);
   peer_end (&peer);
   return ops;
+}
+
+static unsigned
+hammer (enum peer_mischief mischief)
+{
+  return hammer_paths (mischief, 1);
 }
 
 static void
@@ -176,6 +186,127 @@ hostile_workers_are_replaced (void)
     hammer (kinds[i]);
     CU_ASSERT (peer.distrusted >= 1);
   }
+}
+
+static void
+several_paths (void)
+{
+  hammer_paths (PEER_HONEST, 3);
+  CU_ASSERT_EQUAL (peer.distrusted, 0);
+  hammer_paths (PEER_DIES, 3);
+  CU_ASSERT (peer.deaths >= 20);
+  CU_ASSERT_EQUAL (peer.distrusted, 0);
+  hammer_paths (PEER_FORGED_ID, CHANNEL_PATHS);
+  CU_ASSERT (peer.distrusted >= 1);
+  hammer_paths (PEER_FORGED_HEAD, 2);
+  CU_ASSERT (peer.distrusted >= 1);
+}
+
+/* One path is down most of the time, and with "outage=fail:0" a request would
+ * fail at once if there were none.
+ */
+static void
+one_path_is_enough (void)
+{
+  uint8_t buf[9000], want[9000];
+  struct timespec before;
+  unsigned deaths = 0;
+  struct link *l;
+
+  default_options ();
+  options.cached = false;
+  options.connections = 2;
+  options.outage_fail_ns = 0;
+  peer_start (&peer, PEER_DIES);
+  peer.paths = 2;
+  peer.bad_paths = 2; /* the second */
+  peer.life_ns = SECOND / 100;
+  peer.pause_ns = SECOND / 20;
+  l = open_link ();
+  clock_gettime (CLOCK_MONOTONIC, &before);
+  for (unsigned i = 0; deaths < 10 && seconds_since (&before) < 20; i++) {
+    uint64_t offset = (uint64_t)(i % 200) * sizeof buf;
+
+    memset (want, (int)i, sizeof want);
+    CU_ASSERT_EQUAL (link_write (l, want, sizeof want, offset, 0), 0);
+    CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, offset), 0);
+    CU_ASSERT_EQUAL (memcmp (buf, want, sizeof buf), 0);
+    if (i % 8 == 0)
+      CU_ASSERT_EQUAL (link_plain (l, IO_FLUSH, 0, 0, 0), 0);
+    deaths = peer.deaths;
+  }
+  CU_ASSERT (deaths >= 10);
+  CU_ASSERT (peer.gateway[0].path[1].served > 0);
+  link_close (l);
+  peer_end (&peer);
+}
+
+/* A worker that hangs, or whose server is silent, holds up its own requests
+ * only until it is replaced; the others never.
+ */
+static void
+one_path_hangs (void)
+{
+  static const enum peer_mischief kinds[] = {PEER_HANGS, PEER_SILENT};
+
+  for (size_t k = 0; k < 2; k++) {
+    struct timespec before;
+    uint8_t buf[512];
+    struct link *l;
+
+    default_options ();
+    options.cached = false;
+    options.connections = 3;
+    options.outage_fail_ns = 0;
+    options.request_ns = SECOND;
+    peer_start (&peer, kinds[k]);
+    peer.paths = 3;
+    peer.bad_paths = 2;
+    l = open_link ();
+    clock_gettime (CLOCK_MONOTONIC, &before);
+    while (!peer.distrusted && seconds_since (&before) < 20)
+      CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 1u << 20), 0);
+    CU_ASSERT (peer.distrusted >= 1);
+    link_close (l);
+    peer_end (&peer);
+  }
+}
+
+/* Each path that has written is flushed, and no other. */
+static void
+a_flush_goes_where_was_written (void)
+{
+  uint8_t buf[512] = {1};
+  struct link *l;
+  struct peer_path *path = peer.gateway[0].path;
+
+  default_options ();
+  options.cached = false;
+  options.prefetch_bytes = 0;
+  options.connections = 3;
+  peer_start (&peer, PEER_HONEST);
+  peer.paths = 3;
+  l = open_link ();
+  for (unsigned p = 0; p < 3; p++) /* until all are up */
+    while (path[p].served == 0)
+      CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 1u << 20), 0);
+  for (unsigned writes = 1; writes <= 3; writes++) {
+    unsigned before = path[0].flushes + path[1].flushes + path[2].flushes;
+
+    for (unsigned i = 0; i < writes; i++)
+      CU_ASSERT_EQUAL (link_write (l, buf, sizeof buf, i * 4096, 0), 0);
+    CU_ASSERT_EQUAL (link_plain (l, IO_FLUSH, 0, 0, 0), 0);
+    CU_ASSERT_EQUAL (path[0].flushes + path[1].flushes + path[2].flushes
+                       - before,
+                     writes);
+    /* Nobody has anything to flush, one is asked all the same. */
+    CU_ASSERT_EQUAL (link_plain (l, IO_FLUSH, 0, 0, 0), 0);
+    CU_ASSERT_EQUAL (path[0].flushes + path[1].flushes + path[2].flushes
+                       - before,
+                     writes + 1);
+  }
+  link_close (l);
+  peer_end (&peer);
 }
 
 static void *
@@ -277,7 +408,7 @@ innocent_main (void *arg)
 
 /* One request kills each worker that sees it: it fails, the others go on. */
 static void
-a_request_that_kills_fails_alone (void)
+poison (unsigned paths)
 {
   struct innocent c = {0};
   _Atomic bool stop = false;
@@ -287,7 +418,9 @@ a_request_that_kills_fails_alone (void)
 
   default_options ();
   options.cached = false;
+  options.connections = paths;
   peer_start (&peer, PEER_POISONED);
+  peer.paths = paths;
   l = open_link ();
   c.link = l;
   c.stop = &stop;
@@ -306,8 +439,19 @@ a_request_that_kills_fails_alone (void)
   peer_end (&peer);
 }
 
+static void
+a_request_that_kills_fails_alone (void)
+{
+  poison (1);
+  poison (2);
+  poison (5);
+}
+
 UNIT_MAIN ("link", UNIT_TEST (honest_worker),
            UNIT_TEST (workers_that_die_lose_nothing),
+           UNIT_TEST (several_paths), UNIT_TEST (one_path_is_enough),
+           UNIT_TEST (one_path_hangs),
+           UNIT_TEST (a_flush_goes_where_was_written),
            UNIT_TEST (hostile_workers_are_replaced),
            UNIT_TEST (shutdown_ends_all_waits),
            UNIT_TEST (a_hanging_worker_is_replaced),
