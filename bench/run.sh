@@ -4,13 +4,16 @@
 # (A B A B …): medians, the smallest and the largest value, ratios of medians.
 #
 #   run.sh [--rounds N] [--rows ROW,…] [--seconds S] [--size MIB]
-#          [--seq-depth N] [--list]
+#          [--hot MIB] [--seq-depth N] [--list]
 #
 # A real sshd with a file of random data on tmpfs (so: no disk) in namespaces of
 # their own; fio's nbd engine over a Unix socket; 32 nbdkit threads on both
 # sides. Every single measurement has its own nbdkit, and bulkhead its own
 # daemon, so that nothing is warm. No offset is read twice: a random read stops
-# when every block has been read.
+# when every block has been read. Rows that say "hot" are the exception: there a
+# part of the file (--hot MIB) is read before, until it is in the cache, and then
+# again and again; "second" does that by one nbdkit, and measures the first reads
+# of another one. The column "pages from the cache" is what bulkhead counts.
 #
 # CPU is user + system time of nbdkit (and bulkheadd and the worker) while fio
 # ran, for each GiB that fio moved; sshd's stands beside it.
@@ -20,14 +23,15 @@ usage () {
   exit "$1"
 }
 
-rounds=3 seconds=6 size_mib=1024 seq_depth=8
-rows=rand-d32,rand-d1,seq-read,seq-write,rtt20-d32
+rounds=3 seconds=6 size_mib=1024 hot_mib=32 seq_depth=8
+rows=rand-d32,rand-d1,seq-read,seq-write,rtt20-d32,hot-d32,second,rtt20-seq64
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2 ;;
     --rows) rows=$2 ;;
     --seconds) seconds=$2 ;;
     --size) size_mib=$2 ;;
+    --hot) hot_mib=$2 ;;
     --seq-depth) seq_depth=$2 ;;
     --list) echo "${rows//,/$'\n'}"; exit 0 ;;
     --help) usage 0 ;;
@@ -37,7 +41,7 @@ while [ $# -gt 0 ]; do
 done
 # lib.sh runs this script again with these.
 set -- --rounds "$rounds" --rows "$rows" --seconds "$seconds" \
-  --size "$size_mib" --seq-depth "$seq_depth"
+  --size "$size_mib" --hot "$hot_mib" --seq-depth "$seq_depth"
 time_limit=7200
 . "$(dirname "$0")/../tests/system/lib.sh"
 
@@ -45,7 +49,7 @@ command -v fio >/dev/null || die "fio is missing: apt-get install fio"
 
 # row_of ROW: what fio does, which way, and the least ratio that is wanted
 row_of () {
-  port=$sshd_port hosts=$known_hosts cold=yes
+  port=$sshd_port hosts=$known_hosts peer=ssh warm= row_mib=$size_mib
   case $1 in
     rand-d32)  title='random 4 KiB read, depth 32, cold' wanted=3
                job='--rw=randread --bs=4k --iodepth=32' unit=IOPS ;;
@@ -55,22 +59,43 @@ row_of () {
                job="--rw=read --bs=1m --iodepth=$seq_depth" unit=MiB/s ;;
     seq-write) title="sequential 1 MiB write, depth $seq_depth, flush" wanted=1.1
                job="--rw=write --bs=1m --iodepth=$seq_depth --end_fsync=1"
-               unit=MiB/s cold= ;;
+               unit=MiB/s ;;
     rtt20-d32) title='random 4 KiB read, depth 32, 20 ms round trip' wanted=20
                job='--rw=randread --bs=4k --iodepth=32' unit=IOPS
                port=2300 hosts=$dir/relay_hosts ;;
+    rtt20-seq64) title='sequential 64 KiB read, depth 1, 20 ms round trip'
+               wanted=20 job='--rw=read --bs=64k --iodepth=1' unit=IOPS
+               port=2300 hosts=$dir/relay_hosts ;;
+    hot-d32)   title='random 4 KiB read, depth 32, hot' wanted=0.9
+               job='--rw=randread --bs=4k --iodepth=32 --time_based' unit=IOPS
+               peer=memory warm=same row_mib=$hot_mib ;;
+    second)    title='first 2000 random 4 KiB reads, depth 1, of a second process'
+               job='--rw=randread --bs=4k --iodepth=1 --number_ios=2000'
+               wanted=1 unit=IOPS warm=other row_mib=$hot_mib ;;
     *) die "no row $1; --list names them" ;;
   esac
 }
 
-start_peer () { # nbdkit's ssh plugin
-  start_nbdkit peer ssh host=127.0.0.1 port="$port" user="$user" \
-    path="$data" identity="$dir/id" known-hosts="$hosts"
+start_peer () { # nbdkit's ssh plugin, or a disk in nbdkit's own memory
+  case $peer in
+    ssh) start_nbdkit peer ssh host=127.0.0.1 port="$port" user="$user" \
+           path="$data" identity="$dir/id" known-hosts="$hosts" ;;
+    memory) start_nbdkit peer memory "${row_mib}M"
+            head -c "${row_mib}M" "$data" | nbdcopy - "$uri" ;;
+  esac
 }
 
 start_ours () {
-  start_nbdkit ours bulkhead "sftp://$user@127.0.0.1:$port$data" \
+  start_nbdkit ours -D bulkhead.stats=1 bulkhead \
+    "sftp://$user@127.0.0.1:$port$data" \
     identity="$dir/id" known-hosts="$hosts"
+}
+
+# Everything once and once more: a fill may be dropped when the daemon is busy.
+# At random, as a scan is not cached.
+warm_up () {
+  fio --name=warm --ioengine=nbd --uri="$uri" --size="${row_mib}m" --loops=3 \
+    --rw=randread --bs=64k --iodepth=4 --output=warm.log || die "$(cat warm.log)"
 }
 
 no_daemon () {
@@ -79,7 +104,9 @@ no_daemon () {
 
 stop_all () {
   local p
-  stop_nbdkit
+  for p in $nbdkit_pids; do
+    stop_nbdkit "$p"
+  done
   for p in $(daemon_pids); do
     kill -TERM "$p"
   done
@@ -97,9 +124,14 @@ ticks_of () {
   echo "$sum"
 }
 
-# How many pages came out of the shared cache. There is none yet.
+# cache_hits SIDE: pages that came out of the shared cache, of the nbdkit that was
+# measured last. It says so when it ends.
 cache_hits () {
-  echo 0
+  if [ "$1" = ours ]; then
+    sed -n 's/.*pages: \([0-9]*\) from the cache.*/\1/p' ours.log | tail -n 1
+  else
+    echo 0
+  fi
 }
 
 # measure SIDE ROW: one line of figures into $dir/SIDE.ROW
@@ -107,20 +139,32 @@ measure () {
   local side=$1 row=$2 ours sessions cpu sshd_cpu
   row_of "$row"
   "start_$side"
+  nbdkit_pids=$nbdkit_pid
+  if [ -n "$warm" ]; then
+    warm_up
+  fi
+  if [ "$warm" = other ]; then
+    mv "$dir/$side.pid" "$dir/first.pid"
+    mv "$sock" "$dir/first.sock"
+    "start_$side"
+    # Stopped last, so that what is said last is of the one that counts.
+    nbdkit_pids+=" $nbdkit_pid"
+  fi
   # nbdkit ssh logs in with each NBD connection: this one shows that it can.
   nbdinfo --size "$uri" >/dev/null
-  ours="$nbdkit_pid $(daemon_pids) $(worker_pids)"
+  ours="$nbdkit_pids $(daemon_pids) $(worker_pids)"
   cpu=$(ticks_of $ours)
   : >fio.json
   # Ticks of sshd's session that ends with fio would be lost: sshd waits for its
   # children, so that its own count of them has those as well.
   sshd_cpu=$(sshd_ticks)
-  fio --name=bench --ioengine=nbd --uri="$uri" --size="${size_mib}m" \
+  fio --name=bench --ioengine=nbd --uri="$uri" --size="${row_mib}m" \
     --randrepeat=0 --norandommap=0 --loops=1 --runtime="$seconds" $job \
     --output-format=json --output=fio.json >fio.log 2>&1 \
     || die "fio: $(tail -n 3 fio.log fio.json)"
   cpu=$(($(ticks_of $ours) - cpu))
   sshd_cpu=$(($(sshd_ticks) - sshd_cpu))
+  stop_all
   perl -MJSON::PP -e '
     my ($unit, $cpu, $sshd, $hits, $hz) = @ARGV;
     local $/; my $t = <STDIN>; $t =~ s/^[^{]*//s;
@@ -132,12 +176,11 @@ measure () {
     my $v = $unit eq "IOPS" ? $d->{iops} : $d->{bw_bytes} / 2**20;
     printf "%.6g %.4g %.4g %d %d\n", $v, $cpu / $hz / $gib, $sshd / $hz / $gib,
       $hits, $d->{total_ios};' \
-    "$unit" "$cpu" "$sshd_cpu" "$(cache_hits)" "$(getconf CLK_TCK)" \
+    "$unit" "$cpu" "$sshd_cpu" "$(cache_hits "$side")" "$(getconf CLK_TCK)" \
     <fio.json >figures
   cat figures >>"$side.$row"
   printf '%-9s %-6s %s %s (%s requests)\n' "$row" "$side" \
     "$(cut -d' ' -f1 figures)" "$unit" "$(cut -d' ' -f5 figures)" >&2
-  stop_all
 }
 
 # sshd and its sessions, those that have ended included.
@@ -160,12 +203,12 @@ table () {
     "$(date -u +%Y-%m-%d)"
   printf '%s rounds, %s s each at most, file of %s MiB; median (least – most)\n\n' \
     "$rounds" "$seconds" "$size_mib"
-  echo '| row | unit | nbdkit ssh | bulkhead | ratio | wanted | CPU s/GiB: nbdkit ssh (sshd) | CPU s/GiB: bulkhead (sshd) | cache hits |'
-  echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
+  echo '| row | unit | peer | its figure | bulkhead | ratio | wanted | CPU s/GiB: peer (sshd) | CPU s/GiB: bulkhead (sshd) | pages from the cache |'
+  echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |'
   for row in ${rows//,/ }; do
     row_of "$row"
     perl -e '
-      my ($title, $unit, $wanted, $cold, @file) = @ARGV;
+      my ($title, $unit, $wanted, $peer, @file) = @ARGV;
       sub median { my @s = sort { $a <=> $b } @_;
                    return ($s[$#s / 2] + $s[@s / 2]) / 2 }
       sub text { my $v = shift; return $v >= 100 ? sprintf "%.0f", $v
@@ -182,10 +225,10 @@ table () {
           median (map { $_->[2] } @row);
         $hits = 0; $hits += $_->[3] for @row;
       }
-      printf "| %s | %s | %s | %s | %.2f | ≥ %s | %s | %s | %s |\n", $title,
-        $unit, @shown, $median[1] / $median[0], $wanted, @cpu,
-        $cold ? $hits : "–";' \
-      "$title" "$unit" "$wanted" "$cold" "peer.$row" "ours.$row"
+      printf "| %s | %s | nbdkit %s | %s | %s | %.2f | ≥ %s | %s | %s | %s |\n",
+        $title, $unit, $peer, @shown, $median[1] / $median[0], $wanted, @cpu,
+        $hits;' \
+      "$title" "$unit" "$wanted" "$peer" "peer.$row" "ours.$row"
   done
 }
 
