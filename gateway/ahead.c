@@ -68,13 +68,20 @@ scanning (const struct link *l)
               > (uint64_t)v->pages.slots * PAGE_BYTES / AHEAD_SCAN_PART;
 }
 
+/* Pieces are whole pages, and whole blocks. */
+static uint32_t
+unit_of (const struct link *l)
+{
+  return l->info.block_min > PAGE_BYTES ? l->info.block_min : PAGE_BYTES;
+}
+
 /* One piece from offset on; returns its end, or offset if there is no room. */
 static uint64_t
 send_one (struct link *l, uint64_t offset, uint64_t to)
 {
   uint32_t max = CHANNEL_CHUNK_BYTES < l->info.request_max
                    ? CHANNEL_CHUNK_BYTES
-                   : l->info.request_max & ~(PAGE_BYTES - 1);
+                   : l->info.request_max - l->info.request_max % unit_of (l);
   uint32_t n = to - offset < max ? (uint32_t)(to - offset) : max;
   struct ahead_piece *a = free_piece (l);
   uint64_t retry_ns;
@@ -102,10 +109,14 @@ ahead_note (struct link *l, uint64_t offset, uint32_t length_bytes)
   uint64_t from, to, at;
 
   if (!l->up || !l->hot.stripes.file || l->inflight.suspects
+      || l->proof.log.doubts
       || !prefetch_read (&l->ahead.prefetch, offset, length_bytes,
                          l->info.size, &from, &to))
     return;
-  at = from - from % PAGE_BYTES;
+  at = from - from % unit_of (l);
+  to += (unit_of (l) - to % unit_of (l)) % unit_of (l);
+  if (to > l->info.size)
+    to = l->info.size;
   for (;;) {
     uint64_t end = send_one (l, at, to);
 
@@ -216,6 +227,19 @@ ahead_down (struct link *l)
 
     /* SENT: by another path, whose worker lives. */
     if (!a->used || slot_of (l, a)->state != SLOT_QUEUED)
+      continue;
+    a->touched = true;
+    drop (l, a);
+  }
+}
+
+void
+ahead_drop_all (struct link *l)
+{
+  for (unsigned i = 0; i < AHEAD_PIECES; i++) {
+    struct ahead_piece *a = &l->ahead.piece[i];
+
+    if (!a->used || a->doomed)
       continue;
     a->touched = true;
     drop (l, a);

@@ -55,6 +55,8 @@ uint32_t ahead_copy (struct link *l, struct ahead_piece *a, void *buf,
 uint64_t ahead_next (const struct link *l, uint64_t offset);
 /* Gives a slot back if one can be spared: demand goes first. */
 bool ahead_spare (struct link *l);
+/* None of them counts any more. */
+void ahead_drop_all (struct link *l);
 /* A worker is gone: pieces that it has not answered are dropped. */
 void ahead_down (struct link *l);
 

@@ -63,6 +63,7 @@ link_down (struct link *l, struct path *p)
     l->down_since_ns = now;
   inflight_down (&l->inflight, p->index, now);
   changes_path_down (l, p);
+  proof_lost (l);
   /* Nobody will tell why it died. */
   if (l->daemon_sock < 0)
     inflight_absolve (&l->inflight, p->index);
@@ -222,6 +223,8 @@ check_info (struct link *l, const struct volume_info *info)
 {
   if (!l->info.request_max) {
     l->info = *info;
+    if (!(info->caps & VOLUME_CAN_FLUSH)) /* nothing can ever be proven */
+      l->proof.log.limit_bytes = 0;
     return ERR_OK;
   }
   if (info->identity[0] && l->info.identity[0]
@@ -297,6 +300,7 @@ link_up (struct link *l, struct control *m)
   }
   link_push_queued (l);
   link_wake_all (l);
+  pthread_cond_signal (&l->lease_drained); /* proof_due */
   return ERR_OK;
 }
 
@@ -306,6 +310,8 @@ link_give_up (struct link *l, enum err why)
   for (unsigned i = 0; i < l->paths; i++)
     link_down (l, &l->path[i]);
   inflight_fail (&l->inflight, why);
+  proof_sweep (l);
+  retained_clear (&l->proof.log);
   link_wake_all (l);
 }
 

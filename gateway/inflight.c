@@ -72,7 +72,7 @@ set_state (struct inflight *f, struct inflight_slot *s,
     = {[SLOT_SENT] = true, [SLOT_DONE] = true, [SLOT_FREE] = true},
     [SLOT_SENT]
     = {[SLOT_DONE] = true, [SLOT_QUEUED] = true, [SLOT_FREE] = true},
-    [SLOT_DONE] = {[SLOT_FREE] = true},
+    [SLOT_DONE] = {[SLOT_FREE] = true, [SLOT_QUEUED] = true},
   };
 
   assert (legal[s->state][to]);
@@ -146,6 +146,21 @@ pick_path (struct inflight *f, uint32_t usable)
   return best;
 }
 
+static void
+new_generation (struct inflight *f, struct inflight_slot *s)
+{
+  if (++s->generation == 0)
+    s->generation = 1;
+  s->sequence = f->next_sequence++;
+  s->request.id
+    = (uint64_t)s->generation << 32 | (uint32_t)(s - f->slot);
+  s->error = ERR_OK;
+  s->server_errno = 0;
+  s->deaths = 0;
+  s->blamable = 0;
+  s->covers = 0;
+}
+
 enum err
 inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
               uint64_t offset, uint32_t length_bytes, uint32_t usable,
@@ -155,7 +170,8 @@ inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
   struct inflight_slot *s;
   uint32_t i;
 
-  assert (length_bytes <= CHANNEL_CHUNK_BYTES);
+  assert (length_bytes <= CHANNEL_CHUNK_BYTES
+          || (op != IO_READ && op != IO_WRITE));
   *ret_retry_ns = UINT64_MAX;
   if (f->failed)
     return f->failed;
@@ -167,24 +183,16 @@ inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
 
   i = f->free_stack[--f->free_slots];
   s = &f->slot[i];
-  if (++s->generation == 0)
-    s->generation = 1;
-  s->sequence = f->next_sequence++;
   s->owner = owner;
-  s->error = ERR_OK;
-  s->server_errno = 0;
-  s->deaths = 0;
-  s->blamable = 0;
-  s->covers = 0;
   s->path = (uint8_t)pick_path (f, usable);
   s->request = (struct ring_request){
-    .id = (uint64_t)s->generation << 32 | i,
     .offset = offset,
     .arena_offset = (uint64_t)i * CHANNEL_CHUNK_BYTES,
     .length = length_bytes,
     .op = (uint16_t)op,
     .flags = (uint16_t)flags,
   };
+  new_generation (f, s);
   set_state (f, s, SLOT_FILLING);
   *ret_slot = i;
   return ERR_OK;
@@ -322,6 +330,11 @@ inflight_complete (struct inflight *f, unsigned path,
   if (c->error == 0 && s->request.op == IO_READ
       && c->length != s->request.length)
     return ERR_PEER;
+  if (c->error == 0 && s->request.op == IO_STATUS
+      && (!c->length || c->length % sizeof (struct io_extent)
+          || c->length > IO_EXTENTS_MAX * sizeof (struct io_extent)))
+    return ERR_PEER;
+  s->answer_bytes = c->length;
   s->server_errno
     = c->error <= ERRNO_MAX ? (int)c->error : err_errno (ERR_IO);
   memcpy (s->token, c->token, sizeof s->token);
@@ -338,6 +351,18 @@ inflight_put (struct inflight *f, uint32_t slot)
 
   assert (s->state == SLOT_FILLING || s->state == SLOT_DONE);
   set_state (f, s, SLOT_FREE);
+}
+
+void
+inflight_again (struct inflight *f, uint32_t slot)
+{
+  struct inflight_slot *s = &f->slot[slot];
+
+  assert (s->state == SLOT_DONE && !op_writes (s->request.op));
+  new_generation (f, s);
+  s->error = f->failed;
+  if (!f->failed)
+    set_state (f, s, SLOT_QUEUED);
 }
 
 void

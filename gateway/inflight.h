@@ -17,7 +17,7 @@
  *              path
  *   SENT       in the ring or at the worker of its     complete, down
  *              path
- *   DONE       answered; the owner copies data out     put
+ *   DONE       answered; the owner copies data out     put, again
  *
  * Invariants
  *   I1  Every slot is answered at most once: a completion counts only for a
@@ -81,6 +81,7 @@ struct inflight_slot {
   struct ring_request request;
   enum err error;   /* DONE: ERR_OK, or why it failed without a worker */
   int server_errno; /* DONE: 0, or the errno in the completion */
+  uint32_t answer_bytes; /* DONE: READ, STATUS: in the read arena */
   uint8_t token[IO_TOKEN_BYTES];
   void *owner; /* the caller's; NULL when abandoned */
 };
@@ -114,8 +115,8 @@ struct inflight {
 
 void inflight_init (struct inflight *f);
 
-/* Takes a slot for one piece: length_bytes <= CHANNEL_CHUNK_BYTES (0 for
- * FLUSH), offset in bytes of the volume. *ret_slot is then FILLING, on one of
+/* Takes a slot for one piece: length_bytes of what has payload is at most
+ * CHANNEL_CHUNK_BYTES (0 for FLUSH), offset in bytes of the volume. *ret_slot is then FILLING, on one of
  * the paths of usable (a bit set, not 0): on that which has the least to do, in
  * turn if they are alike.
  *   ERR_AGAIN  no slot is free, or a writing piece must wait for an
@@ -169,6 +170,8 @@ enum err inflight_complete (struct inflight *f, unsigned path,
                             void **ret_owner);
 /* The owner is through with it: FILLING or DONE → FREE. */
 void inflight_put (struct inflight *f, uint32_t slot);
+/* The answer is of no use, it must be asked again: DONE → QUEUED. */
+void inflight_again (struct inflight *f, uint32_t slot);
 /* The owner leaves without waiting. */
 void inflight_abandon (struct inflight *f, uint32_t slot);
 

@@ -7,6 +7,9 @@
  * Where several processes write all the time, the daemon's REVOKE comes right
  * behind its GRANT: whoever waited for the grant has its turn all the same,
  * else the lease would go round and nobody write.
+ *
+ * The keeper, a thread of each link, gives it back, and does what nobody asks
+ * for: it proves the log of retained writes (proof.h).
  */
 #include "config.h"
 #include "gateway/link_private.h"
@@ -14,10 +17,17 @@
 #include <string.h>
 #include <time.h>
 
+/* For how long after REVOKE a failing server is tried again; the daemon waits
+ * for LEASE_REVOKE_NS (cache/lease.h).
+ */
+#define GIVE_BACK_NS 6000000000ull
+#define RETRY_NS 500000000ull
+
 static bool
 drained (const struct link *l)
 {
-  return l->lease == LEASE_REVOKED && !l->lease_users && !l->lease_turns;
+  return l->lease == LEASE_REVOKED && !l->lease_users && !l->lease_turns
+         && !l->proof.replaying;
 }
 
 /* Its turn is taken, or given up. */
@@ -72,8 +82,22 @@ lease_message (struct link *l, enum control_type type)
   }
   if (l->lease == LEASE_HELD) {
     l->lease = LEASE_REVOKED;
+    l->revoked_ns = link_now_ns ();
     pthread_cond_signal (&l->lease_drained);
   }
+}
+
+static void
+keeper_wait (struct link *l, uint64_t until_ns)
+{
+  struct timespec ts = {.tv_sec = (time_t)(until_ns / 1000000000ull),
+                        .tv_nsec = (long)(until_ns % 1000000000ull)};
+
+  if (until_ns == UINT64_MAX)
+    pthread_cond_wait (&l->lease_drained, &l->lock);
+  else
+    pthread_cond_clockwait (&l->lease_drained, &l->lock, CLOCK_MONOTONIC,
+                            &ts);
 }
 
 /* Nobody writes any more; whether what was written is over, too: writes that
@@ -85,25 +109,36 @@ settled (struct link *l)
 {
   uint64_t over_ns = inflight_writes_over_ns (&l->inflight);
   uint64_t now = link_now_ns ();
-  struct timespec ts;
 
   if (over_ns <= now)
     return true;
-  if (over_ns == UINT64_MAX)
-    over_ns = now + LINK_SLICE_NS; /* an abandoned write tells nobody */
-  ts = (struct timespec){.tv_sec = (time_t)(over_ns / 1000000000ull),
-                         .tv_nsec = (long)(over_ns % 1000000000ull)};
-  pthread_cond_clockwait (&l->lease_drained, &l->lock, CLOCK_MONOTONIC, &ts);
+  /* An abandoned write tells nobody. */
+  keeper_wait (l, over_ns == UINT64_MAX ? now + LINK_SLICE_NS : over_ns);
   return false;
 }
 
-/* Drained: flush, and give it back. A flush that fails is not lost: the next
- * FLUSH that a client asks for gets the error.
+/* Another process may write from now on: what the log still holds must never be
+ * sent again. The next FLUSH that a client asks for gets the error.
+ */
+static void
+give_up_log (struct link *l, int error)
+{
+  l->owed_error = error;
+  log_write (l->log, LOG_LEVEL_ERROR,
+             "%s: flushing before another process may write: %s; %u "
+             "acknowledged writes may be lost",
+             l->name, strerror (error), l->proof.log.entries);
+  retained_clear (&l->proof.log);
+}
+
+/* Drained: all that was written is made stable, and the lease goes back. Does
+ * nothing if something has come in between.
  */
 static void
 give_back (struct link *l)
 {
   int error = 0;
+  uint64_t now;
 
   /* What is open now was left by writes of unknown outcome; nobody executes
    * them any more, and nobody else may write yet.
@@ -112,19 +147,22 @@ give_back (struct link *l)
     stripes_settle (&l->hot.stripes);
   if (l->info.caps & VOLUME_CAN_FLUSH) {
     pthread_mutex_unlock (&l->lock);
-    error = link_flush_internal (l);
+    error = link_prove (l, true);
     pthread_mutex_lock (&l->lock);
   }
-  if (error && !l->stopping) {
-    l->owed_error = error;
-    log_write (l->log, LOG_LEVEL_ERROR,
-               "%s: flushing before another process may write: %s", l->name,
-               strerror (error));
+  now = link_now_ns ();
+  if (error && l->proof.log.entries && !l->stopping && !l->inflight.failed
+      && now - l->revoked_ns < GIVE_BACK_NS) {
+    keeper_wait (l, now + RETRY_NS);
+    return;
   }
-  if (l->lease == LEASE_REVOKED) {
-    l->lease = LEASE_NONE;
-    link_tell (l, CONTROL_LEASE_RETURN);
-  }
+  /* Also a client's FLUSH sends again what is in doubt. */
+  if (!drained (l) || inflight_writes_over_ns (&l->inflight) > now)
+    return;
+  if (error && !l->stopping)
+    give_up_log (l, error);
+  l->lease = LEASE_NONE;
+  link_tell (l, CONTROL_LEASE_RETURN);
   link_wake_all (l);
 }
 
@@ -135,10 +173,15 @@ lease_main (void *link)
 
   pthread_mutex_lock (&l->lock);
   while (!l->stopping) {
-    if (!drained (l))
-      pthread_cond_wait (&l->lease_drained, &l->lock);
-    else if (settled (l))
-      give_back (l);
+    uint64_t again_ns;
+
+    if (drained (l)) {
+      if (settled (l))
+        give_back (l);
+    } else if (proof_due (l, &again_ns))
+      proof_round (l);
+    else
+      keeper_wait (l, again_ns);
   }
   pthread_mutex_unlock (&l->lock);
   return NULL;

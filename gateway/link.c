@@ -63,6 +63,7 @@ link_new (const struct link_options *options, const struct log *log,
   pthread_cond_init (&l->lease_drained, NULL);
   inflight_init (&l->inflight);
   hot_init (&l->hot);
+  retained_init (&l->proof.log, options->retain_bytes);
   prefetch_init (&l->ahead.prefetch, options->prefetch_bytes);
   for (unsigned i = 0; i < CHANNEL_PATHS; i++) {
     struct path *p = &l->path[i];
@@ -115,6 +116,9 @@ link_close (struct link *l)
   for (unsigned i = 0; i < l->nfds; i++)
     close_fd (&l->fds[i]);
   hot_fini (&l->hot);
+  for (unsigned i = 0; i < INFLIGHT_SLOTS; i++) /* of abandoned writes */
+    retained_release (&l->proof.log, &l->proof.room[i]);
+  retained_fini (&l->proof.log);
   waiter_free_all (l);
   pthread_cond_destroy (&l->lease_drained);
   pthread_mutex_destroy (&l->lock);
@@ -327,6 +331,8 @@ link_stats (struct link *l, struct link_stats *ret)
   pthread_mutex_lock (&l->lock);
   ret->wakes = l->wakes;
   ret->takeovers = l->takeovers;
+  ret->retained = l->proof.log.entries;
+  ret->resent = l->proof.resent;
   ret->paths = l->paths;
   for (unsigned i = 0; i < CHANNEL_PATHS; i++)
     ret->requests[i] = l->inflight.path[i].pushes;

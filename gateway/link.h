@@ -35,6 +35,7 @@ struct link_options {
                               UINT64_MAX: they wait */
   uint64_t revalidate_ns;  /* how often to look for writes of others; 0: never */
   uint32_t prefetch_bytes; /* of a sequential stream at most; 0: none */
+  uint32_t retain_bytes;   /* of the log of retained writes; 0: none */
   uint64_t request_ns;     /* a request unanswered for so long ends the session */
 };
 
@@ -58,6 +59,7 @@ const struct volume_info *link_info (const struct link *l);
 struct link_stats {
   uint64_t hits, misses, fills, wakes;
   uint64_t takeovers; /* workers that came after another one had gone */
+  uint64_t retained, resent; /* writes: now in the log; sent again, ever */
   unsigned paths;
   uint64_t requests[CHANNEL_PATHS]; /* sent to the workers of each path */
 };
@@ -71,8 +73,15 @@ int link_read (struct link *l, void *buf, uint32_t length_bytes,
                uint64_t offset);
 int link_write (struct link *l, const void *buf, uint32_t length_bytes,
                 uint64_t offset, uint32_t flags);
-/* FLUSH (offset 0, length 0), TRIM, ZERO. */
+/* FLUSH (offset 0, length 0), TRIM, ZERO. What a FLUSH has answered is stable:
+ * what the server may have lost was sent again before.
+ */
 int link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
                 uint64_t offset, uint32_t flags);
+/* Block status from offset on: ret_extents has room for IO_EXTENTS_MAX; *ret_n
+ * of them, at least one, follow each other and cover length_bytes or less.
+ */
+int link_status (struct link *l, uint32_t length_bytes, uint64_t offset,
+                 struct io_extent *ret_extents, uint32_t *ret_n);
 
 #endif

@@ -13,6 +13,7 @@
 #include "gateway/hot.h"
 #include "gateway/inflight.h"
 #include "gateway/link.h"
+#include "gateway/proof.h"
 #include "gateway/revalidate.h"
 #include "ipc/control.h"
 
@@ -61,6 +62,7 @@ struct link {
    * dead. */
   uint32_t up;
   struct ahead ahead;
+  struct proof proof;
   struct waiter *leader;
   unsigned blocked; /* how many waiters are */
   struct waiter waiters; /* list head */
@@ -82,6 +84,7 @@ struct link {
   enum lease_state lease;
   unsigned lease_users; /* writes under way */
   unsigned lease_waiting; /* writes that wait for it */
+  uint64_t revoked_ns;  /* REVOKED: since when */
   unsigned lease_turns; /* so many of these may still write when REVOKED */
   pthread_cond_t lease_drained;
   pthread_t lease_thread;
@@ -161,10 +164,25 @@ enum err link_up (struct link *l, struct control *m);
 
 void *link_control_main (void *link);
 
-/* transfer.c: a FLUSH that no client asked for; by a thread of our own, without
- * the lock. 0 or an errno.
+/* transfer.c: one FLUSH for all connections, or one for each; without the lock.
+ * internal: not by one of nbdkit's threads. 0 or an errno.
  */
-int link_flush_internal (struct link *l);
+int link_flush_once (struct link *l, bool internal);
+
+/* The rest of transfer.c with the lock held. */
+
+/* Like waiter_wait, but for longer, too; true if the thread must leave. Asks
+ * only after a whole slice has passed since since_ns without an answer: that
+ * costs nothing on the fast path. blocked: it waits for what becomes free.
+ */
+bool link_wait (struct link *l, struct waiter *w, bool internal, bool blocked,
+                uint64_t since_ns, uint64_t until_ns);
+/* Whether the outage has lasted for as long as the user wants to wait. */
+bool link_outage_over (const struct link *l);
+/* What the server is asked for is whole units of so many bytes. */
+uint32_t link_read_unit (const struct link *l);
+/* A slot's place in its path's write arena. */
+uint8_t *link_write_chunk (const struct link *l, uint32_t slot);
 
 /* changes.c, with the lock held, by the control thread; m is scratch. The
  * volume is open; now and then; a path is no longer up; a worker has spoken
@@ -187,6 +205,7 @@ void adopt_try (struct link *l, struct control *m);
 bool lease_enter (struct link *l, bool *waits);
 void lease_leave (struct link *l, bool entered, bool *waits);
 void lease_message (struct link *l, enum control_type type);
+/* The keeper's. */
 void *lease_main (void *link);
 
 #endif

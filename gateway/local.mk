@@ -19,6 +19,7 @@ libgateway_la_SOURCES = \
 	%D%/lease.c \
 	%D%/link.c %D%/link.h %D%/link_private.h \
 	%D%/options.c %D%/options.h \
+	%D%/proof.c %D%/proof.h \
 	%D%/transfer.c \
 	%D%/url.c %D%/url.h \
 	%D%/wait.c

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "gateway/retained.h"
 #include "gateway/url.h"
 #include "protocols/params.h"
 
@@ -24,6 +25,8 @@
 #define REQUEST_SECONDS 30 /* timeout='s default */
 #define PREFETCH_DEFAULT (4u << 20)
 #define PREFETCH_MAX (8u << 20) /* AHEAD_PIECES chunks */
+#define RETAIN_DEFAULT (64u << 20)
+#define RETAIN_MAX (2048u << 20)
 
 static const struct param gateway_params[] = {
   {"url", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, NULL, "URL",
@@ -36,6 +39,9 @@ static const struct param gateway_params[] = {
    "how often to ask the server whether others have written; 0: never"},
   {"prefetch", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "4M", "BYTES[K|M]",
    "read ahead of sequential readers by at most this much; 0: not at all"},
+  {"retain", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "64M", "BYTES[K|M]",
+   "keep at most this much of what was written and not yet flushed, to send it "
+   "again if the server loses it; 0: keep nothing"},
   {"outage", PARAM_STRING, PARAM_TO_GATEWAY, 0, 0, "wait",
    "wait|fail:SECONDS",
    "while the server cannot be reached: requests wait, or fail after SECONDS"},
@@ -457,23 +463,24 @@ parse_outage (const char *value, uint64_t *ret_ns, struct fault *f)
                     value);
 }
 
+/* 0, or min … max bytes. */
 static enum err
-parse_prefetch (const char *value, uint32_t *ret_bytes, struct fault *f)
+parse_size (const char *key, const char *value, uint32_t min, uint32_t max,
+            uint32_t *ret_bytes, struct fault *f)
 {
   unsigned long v = 0;
   char *end = NULL;
 
   if (isdigit ((unsigned char)value[0]))
     v = strtoul (value, &end, 10);
-  if (end && *end && strchr ("kKmM", *end) && !end[1] && v <= PREFETCH_MAX) {
+  if (end && *end && strchr ("kKmM", *end) && !end[1] && v <= max) {
     v <<= strchr ("kK", *end) ? 10 : 20;
     end++;
   }
-  if (!end || *end || v > PREFETCH_MAX)
+  if (!end || *end || v > max || (v && v < min))
     return fault_set (f, ERR_INVAL,
-                      "prefetch=%s is not a size up to %uM, such as 512K or "
-                      "4M",
-                      value, PREFETCH_MAX >> 20);
+                      "%s=%s is not a size up to %uM, such as %s", key, value,
+                      max >> 20, min ? "1M or 64M" : "512K or 4M");
   *ret_bytes = (uint32_t)v;
   return ERR_OK;
 }
@@ -485,6 +492,7 @@ resolve_own (struct options *o, struct fault *f)
   const char *readonly = option (o, "readonly");
   const char *cache = option (o, "cache");
   const char *prefetch = option (o, "prefetch");
+  const char *retain = option (o, "retain");
   const char *outage = option (o, "outage");
   const char *timeout = option (o, "timeout");
   const char *revalidate = option (o, "revalidate");
@@ -495,13 +503,19 @@ resolve_own (struct options *o, struct fault *f)
                                   .cached = true,
                                   .outage_fail_ns = UINT64_MAX,
                                   .prefetch_bytes = PREFETCH_DEFAULT,
+                                  .retain_bytes = RETAIN_DEFAULT,
                                   .request_ns = REQUEST_SECONDS * NS_PER_S};
   if (readonly && (e = parse_bool ("readonly", readonly, &o->readonly, f)))
     return e;
   if (cache && (e = parse_bool ("cache", cache, &o->link.cached, f)))
     return e;
   if (prefetch
-      && (e = parse_prefetch (prefetch, &o->link.prefetch_bytes, f)))
+      && (e = parse_size ("prefetch", prefetch, 0, PREFETCH_MAX,
+                          &o->link.prefetch_bytes, f)))
+    return e;
+  if (retain
+      && (e = parse_size ("retain", retain, RETAINED_LIMIT_MIN, RETAIN_MAX,
+                          &o->link.retain_bytes, f)))
     return e;
   if (outage && (e = parse_outage (outage, &o->link.outage_fail_ns, f)))
     return e;

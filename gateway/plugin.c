@@ -195,7 +195,7 @@ bulkhead_block_size (void *handle, uint32_t *minimum, uint32_t *preferred,
 {
   const struct volume_info *info = link_info (handle);
 
-  *minimum = info->block_min;
+  *minimum = info->block_min; /* see aligned */
   *preferred = info->block_preferred < 512 ? 512 : info->block_preferred;
   *maximum = 32u << 20; /* what nbdkit and most clients take at most */
   return 0;
@@ -227,10 +227,23 @@ bulkhead_can_trim (void *handle)
   return can (handle, VOLUME_CAN_TRIM);
 }
 
+/* Where this says no, nbdkit writes zeroes instead. */
 static int
 bulkhead_can_zero (void *handle)
 {
-  return can (handle, VOLUME_CAN_ZERO) ? 1 : 0;
+  return can (handle, VOLUME_CAN_ZERO);
+}
+
+static int
+bulkhead_can_fast_zero (void *handle)
+{
+  return can (handle, VOLUME_CAN_ZERO | VOLUME_CAN_FAST_ZERO);
+}
+
+static int
+bulkhead_can_extents (void *handle)
+{
+  return can (handle, VOLUME_CAN_STATUS);
 }
 
 /* A flush on one connection of a client covers what was answered on any other:
@@ -261,6 +274,26 @@ answer (int error, const char *what, uint64_t offset, uint32_t count)
   return -1;
 }
 
+/* Whether a writing request keeps to the blocks of the volume, whose size is
+ * advertised: nbdkit does not see to it that clients do, and a part of a block
+ * cannot be written without reading the rest. (Reads may be as they like.)
+ */
+static bool
+aligned (struct link *l, const char *what, uint64_t offset, uint32_t count)
+{
+  const struct volume_info *info = link_info (l);
+  uint32_t block = info->block_min;
+
+  if (offset % block == 0
+      && (count % block == 0 || offset + count == info->size))
+    return true;
+  nbdkit_error ("%s of %u bytes at %llu: the volume has blocks of %u bytes, "
+                "which writes must keep to",
+                what, count, (unsigned long long)offset, block);
+  nbdkit_set_error (EINVAL);
+  return false;
+}
+
 static uint32_t
 io_flags (uint32_t flags)
 {
@@ -281,6 +314,8 @@ static int
 bulkhead_pwrite (void *handle, const void *buf, uint32_t count,
                  uint64_t offset, uint32_t flags)
 {
+  if (!aligned (handle, "write", offset, count))
+    return -1;
   return answer (link_write (handle, buf, count, offset,
                              flags & NBDKIT_FLAG_FUA ? IO_FUA : 0),
                  "write", offset, count);
@@ -293,10 +328,20 @@ bulkhead_flush (void *handle, uint32_t flags)
   return answer (link_plain (handle, IO_FLUSH, 0, 0, 0), "flush", 0, 0);
 }
 
+/* Only a hint: of a block that it does not cover whole nothing is given up. */
 static int
 bulkhead_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  return answer (link_plain (handle, IO_TRIM, count, offset,
+  const struct volume_info *info = link_info (handle);
+  uint64_t block = info->block_min;
+  uint64_t begin = (offset + block - 1) / block * block;
+  uint64_t end = offset + count;
+
+  if (end < info->size)
+    end -= end % block;
+  if (begin >= end)
+    return 0;
+  return answer (link_plain (handle, IO_TRIM, (uint32_t)(end - begin), begin,
                              io_flags (flags) & IO_FUA),
                  "trim", offset, count);
 }
@@ -304,9 +349,44 @@ bulkhead_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 static int
 bulkhead_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  return answer (link_plain (handle, IO_ZERO, count, offset,
-                             io_flags (flags)),
-                 "zero", offset, count);
+  int error;
+
+  if (!aligned (handle, "zero", offset, count))
+    return -1;
+  error = link_plain (handle, IO_ZERO, count, offset, io_flags (flags));
+  if (error == EOPNOTSUPP) { /* nbdkit writes them then */
+    nbdkit_set_error (error);
+    return -1;
+  }
+  return answer (error, "zero", offset, count);
+}
+
+/* As much as is asked for, unless that takes many answers: less is allowed. */
+static int
+bulkhead_extents (void *handle, uint32_t count, uint64_t offset,
+                  uint32_t flags, struct nbdkit_extents *extents)
+{
+  struct io_extent *list = calloc (IO_EXTENTS_MAX, sizeof *list);
+  uint64_t at = offset, end = offset + count;
+  int error = list ? 0 : ENOMEM;
+  uint32_t n = 0;
+
+  for (int turn = 0; !error && turn < 64 && at < end; turn++) {
+    error = link_status (handle, (uint32_t)(end - at), at, list, &n);
+    for (uint32_t i = 0; !error && i < n; i++) {
+      uint32_t type = (list[i].flags & IO_EXTENT_HOLE ? NBDKIT_EXTENT_HOLE : 0)
+                      | (list[i].flags & IO_EXTENT_ZERO ? NBDKIT_EXTENT_ZERO
+                                                        : 0);
+
+      if (nbdkit_add_extent (extents, at, list[i].length, type) < 0)
+        error = errno ? errno : EIO;
+      at += list[i].length;
+    }
+    if (flags & NBDKIT_FLAG_REQ_ONE)
+      break;
+  }
+  free (list);
+  return answer (error, "block status", offset, count);
 }
 
 static struct nbdkit_plugin plugin = {
@@ -334,6 +414,8 @@ static struct nbdkit_plugin plugin = {
   .can_fua = bulkhead_can_fua,
   .can_trim = bulkhead_can_trim,
   .can_zero = bulkhead_can_zero,
+  .can_fast_zero = bulkhead_can_fast_zero,
+  .can_extents = bulkhead_can_extents,
   .can_multi_conn = bulkhead_can_multi_conn,
   .is_rotational = bulkhead_is_rotational,
   .pread = bulkhead_pread,
@@ -341,6 +423,7 @@ static struct nbdkit_plugin plugin = {
   .flush = bulkhead_flush,
   .trim = bulkhead_trim,
   .zero = bulkhead_zero,
+  .extents = bulkhead_extents,
 };
 
 NBDKIT_REGISTER_PLUGIN (plugin)

@@ -365,6 +365,8 @@ retained_prove (struct retained *r, const uint8_t token[IO_TOKEN_BYTES],
 {
   uint32_t proven = 0;
 
+  if (memcmp (token, no_token, IO_TOKEN_BYTES) == 0)
+    return 0;
   /* Orders only grow along the list, and no stamp is older than its order. */
   for (struct retained_entry *e = r->list.next, *next;
        e != &r->list && e->order <= mark; e = next) {
@@ -375,6 +377,16 @@ retained_prove (struct retained *r, const uint8_t token[IO_TOKEN_BYTES],
     proven++;
   }
   return proven;
+}
+
+void
+retained_not_proven (struct retained *r, uint64_t mark)
+{
+  for (struct retained_entry *e = r->list.next; e != &r->list; e = e->next)
+    if (e->stamp <= mark) {
+      memcpy (e->token, no_token, IO_TOKEN_BYTES);
+      set_doubt (r, e, true);
+    }
 }
 
 bool

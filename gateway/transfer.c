@@ -11,6 +11,12 @@
  * and other requests get slots too.
  */
 #define PIECES_IN_FLIGHT 16u
+/* Slots that are left to FLUSH and to what is sent again out of the log: else
+ * writes that wait for room there could hold all of them.
+ */
+#define SLOTS_RESERVED 1u
+/* What one TRIM or ZERO covers at most: its stripes are advanced one by one. */
+#define RANGE_BYTES (64u << 20)
 
 struct transfer {
   struct link *link;
@@ -19,6 +25,7 @@ struct transfer {
   bool internal;            /* nobody's request: not one of nbdkit's threads */
   bool may_write;           /* in lease_enter */
   bool waits_lease;         /* lease.c's: it was not let in yet */
+  struct proof_wait waits_room; /* proof.c's */
   uint8_t *scratch;         /* READ: a piece that is wider than what is asked */
   uint8_t *read_buf;        /* READ: where pieces go */
   const uint8_t *write_buf; /* WRITE: where they come from */
@@ -31,35 +38,36 @@ struct transfer {
   bool noted; /* by the prefetcher */
   uint32_t flush_left; /* FLUSH: paths to come, a bit set; bit CHANNEL_PATHS:
                           one for all */
+  struct io_extent *extents; /* STATUS: IO_EXTENTS_MAX of them */
+  uint32_t n_extents;
   uint32_t piece[PIECES_IN_FLIGHT]; /* slots, first in, first out */
   uint32_t first, pieces;
   int result; /* the first errno */
 };
 
-/* Like waiter_wait; true if the thread must leave. Asks only after a whole
- * slice has passed without an answer: that costs nothing on the fast path.
- */
-static bool
-wait_interruptible (struct transfer *t, struct waiter *w, uint64_t since_ns,
-                    uint64_t until_ns)
+bool
+link_wait (struct link *l, struct waiter *w, bool internal, bool blocked,
+           uint64_t since_ns, uint64_t until_ns)
 {
-  struct link *l = t->link;
   uint64_t now = link_now_ns ();
   uint64_t slice_ns = LINK_SLICE_NS;
+  bool leave = false;
 
+  w->blocked = blocked;
+  l->blocked += blocked;
   if (now - since_ns >= LINK_SLICE_NS) {
-    bool leave;
-
     pthread_mutex_unlock (&l->lock);
-    leave = !t->internal && l->interrupted ();
+    leave = !internal && l->interrupted ();
     pthread_mutex_lock (&l->lock);
-    if (leave || l->stopping)
-      return true;
+    leave |= l->stopping;
   }
   if (until_ns < now + slice_ns)
     slice_ns = until_ns > now ? until_ns - now : 1;
-  waiter_wait (l, w, slice_ns);
-  return false;
+  if (!leave)
+    waiter_wait (l, w, slice_ns);
+  l->blocked -= blocked;
+  w->blocked = false;
+  return leave;
 }
 
 static bool
@@ -68,8 +76,32 @@ all_in_pieces (const struct transfer *t)
   return t->left_bytes == 0 && !t->flush_left;
 }
 
-/* What the next piece covers, in bytes of the volume. With a cache, a READ is
- * widened to whole pages, so that they can be offered to it.
+uint32_t
+link_read_unit (const struct link *l)
+{
+  uint32_t block = l->info.block_min;
+
+  return l->hot.view && l->info.request_max >= PAGE_BYTES && block < PAGE_BYTES
+           ? PAGE_BYTES
+           : block;
+}
+
+/* What one piece may cover, in bytes; whole units. */
+static uint32_t
+piece_max (const struct link *l, enum io_op op, uint32_t unit)
+{
+  uint32_t max = CHANNEL_CHUNK_BYTES;
+
+  if (max > l->info.request_max)
+    max = l->info.request_max;
+  if (op != IO_READ && op != IO_WRITE && l->info.range_max)
+    max = l->info.range_max < RANGE_BYTES ? l->info.range_max : RANGE_BYTES;
+  return max - max % unit;
+}
+
+/* What the next piece covers, in bytes of the volume. What only asks may be
+ * widened to whole blocks, with a cache to whole pages, so that they can be
+ * offered to it.
  */
 static void
 next_piece (const struct transfer *t, uint64_t *ret_offset,
@@ -78,17 +110,14 @@ next_piece (const struct transfer *t, uint64_t *ret_offset,
   const struct link *l = t->link;
   uint64_t begin = t->offset;
   uint64_t end = begin + t->left_bytes;
-  bool moves_data = t->op == IO_READ || t->op == IO_WRITE;
-  uint32_t max = CHANNEL_CHUNK_BYTES;
+  uint32_t unit = t->op == IO_READ ? link_read_unit (l) : l->info.block_min;
+  uint32_t max = piece_max (l, t->op, unit);
 
-  if (moves_data && max > l->info.request_max)
-    max = l->info.request_max;
-  if (t->op == IO_READ && l->hot.view && max >= PAGE_BYTES) {
-    begin -= begin % PAGE_BYTES;
-    end += (PAGE_BYTES - end % PAGE_BYTES) % PAGE_BYTES;
+  if (t->op == IO_READ || t->op == IO_STATUS) {
+    begin -= begin % unit;
+    end += (unit - end % unit) % unit;
     if (end > l->info.size)
       end = l->info.size;
-    max -= max % PAGE_BYTES;
   }
   /* What is on its way already is not asked for twice. */
   if (t->op == IO_READ && end > ahead_next (l, t->offset))
@@ -97,16 +126,28 @@ next_piece (const struct transfer *t, uint64_t *ret_offset,
   *ret_bytes = end - begin < max ? (uint32_t)(end - begin) : max;
 }
 
+uint8_t *
+link_write_chunk (const struct link *l, uint32_t slot)
+{
+  const struct path *p = &l->path[l->inflight.slot[slot].path];
+
+  return (uint8_t *)p->channel.base[CHANNEL_WRITE_ARENA]
+         + (size_t)slot * CHANNEL_CHUNK_BYTES;
+}
+
+/* To where the worker finds it, and to where it does not. */
 static void
 copy_payload_in (struct transfer *t, uint32_t slot, uint32_t n)
 {
   struct link *l = t->link;
-  const struct path *p = &l->path[l->inflight.slot[slot].path];
-  uint8_t *chunk = p->channel.base[CHANNEL_WRITE_ARENA];
+  const uint8_t *from = t->write_buf + (t->offset - t->start);
+  uint8_t *chunk = link_write_chunk (l, slot);
+  struct retained_buffer *kept = l->proof.room[slot].buffer;
 
   pthread_mutex_unlock (&l->lock);
-  memcpy (chunk + (size_t)slot * CHANNEL_CHUNK_BYTES,
-          t->write_buf + (t->offset - t->start), n);
+  memcpy (chunk, from, n);
+  if (kept)
+    memcpy (kept->data, from, n);
   pthread_mutex_lock (&l->lock);
 }
 
@@ -121,6 +162,8 @@ paths_to_flush (const struct link *l)
 {
   uint32_t paths = inflight_unflushed (&l->inflight);
 
+  if (l->proof.flush_each)
+    return link_usable (l);
   if ((l->info.caps & VOLUME_FLUSH_COVERS_ALL) || !paths)
     return 1u << CHANNEL_PATHS;
   return paths;
@@ -149,11 +192,52 @@ flush_piece (struct transfer *t, uint32_t slot)
 {
   struct link *l = t->link;
   unsigned p = path_to_flush (t);
-  bool all = l->info.caps & VOLUME_FLUSH_COVERS_ALL;
+  bool all
+    = (l->info.caps & VOLUME_FLUSH_COVERS_ALL) && !l->proof.flush_each;
 
   if (all || p < CHANNEL_PATHS)
     inflight_covers (&l->inflight, slot, all ? INFLIGHT_ALL_PATHS : 1u << p);
   t->flush_left &= ~(1u << p);
+  l->proof.flush_mark[slot] = retained_mark (&l->proof.log);
+}
+
+/* A slot for the next piece, and for what writes room in the log. */
+static enum err
+get_slot (struct transfer *t, struct waiter *w, uint64_t offset, uint32_t n,
+          uint32_t *ret_slot, uint64_t *ret_retry_ns)
+{
+  struct link *l = t->link;
+  struct retained_room room = {0};
+  enum err e;
+
+  if (link_op_writes (t->op)
+      && (e = proof_reserve (l, t->op, t->flags, n, &t->waits_room, &room)))
+    return e;
+  if (l->inflight.free_slots <= SLOTS_RESERVED)
+    ahead_spare (l);
+  e = l->inflight.free_slots <= SLOTS_RESERVED && t->op != IO_FLUSH
+          && !l->inflight.failed
+        ? ERR_AGAIN
+        : inflight_get (&l->inflight, t->op, t->flags, offset, n, usable (t),
+                        link_now_ns (), w, ret_slot, ret_retry_ns);
+  if (e) {
+    retained_release (&l->proof.log, &room);
+    return e;
+  }
+  l->proof.room[*ret_slot] = room;
+  l->proof.stale[*ret_slot] = false;
+  return ERR_OK;
+}
+
+static void
+note_versions (struct link *l, uint32_t slot)
+{
+  const struct ring_request *r = &l->inflight.slot[slot].request;
+
+  if (r->op == IO_READ && l->hot.stripes.file)
+    hot_versions (&l->hot, r->offset / PAGE_BYTES,
+                  (r->length + PAGE_BYTES - 1) / PAGE_BYTES,
+                  l->version[slot]);
 }
 
 /* Puts the next piece on its way. ERR_AGAIN: not now. */
@@ -172,11 +256,7 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   if (t->op == IO_WRITE && !l->up && !l->inflight.failed)
     return ERR_AGAIN;
   next_piece (t, &offset, &n);
-  if (!l->inflight.free_slots)
-    ahead_spare (l);
-  e = inflight_get (&l->inflight, t->op, t->flags, offset, n, usable (t),
-                    link_now_ns (), w, &slot, ret_retry_ns);
-  if (e)
+  if ((e = get_slot (t, w, offset, n, &slot, ret_retry_ns)))
     return e;
   if (t->op == IO_FLUSH)
     flush_piece (t, slot);
@@ -188,9 +268,7 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
                    link_last_page (offset, n));
   if (t->op == IO_WRITE)
     copy_payload_in (t, slot, n);
-  if (t->op == IO_READ && l->hot.stripes.file)
-    hot_versions (&l->hot, offset / PAGE_BYTES,
-                  (n + PAGE_BYTES - 1) / PAGE_BYTES, l->version[slot]);
+  note_versions (l, slot);
   inflight_ready (&l->inflight, slot);
   t->piece[(t->first + t->pieces++) % PIECES_IN_FLIGHT] = slot;
   taken = (uint32_t)(offset + n - t->offset);
@@ -202,18 +280,43 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   return ERR_OK;
 }
 
+/* Something was sent to the server again since this was: it may not have it. */
+#define ASK_AGAIN (-1)
+
+/* What is in doubt comes out of the log; bytes: what the slot's READ got. */
+static int
+overlay (struct link *l, uint32_t slot, uint8_t *bytes)
+{
+  const struct ring_request *r = &l->inflight.slot[slot].request;
+  int result = 0;
+
+  pthread_mutex_lock (&l->lock);
+  if (l->proof.stale[slot])
+    result = ASK_AGAIN;
+  else
+    retained_overlay (&l->proof.log, bytes, r->offset, r->length);
+  pthread_mutex_unlock (&l->lock);
+  return result;
+}
+
+static const uint8_t *
+read_chunk (const struct link *l, uint32_t slot)
+{
+  const struct path *p = &l->path[l->inflight.slot[slot].path];
+
+  return (const uint8_t *)p->channel.base[CHANNEL_READ_ARENA]
+         + (size_t)slot * CHANNEL_CHUNK_BYTES;
+}
+
 /* The payload of a READ, out of memory that the worker can write, by one copy:
  * only that is used from here on, for the client and for the cache (DESIGN,
- * invariant 1).
+ * invariant 1). Without the lock. doubt: something is in doubt.
  */
 static int
-copy_payload_out (struct transfer *t, uint32_t slot)
+copy_payload_out (struct transfer *t, uint32_t slot, bool doubt)
 {
   struct link *l = t->link;
   const struct ring_request *r = &l->inflight.slot[slot].request;
-  const struct path *p = &l->path[l->inflight.slot[slot].path];
-  const uint8_t *chunk = (uint8_t *)p->channel.base[CHANNEL_READ_ARENA]
-                         + (size_t)slot * CHANNEL_CHUNK_BYTES;
   uint64_t end = t->start + t->length_bytes;
   uint64_t r_end = r->offset + r->length;
   bool whole = r->offset >= t->start && r_end <= end;
@@ -226,7 +329,9 @@ copy_payload_out (struct transfer *t, uint32_t slot)
     return ENOMEM;
   else
     dst = t->scratch;
-  memcpy (dst, chunk, r->length);
+  memcpy (dst, read_chunk (l, slot), r->length);
+  if (doubt && overlay (l, slot, dst))
+    return ASK_AGAIN;
   if (!whole) {
     uint64_t from = r->offset > t->start ? r->offset : t->start;
     uint64_t to = r_end < end ? r_end : end;
@@ -244,6 +349,67 @@ copy_payload_out (struct transfer *t, uint32_t slot)
   return 0;
 }
 
+/* A STATUS is answered by one piece, which may be wider than what was asked. A
+ * worker may say what it likes: copy, check, use.
+ */
+static int
+take_extents (struct transfer *t, uint32_t slot)
+{
+  struct link *l = t->link;
+  const struct inflight_slot *s = &l->inflight.slot[slot];
+  uint64_t at = s->request.offset, end = t->start + t->length_bytes;
+  uint32_t n = s->answer_bytes / (uint32_t)sizeof (struct io_extent);
+  uint64_t left = s->request.length;
+
+  memcpy (t->extents, read_chunk (l, slot), n * sizeof (struct io_extent));
+  if (retained_in_doubt (&l->proof.log, at, left)) {
+    t->extents[0] = (struct io_extent){.length = left}; /* data, maybe */
+    n = 1;
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    struct io_extent x = t->extents[i];
+    uint64_t x_end = at + x.length < end ? at + x.length : end;
+
+    if (!x.length || x.length > left
+        || (x.flags & ~(IO_EXTENT_HOLE | IO_EXTENT_ZERO)))
+      return EIO;
+    left -= x.length;
+    if (x_end > t->start && at < end)
+      t->extents[t->n_extents++]
+        = (struct io_extent){.length = x_end - (at > t->start ? at : t->start),
+                             .flags = x.flags};
+    at += x.length;
+  }
+  return t->n_extents ? 0 : EIO;
+}
+
+/* What a DONE slot of a READ or STATUS has brought. */
+static int
+take_answer (struct transfer *t, uint32_t slot)
+{
+  struct link *l = t->link;
+  bool doubt = l->proof.log.doubts > 0;
+  int result;
+
+  if (l->proof.stale[slot])
+    return ASK_AGAIN;
+  if (t->op == IO_STATUS)
+    return take_extents (t, slot);
+  pthread_mutex_unlock (&l->lock);
+  result = copy_payload_out (t, slot, doubt);
+  pthread_mutex_lock (&l->lock);
+  return result;
+}
+
+static void
+ask_again (struct link *l, uint32_t slot)
+{
+  l->proof.stale[slot] = false;
+  inflight_again (&l->inflight, slot);
+  note_versions (l, slot);
+  link_push_queued (l);
+}
+
 /* The oldest piece is DONE: takes its data and its result. */
 static void
 finish_piece (struct transfer *t)
@@ -253,10 +419,10 @@ finish_piece (struct transfer *t)
   const struct inflight_slot *s = &l->inflight.slot[i];
   int error = s->error ? err_errno (s->error) : s->server_errno;
 
-  if (!error && t->op == IO_READ) {
-    pthread_mutex_unlock (&l->lock);
-    error = copy_payload_out (t, i);
-    pthread_mutex_lock (&l->lock);
+  if (!error && (t->op == IO_READ || t->op == IO_STATUS)
+      && (error = take_answer (t, i)) == ASK_AGAIN) {
+    ask_again (l, i);
+    return;
   }
   if (error && !t->result)
     t->result = error;
@@ -266,15 +432,15 @@ finish_piece (struct transfer *t)
   if (link_op_writes (t->op) && !s->error && l->hot.stripes.file)
     stripes_end (&l->hot.stripes, s->request.offset / PAGE_BYTES,
                  link_last_page (s->request.offset, s->request.length));
+  retained_release (&l->proof.log, &l->proof.room[i]);
   inflight_put (&l->inflight, i);
   t->first = (t->first + 1) % PIECES_IN_FLIGHT;
   t->pieces--;
   link_wake_blocked (l);
 }
 
-/* Whether the outage has lasted for as long as the user wants to wait. */
-static bool
-outage_over (const struct link *l)
+bool
+link_outage_over (const struct link *l)
 {
   return !l->up && l->options.outage_fail_ns != UINT64_MAX
          && link_now_ns () - l->down_since_ns >= l->options.outage_fail_ns;
@@ -284,11 +450,14 @@ static void
 leave_all (struct transfer *t)
 {
   struct link *l = t->link;
+  bool early = t->pieces > 0;
 
   for (; t->pieces; t->pieces--) {
     inflight_abandon (&l->inflight, t->piece[t->first]);
     t->first = (t->first + 1) % PIECES_IN_FLIGHT;
   }
+  if (early)
+    proof_sweep (l);
   lease_leave (l, t->may_write, &t->waits_lease);
   link_wake_blocked (l);
 }
@@ -329,6 +498,17 @@ advance (struct transfer *t, struct waiter *w, uint32_t *ret_wanted,
   return e;
 }
 
+/* What is in doubt needs no server. */
+static void
+read_from_log (struct transfer *t)
+{
+  uint32_t n = retained_front (&t->link->proof.log, t->read_buf, t->offset,
+                               t->left_bytes);
+
+  t->offset += n;
+  t->left_bytes -= n;
+}
+
 static int
 run (struct transfer *t)
 {
@@ -344,6 +524,8 @@ run (struct transfer *t)
   }
   if (t->op == IO_FLUSH)
     t->flush_left = paths_to_flush (l);
+  if (t->op == IO_READ && l->proof.log.doubts)
+    read_from_log (t);
   for (;;) {
     uint64_t retry_ns = UINT64_MAX;
     uint32_t wanted;
@@ -361,12 +543,10 @@ run (struct transfer *t)
     if (!t->pieces && (t->result || all_in_pieces (t)))
       break;
     w->wanted = t->pieces ? t->piece[t->first] : wanted;
-    w->blocked = e == ERR_AGAIN && wanted == INFLIGHT_SLOTS;
-    l->blocked += w->blocked;
-    leave = wait_interruptible (t, w, since_ns, retry_ns);
-    l->blocked -= w->blocked;
-    w->blocked = false;
-    if (leave || outage_over (l)) {
+    leave = link_wait (l, w, t->internal,
+                       e == ERR_AGAIN && wanted == INFLIGHT_SLOTS, since_ns,
+                       retry_ns);
+    if (leave || link_outage_over (l)) {
       t->result = err_errno (leave ? ERR_SHUTDOWN : ERR_IO);
       break;
     }
@@ -418,13 +598,29 @@ link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
                        .start = offset, .left_bytes = length_bytes,
                        .length_bytes = length_bytes};
 
-  return run (&t);
+  return op == IO_FLUSH ? link_prove (l, false) : run (&t);
 }
 
 int
-link_flush_internal (struct link *l)
+link_status (struct link *l, uint32_t length_bytes, uint64_t offset,
+             struct io_extent *ret_extents, uint32_t *ret_n)
 {
-  struct transfer t = {.link = l, .op = IO_FLUSH, .internal = true};
+  uint32_t unit = l->info.block_min;
+  uint32_t max = piece_max (l, IO_STATUS, unit) - (uint32_t)(offset % unit);
+  uint32_t n = length_bytes < max ? length_bytes : max;
+  struct transfer t = {.link = l, .op = IO_STATUS, .offset = offset,
+                       .start = offset, .left_bytes = n, .length_bytes = n,
+                       .extents = ret_extents};
+  int result = run (&t);
+
+  *ret_n = t.n_extents;
+  return result;
+}
+
+int
+link_flush_once (struct link *l, bool internal)
+{
+  struct transfer t = {.link = l, .op = IO_FLUSH, .internal = internal};
 
   return run (&t);
 }

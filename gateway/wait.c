@@ -186,6 +186,7 @@ drain_path (struct link *l, struct path *p)
       return n;
     }
     n++;
+    proof_answered (l, slot);
     if (owner == &l->ahead) {
       wake_wanting (l, slot);
       continue;

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "tests/fake/peer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -46,22 +47,23 @@ poke (int eventfd_)
 
 /* ---- worker ---- */
 
-static void
-serve (struct peer_path *w, const struct ring_request *r)
+/* What STATUS must not say. */
+static uint32_t
+lie (struct peer *p, const struct ring_request *r, struct io_extent *ret)
 {
-  uint8_t *rd = w->view.base[CHANNEL_READ_ARENA];
-  const uint8_t *wr = w->view.base[CHANNEL_WRITE_ARENA];
+  static const struct {
+    uint32_t extra, flags, bytes;
+  } lies[] = {{0, 0, 0},  {0, 0, 15}, {1, 0, 16},
+              {0, 4, 16}, {0, 0, 16 * (IO_EXTENTS_MAX + 1)}};
+  unsigned i = p->lies++;
 
-  w->served++;
-  w->flushes += r->op == IO_FLUSH;
-  pthread_mutex_lock (&w->gateway->peer->server_lock);
-  if (r->op == IO_READ)
-    memcpy (rd + r->arena_offset, w->gateway->peer->server + r->offset, r->length);
-  if (r->op == IO_WRITE)
-    memcpy (w->gateway->peer->server + r->offset, wr + r->arena_offset, r->length);
-  if (r->op == IO_TRIM || r->op == IO_ZERO)
-    memset (w->gateway->peer->server + r->offset, 0, r->length);
-  pthread_mutex_unlock (&w->gateway->peer->server_lock);
+  if (i >= sizeof lies / sizeof lies[0]) {
+    ret[0] = (struct io_extent){.length = 0}; /* the last one */
+    return 16;
+  }
+  ret[0] = (struct io_extent){.length = (uint64_t)r->length + lies[i].extra,
+                              .flags = lies[i].flags};
+  return lies[i].bytes;
 }
 
 static enum peer_mischief
@@ -73,22 +75,83 @@ mischief_of (const struct peer_path *w)
 }
 
 static void
-answer (struct ring *ring, uint64_t id, uint32_t length)
+change (struct disk *d, const struct ring_request *r, const uint8_t *payload)
 {
-  union ring_entry e = {.completion = {.id = id, .length = length}};
+  if (r->op == IO_WRITE)
+    disk_write (d, r->offset, payload, r->length);
+  else
+    disk_zero (d, r->offset, r->length, r->flags & IO_NO_HOLE);
+  if (r->flags & IO_FUA)
+    disk_sync (d, r->offset, r->length);
+}
+
+static uint32_t
+flush (struct peer *p)
+{
+  unsigned failing = p->failing_flushes;
+
+  if (failing) {
+    p->failing_flushes = failing - 1;
+    disk_drop (&p->disk);
+    return EIO;
+  }
+  disk_sync (&p->disk, 0, p->disk.size);
+  return 0;
+}
+
+/* Does what was asked, and says what the completion is. */
+static struct ring_completion
+serve (struct peer_path *w, const struct ring_request *r)
+{
+  struct peer *p = w->gateway->peer;
+  uint8_t *rd = (uint8_t *)w->view.base[CHANNEL_READ_ARENA] + r->arena_offset;
+  const uint8_t *wr
+    = (const uint8_t *)w->view.base[CHANNEL_WRITE_ARENA] + r->arena_offset;
+  struct ring_completion c = {.id = r->id};
+
+  w->served++;
+  w->flushes += r->op == IO_FLUSH;
+  p->misaligned += r->offset % p->info.block_min != 0
+                   || r->length % p->info.block_min != 0;
+  pthread_mutex_lock (&p->server_lock);
+  if (r->op == IO_READ) {
+    memcpy (rd, p->disk.bytes + r->offset, r->length);
+    c.length = r->length;
+  } else if (r->op == IO_FLUSH)
+    c.error = flush (p);
+  else if (r->op == IO_STATUS)
+    c.length = p->mischief == PEER_LIES
+                 ? lie (p, r, (struct io_extent *)rd)
+                 : (uint32_t)sizeof (struct io_extent)
+                     * disk_status (&p->disk, r->offset, r->length,
+                                    (struct io_extent *)rd);
+  else
+    change (&p->disk, r, wr);
+  memcpy (c.token, p->session_tokens ? w->token : p->disk.token,
+          sizeof c.token);
+  pthread_mutex_unlock (&p->server_lock);
+  return c;
+}
+
+static void
+answer (struct ring *ring, const struct ring_completion *c)
+{
+  union ring_entry e = {.completion = *c};
 
   ring_push (ring, &e);
 }
 
 static void
-misbehave (struct peer_path *w, struct ring *ring, uint64_t id,
-           uint32_t length)
+misbehave (struct peer_path *w, struct ring *ring,
+           const struct ring_completion *c)
 {
+  struct ring_completion forged = *c;
   int wake = w->fd[CHANNEL_WAKE_GATEWAY];
 
   switch (mischief_of (w)) {
   case PEER_FORGED_ID:
-    answer (ring, id ^ 1ull << 40, length);
+    forged.id ^= 1ull << 40;
+    answer (ring, &forged);
     break;
   case PEER_FORGED_TAIL:
     atomic_store (&ring->mine->tail, ring->tail + 1000);
@@ -99,21 +162,21 @@ misbehave (struct peer_path *w, struct ring *ring, uint64_t id,
     break;
   case PEER_FORGED_HEAD:
     atomic_store (&ring->mine->head, ring->head - 1000);
-    answer (ring, id, length);
+    answer (ring, c);
     if (ring_wake_needed (ring))
       poke (wake);
     poll (NULL, 0, 5); /* until somebody has pushed against it */
     break;
   case PEER_TWICE:
-    answer (ring, id, length);
-    answer (ring, id, length);
+    answer (ring, c);
+    answer (ring, c);
     break;
   case PEER_HANGS:
     while (!w->stop)
       poll (NULL, 0, 5);
     break;
   default:
-    answer (ring, id, length);
+    answer (ring, c);
   }
 }
 
@@ -150,14 +213,13 @@ worker_turn (struct peer_path *w, struct ring *ring, struct held *h)
   while (h->n && rand_r (&h->seed) % 8) {
     unsigned i = (unsigned)rand_r (&h->seed) % h->n;
     struct ring_request r = h->request[i];
-    uint32_t length = r.op == IO_READ ? r.length : 0;
+    struct ring_completion c = serve (w, &r);
 
     h->request[i] = h->request[--h->n];
-    serve (w, &r);
     if (rand_r (&h->seed) % 50 == 0)
-      misbehave (w, ring, r.id, length);
+      misbehave (w, ring, &c);
     else
-      answer (ring, r.id, length);
+      answer (ring, &c);
     worked = true;
   }
   return worked || h->n;
@@ -221,10 +283,11 @@ worker_main (void *arg)
 
 /* ---- daemon ---- */
 
-static const struct volume_info info = {
-  .size = PEER_VOLUME_BYTES, .block_min = 1, .block_preferred = 4096,
-  .request_max = CHANNEL_CHUNK_BYTES,
-  .caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH | VOLUME_CAN_FUA};
+static const struct volume_info default_info
+  = {.size = PEER_VOLUME_BYTES, .block_min = 1, .block_preferred = 4096,
+     .request_max = CHANNEL_CHUNK_BYTES,
+     .caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH | VOLUME_CAN_FUA
+             | VOLUME_CAN_TRIM | VOLUME_CAN_ZERO | VOLUME_CAN_STATUS};
 
 static void
 tell (struct peer_gateway *g, struct control *m, enum control_type type)
@@ -247,12 +310,14 @@ start_worker (struct peer_path *w, struct control *m)
   w->running = true;
   w->epoch++;
   w->started_ns = now_ns ();
+  snprintf ((char *)w->token, sizeof w->token, "%d.%u.%u",
+            (int)(g - g->peer->gateway), w->index, (unsigned)w->epoch);
   MUST (pthread_create (&w->thread, NULL, worker_main, w) == 0);
   control_begin (m, CONTROL_WORKER);
   b = control_body (m);
   wirebuf_u8 (&b, (uint8_t)w->index);
   wirebuf_u64 (&b, w->epoch);
-  volume_info_put (&b, &info);
+  volume_info_put (&b, &g->peer->info);
   control_add_fd (m, w->sock[0]);
   /* Any fd will do as the network's, and as the pidfd. */
   control_add_fd (m, g->peer->listen_sock);
@@ -277,6 +342,11 @@ end_worker (struct peer_path *w, struct control *m, bool of_itself)
   close (w->sock[1]);
   if (!m)
     return;
+  if (g->peer->forgets) {
+    pthread_mutex_lock (&g->peer->server_lock);
+    disk_restart (&g->peer->disk);
+    pthread_mutex_unlock (&g->peer->server_lock);
+  }
   fault_set (&f, ERR_IO, "ended by the test");
   control_begin (m, CONTROL_GONE);
   b = control_body (m);
@@ -526,10 +596,12 @@ look_after (struct peer_path *w, struct control *m)
   struct peer *p = w->gateway->peer;
   bool old = mischief_of (w) == PEER_DIES
              && now_ns () - w->started_ns > p->life_ns;
+  unsigned kills = p->kills;
 
-  if (w->running && (old || w->died))
+  if (w->running && (old || w->died || w->kills_seen != kills))
     end_worker (w, m, w->died);
-  if (!w->running && now_ns () >= w->start_ns)
+  w->kills_seen = kills;
+  if (!w->running && !p->hold && now_ns () >= w->start_ns)
     start_worker (w, m);
 }
 
@@ -602,7 +674,8 @@ peer_start (struct peer *p, enum peer_mischief mischief)
   p->holder = -1;
   p->paths = 1;
   p->bad_paths = ~0u;
-  p->server = calloc (1, PEER_VOLUME_BYTES);
+  p->info = default_info;
+  disk_init (&p->disk, PEER_VOLUME_BYTES);
   pthread_mutex_init (&p->server_lock, NULL);
   make_cache (p);
   snprintf (p->dir, sizeof p->dir, "/tmp/bh-peer-XXXXXX");
@@ -630,7 +703,7 @@ peer_end (struct peer *p)
   close (p->index_fd);
   close (p->pages_fd);
   close (p->stripes_fd);
-  free (p->server);
+  disk_fini (&p->disk);
   snprintf (path, sizeof path, "%s/bulkheadd.sock", p->dir);
   unlink (path);
   snprintf (path, sizeof path, "%s/bulkheadd.lock", p->dir);

@@ -15,6 +15,7 @@
 #include "ipc/channel.h"
 #include "ipc/control.h"
 #include "ipc/fill.h"
+#include "tests/fake/disk.h"
 
 #define PEER_SECOND 1000000000ull
 #define PEER_VOLUME_BYTES (8u << 20)
@@ -32,6 +33,7 @@ enum peer_mischief {
   PEER_SILENT,      /* takes requests and never answers */
   PEER_HANGS,       /* stops looking, awake, with work in hand */
   PEER_POISONED,    /* dies of every read of page PEER_POISON */
+  PEER_LIES,        /* about block status; which lie counts up with each */
 };
 
 #define PEER_POISON 77u
@@ -50,6 +52,8 @@ struct peer_path {
   uint64_t started_ns;
   bool running;
   uint64_t start_ns; /* !running: when the next one comes */
+  uint8_t token[IO_TOKEN_BYTES]; /* of the session */
+  unsigned kills_seen;
   _Atomic bool stop, died;
   _Atomic unsigned served; /* requests, ever */
   _Atomic unsigned flushes;
@@ -74,11 +78,20 @@ struct peer {
   unsigned paths;   /* that each gateway asks for; 1 by peer_start */
   unsigned bad_paths; /* bit set: who does mischief; all by peer_start */
   uint64_t pause_ns;  /* between a worker's death and the next one */
+  struct volume_info info; /* may be changed before the first link_open */
+  bool forgets;        /* the server restarts whenever a worker ends */
+  bool session_tokens; /* a FLUSH proves what its own session wrote */
+  _Atomic unsigned failing_flushes; /* so many more, and what was not synced
+                                       is lost */
+  _Atomic unsigned lies;
+  _Atomic unsigned misaligned; /* requests, by info.block_min */
+  _Atomic unsigned kills; /* count it up to end all workers once */
+  _Atomic bool hold; /* starts no new ones */
   char dir[64];
   int listen_sock;
   pthread_t daemon;
   pthread_mutex_t server_lock;
-  uint8_t *server;
+  struct disk disk;
   struct store store;
   int index_fd, pages_fd, stripes_fd;
   void *index, *pages;

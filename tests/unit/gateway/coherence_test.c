@@ -24,9 +24,13 @@
 #define BLOCKS 800u
 #define THREADS_A_GATEWAY 3
 
+/* Versions back to which is known whether they were zeroes. */
+#define KINDS 64u
+
 struct block {
   pthread_mutex_t writing; /* who writes next; not held by readers */
   _Atomic uint64_t begun, acknowledged;
+  _Atomic bool zeroes[KINDS]; /* the version was a trim or a zero */
 };
 
 static struct peer peer;
@@ -53,7 +57,9 @@ open_link (void)
 {
   static const struct log quiet;
   const struct link_options options
-    = {.connections = connections, .cached = true, .prefetch_bytes = 1u << 20, .outage_fail_ns = UINT64_MAX,
+    = {.connections = connections, .cached = true,
+       .prefetch_bytes = 1u << 20, .retain_bytes = 64u << 20,
+       .outage_fail_ns = UINT64_MAX,
        .request_ns = 30 * PEER_SECOND};
   struct volume_spec *spec = calloc (1, sizeof *spec);
   struct link *l = NULL;
@@ -67,7 +73,18 @@ open_link (void)
   return l;
 }
 
-/* Every word of a block is its version; a read may see two versions of one
+/* Whether a word may be zero: one of these versions was zeroes. */
+static bool
+may_be_zero (struct block *b, uint64_t least, uint64_t most)
+{
+  bool found = least == 0 || most - least >= KINDS;
+
+  for (uint64_t v = least; !found && v <= most; v++)
+    found = atomic_load (&b->zeroes[v % KINDS]);
+  return found;
+}
+
+/* Every word of a block is its version, or zero if that was a trim or a zero; a read may see two versions of one
  * block if a write is under way, but none that is too old or made up.
  */
 static void
@@ -76,7 +93,7 @@ read_block (struct client *c, uint32_t block)
   uint64_t words[BLOCK_BYTES / 8];
   uint64_t least = atomic_load (&blocks[block].acknowledged);
   uint64_t most;
-  bool stale = false, invented = false;
+  bool stale = false, invented = false, zeroes;
 
   if (link_read (c->link, words, BLOCK_BYTES,
                  (uint64_t)block * BLOCK_BYTES)) {
@@ -84,8 +101,9 @@ read_block (struct client *c, uint32_t block)
     return;
   }
   most = atomic_load (&blocks[block].begun);
+  zeroes = may_be_zero (&blocks[block], least, most);
   for (size_t i = 0; i < BLOCK_BYTES / 8; i++) {
-    stale |= words[i] < least;
+    stale |= words[i] < least && !(words[i] == 0 && zeroes);
     invented |= words[i] > most;
   }
   c->stale += stale;
@@ -97,16 +115,24 @@ static void
 write_block (struct client *c, uint32_t block)
 {
   uint64_t words[BLOCK_BYTES / 8];
+  uint64_t offset = (uint64_t)block * BLOCK_BYTES;
+  static const enum io_op ops[] = {IO_WRITE, IO_WRITE, IO_TRIM, IO_ZERO};
+  enum io_op op = ops[rand_r (&c->seed) % 4];
   struct block *b = &blocks[block];
   uint64_t version;
+  int error;
 
   pthread_mutex_lock (&b->writing);
   version = atomic_load (&b->begun) + 1;
   for (size_t i = 0; i < BLOCK_BYTES / 8; i++)
     words[i] = version;
+  atomic_store (&b->zeroes[version % KINDS], op != IO_WRITE);
   atomic_store (&b->begun, version);
-  if (link_write (c->link, words, BLOCK_BYTES, (uint64_t)block * BLOCK_BYTES,
-                  0))
+  if (op == IO_WRITE)
+    error = link_write (c->link, words, BLOCK_BYTES, offset, 0);
+  else
+    error = link_plain (c->link, op, BLOCK_BYTES, offset, 0);
+  if (error)
     c->errors++;
   else
     atomic_store (&b->acknowledged, version);
@@ -144,6 +170,8 @@ reset_blocks (void)
     pthread_mutex_init (&blocks[i].writing, NULL);
     atomic_store (&blocks[i].begun, 0);
     atomic_store (&blocks[i].acknowledged, 0);
+    for (unsigned k = 0; k < KINDS; k++)
+      atomic_store (&blocks[i].zeroes[k], false);
   }
   stop = false;
 }

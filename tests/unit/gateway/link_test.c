@@ -108,6 +108,7 @@ default_options (void)
 {
   options = (struct link_options){.connections = 1, .cached = true,
                                   .prefetch_bytes = 4u << 20,
+                                  .retain_bytes = 64u << 20,
                                   .outage_fail_ns = UINT64_MAX,
                                   .request_ns = 30 * SECOND};
 }

@@ -1,16 +1,17 @@
-FAKE_PEER = tests/fake/peer.c tests/fake/peer.h
+FAKE_PEER = tests/fake/peer.c tests/fake/peer.h \
+	tests/fake/disk.c tests/fake/disk.h
 FAKE_PEER_LIBS = $(GATEWAY_LIBS) libcache_logic.la
 check_PROGRAMS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/coherence_test \
 	tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
 	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
-	tests/unit/gateway/retained_test \
+	tests/unit/gateway/proof_test tests/unit/gateway/retained_test \
 	tests/unit/gateway/revalidate_test tests/unit/gateway/url_test
 TESTS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/coherence_test \
 	tests/unit/gateway/inflight_test tests/unit/gateway/link_test \
 	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
-	tests/unit/gateway/retained_test \
+	tests/unit/gateway/proof_test tests/unit/gateway/retained_test \
 	tests/unit/gateway/revalidate_test tests/unit/gateway/url_test
 tests_unit_gateway_inflight_test_SOURCES = %D%/inflight_test.c
 tests_unit_gateway_inflight_test_LDADD = libgateway_logic.la libipc.la \
@@ -31,3 +32,5 @@ tests_unit_gateway_revalidate_test_SOURCES = %D%/revalidate_test.c
 tests_unit_gateway_revalidate_test_LDADD = libgateway_logic.la $(UNIT_LIBS)
 tests_unit_gateway_retained_test_SOURCES = %D%/retained_test.c
 tests_unit_gateway_retained_test_LDADD = libgateway_logic.la $(UNIT_LIBS)
+tests_unit_gateway_proof_test_SOURCES = %D%/proof_test.c $(FAKE_PEER)
+tests_unit_gateway_proof_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)

@@ -202,6 +202,10 @@ mistakes_have_words (void)
     {"sftp://h/x readonly=maybe", "neither yes nor no"},
     {"sftp://h/x user=", "empty"},
     {"sftp://h/x allow-unsafe-flush=2", "neither yes nor no"},
+    {"sftp://h/x retain=100", "such as 1M"},
+    {"sftp://h/x retain=3000M", "up to 2048M"},
+    {"sftp://h/x retain=1G", "is not a size"},
+    {"sftp://h/x prefetch=9M", "up to 8M"},
   };
 
   setup ();
@@ -212,13 +216,29 @@ mistakes_have_words (void)
 }
 
 static void
+sizes_have_units (void)
+{
+  setup ();
+  CU_ASSERT_EQUAL (resolve ("sftp://h/x"), ERR_OK);
+  CU_ASSERT_EQUAL (o.link.retain_bytes, 64u << 20);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/x retain=0 prefetch=300"), ERR_OK);
+  CU_ASSERT_EQUAL (o.link.retain_bytes, 0);
+  CU_ASSERT_EQUAL (o.link.prefetch_bytes, 300);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/x retain=2048m prefetch=8K"), ERR_OK);
+  CU_ASSERT_EQUAL (o.link.retain_bytes, 2048u << 20);
+  CU_ASSERT_EQUAL (o.link.prefetch_bytes, 8192);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/x retain=1048576"), ERR_OK);
+  CU_ASSERT_EQUAL (o.link.retain_bytes, 1u << 20);
+}
+
+static void
 help_names_every_parameter (void)
 {
   char help[8192];
   static const char *const keys[]
     = {"url=", "readonly=", "port=", "user=", "identity=", "known-hosts=",
        "password=", "allow-unsafe-flush=",
-       "cache=", "prefetch=", "outage=", "timeout="};
+       "cache=", "prefetch=", "retain=", "outage=", "timeout="};
 
   options_help (help, sizeof help);
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
@@ -247,5 +267,5 @@ UNIT_MAIN ("options", UNIT_TEST (defaults_are_filled_in),
            UNIT_TEST (files_are_checked),
            UNIT_TEST (secrets_never_stand_in_the_spec),
            UNIT_TEST (the_agent_is_connected_by_us),
-           UNIT_TEST (mistakes_have_words),
+           UNIT_TEST (mistakes_have_words), UNIT_TEST (sizes_have_units),
            UNIT_TEST (help_names_every_parameter), UNIT_TEST (cleanup))

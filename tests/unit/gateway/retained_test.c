@@ -264,6 +264,27 @@ what_is_in_doubt_is_sent_again_and_proven (void)
   end ();
 }
 
+/* What a server does not write back once it may have dropped. */
+static void
+a_failed_flush_proves_nothing_later (void)
+{
+  uint64_t mark;
+
+  begin ();
+  put_write (0, 100, 1);
+  mark = retained_mark (&r);
+  put_write (200, 100, 1);
+  retained_not_proven (&r, mark);
+  CU_ASSERT_EQUAL (r.doubts, 1);
+  CU_ASSERT_EQUAL (retained_prove (&r, zero_token, retained_mark (&r)), 0);
+  CU_ASSERT_EQUAL (retained_prove (&r, first_token, retained_mark (&r)), 1);
+  CU_ASSERT_STRING_EQUAL (listed (), "0+100");
+  CU_ASSERT_PTR_NOT_NULL (retained_replay (&r, mark));
+  retained_again (&r, 0, 100, first_token);
+  CU_ASSERT_EQUAL (retained_prove (&r, first_token, retained_mark (&r)), 1);
+  end ();
+}
+
 /* A file server that did not restart has the same verifier. */
 static void
 an_unchanged_token_proves_over_sessions (void)
@@ -427,9 +448,17 @@ client_write (void)
   memset (any + offset, op == IO_TRIM, n);
 }
 
+/* A failed one may have dropped what it could not write. */
 static void
 flush_once (uint64_t mark)
 {
+  if (chance (10) == 0) {
+    uint32_t n = 1 + chance (DISK_BYTES / 4), at = chance (DISK_BYTES - n);
+
+    memcpy (server.volatile_ + at, server.stable + at, n);
+    retained_not_proven (&r, mark);
+    return;
+  }
   memcpy (server.stable, server.volatile_, DISK_BYTES);
   retained_prove (&r, server.token, mark);
 }
@@ -551,6 +580,7 @@ UNIT_MAIN ("retained",
            UNIT_TEST (a_failed_write_changes_nothing),
            UNIT_TEST (bytes_are_bounded), UNIT_TEST (entries_are_bounded),
            UNIT_TEST (what_is_in_doubt_is_sent_again_and_proven),
+           UNIT_TEST (a_failed_flush_proves_nothing_later),
            UNIT_TEST (an_unchanged_token_proves_over_sessions),
            UNIT_TEST (a_newer_write_ends_the_doubt_of_its_range),
            UNIT_TEST (reads_of_doubtful_ranges_come_from_the_log),

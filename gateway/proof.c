@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "gateway/proof.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/link_private.h"
+
+/* What is sent again before it is flushed, so that it is proven in pieces and
+ * there is progress even if sessions are short. Halved each time that one ends.
+ */
+#define BATCH_ENTRIES 256u
+#define BATCH_BYTES (16u << 20)
+#define REPLAY_IN_FLIGHT 16u
+/* A server that in so many turns proves nothing, though no session ended. */
+#define STRIKES 8u
+#define RETRY_NS 1000000000ull
+
+/* --------------------------------------------------------------- events --- */
+
+/* Where the log is not switched off a write is never sent without. */
+enum err
+proof_reserve (struct link *l, enum io_op op, uint32_t flags,
+               uint32_t length_bytes, struct proof_wait *w,
+               struct retained_room *ret)
+{
+  struct proof *p = &l->proof;
+  enum err e;
+
+  if (w->waits && p->rounds != w->round) {
+    w->waits = false;
+    if (p->error)
+      return err_from_errno (p->error);
+  }
+  e = retained_reserve (&p->log, op, flags, length_bytes, ret);
+  if (e == ERR_AGAIN && !w->waits)
+    *w = (struct proof_wait){.waits = true, .round = p->rounds};
+  if (e == ERR_AGAIN && !p->room_wanted) {
+    p->room_wanted = true;
+    pthread_cond_signal (&l->lease_drained);
+  } else if (!e && !p->wanted && retained_high (&p->log)) {
+    p->wanted = true;
+    pthread_cond_signal (&l->lease_drained);
+  }
+  return e;
+}
+
+/* Reads that are under way may have been executed before. */
+static void
+mark_stale (struct link *l, const struct ring_request *written)
+{
+  uint64_t end = written->offset + written->length;
+
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+    const struct inflight_slot *s = &l->inflight.slot[i];
+
+    if ((s->state == SLOT_SENT || s->state == SLOT_DONE)
+        && (s->request.op == IO_READ || s->request.op == IO_STATUS)
+        && s->request.offset < end
+        && written->offset < s->request.offset + s->request.length)
+      l->proof.stale[i] = true;
+  }
+}
+
+/* What was prefetched may be what the server had before it lost something. */
+static void
+begin_doubt (struct link *l)
+{
+  if (!l->proof.log.doubts)
+    return;
+  ahead_drop_all (l);
+  link_wake_all (l);
+}
+
+static void
+flush_answered (struct link *l, const struct inflight_slot *s, uint64_t mark)
+{
+  struct proof *p = &l->proof;
+  uint32_t n = 0;
+
+  if (s->server_errno) {
+    retained_not_proven (&p->log, mark);
+    begin_doubt (l);
+  } else
+    n = retained_prove (&p->log, s->token, mark);
+  p->proven += n;
+  if (n) /* there is room */
+    link_wake_blocked (l);
+}
+
+void
+proof_answered (struct link *l, uint32_t slot)
+{
+  const struct inflight_slot *s = &l->inflight.slot[slot];
+  const struct ring_request *r = &s->request;
+  struct proof *p = &l->proof;
+
+  if (r->op == IO_FLUSH)
+    flush_answered (l, s, p->flush_mark[slot]);
+  else if (!link_op_writes ((enum io_op)r->op))
+    return;
+  else if (p->replay[slot] && !s->server_errno) {
+    retained_again (&p->log, r->offset, r->length, s->token);
+    mark_stale (l, r);
+  } else if (p->replay[slot])
+    retained_not_again (&p->log, r->offset, r->length);
+  else if (!s->server_errno)
+    retained_acknowledged (&p->log, &p->room[slot], (enum io_op)r->op,
+                           r->flags, r->offset, r->length, s->token);
+  else
+    retained_release (&p->log, &p->room[slot]);
+  p->replay[slot] = false;
+}
+
+void
+proof_sweep (struct link *l)
+{
+  struct proof *p = &l->proof;
+
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+    const struct inflight_slot *s = &l->inflight.slot[i];
+
+    if (s->state != SLOT_FREE)
+      continue;
+    retained_release (&p->log, &p->room[i]);
+    if (p->replay[i])
+      retained_not_again (&p->log, s->request.offset, s->request.length);
+    p->replay[i] = false;
+  }
+}
+
+void
+proof_lost (struct link *l)
+{
+  l->proof.losses++;
+  proof_sweep (l);
+  retained_doubt (&l->proof.log, retained_mark (&l->proof.log));
+  begin_doubt (l);
+}
+
+/* --------------------------------------------------------------- replay --- */
+
+struct replay {
+  struct link *link;
+  struct waiter *waiter;
+  uint64_t mark;
+  bool internal;
+  uint32_t left_entries; /* of the batch */
+  uint64_t left_bytes;
+  uint32_t slot[REPLAY_IN_FLIGHT]; /* first in, first out */
+  uint32_t first, slots;
+  int result;
+};
+
+/* The next entry on its way. ERR_AGAIN: not now; ERR_NOENT: there is none. */
+static enum err
+replay_send (struct replay *y, uint64_t *ret_retry_ns)
+{
+  struct link *l = y->link;
+  const struct retained_entry *n;
+  uint32_t length, slot;
+  enum err e;
+
+  if (!l->up && !l->inflight.failed) /* inflight.h, I6; link_up wakes all */
+    return y->left_entries && l->proof.log.doubts ? ERR_AGAIN : ERR_NOENT;
+  if (!y->left_entries || !y->left_bytes
+      || !(n = retained_replay (&l->proof.log, y->mark)))
+    return ERR_NOENT;
+  length = (uint32_t)(n->end - n->offset);
+  if (!l->inflight.free_slots)
+    ahead_spare (l);
+  e = inflight_get (&l->inflight, n->op, n->flags, n->offset, length,
+                    link_usable (l), link_now_ns (), y->waiter, &slot,
+                    ret_retry_ns);
+  if (e) {
+    retained_not_again (&l->proof.log, n->offset, length);
+    return e;
+  }
+  if (l->hot.stripes.file)
+    stripes_begin (&l->hot.stripes, n->offset / PAGE_BYTES,
+                   link_last_page (n->offset, length));
+  /* With the lock held: somebody may prove and free it. */
+  if (n->op == IO_WRITE)
+    memcpy (link_write_chunk (l, slot), retained_payload (n), length);
+  l->proof.replay[slot] = true;
+  l->proof.resent++;
+  inflight_ready (&l->inflight, slot);
+  y->slot[(y->first + y->slots++) % REPLAY_IN_FLIGHT] = slot;
+  y->left_entries--;
+  y->left_bytes -= length < y->left_bytes ? length : y->left_bytes;
+  link_push_queued (l);
+  return ERR_OK;
+}
+
+static void
+replay_finish (struct replay *y)
+{
+  struct link *l = y->link;
+  uint32_t i = y->slot[y->first];
+  const struct inflight_slot *s = &l->inflight.slot[i];
+  int error = s->error ? err_errno (s->error) : s->server_errno;
+
+  if (error && !y->result)
+    y->result = error;
+  if (!s->error && l->hot.stripes.file)
+    stripes_end (&l->hot.stripes, s->request.offset / PAGE_BYTES,
+                 link_last_page (s->request.offset, s->request.length));
+  inflight_put (&l->inflight, i);
+  proof_sweep (l); /* if it failed without an answer */
+  y->first = (y->first + 1) % REPLAY_IN_FLIGHT;
+  y->slots--;
+  link_wake_blocked (l);
+}
+
+/* Whether the caller has to leave. */
+static bool
+replay_wait (struct replay *y, bool blocked, uint64_t since_ns,
+             uint64_t retry_ns)
+{
+  struct waiter *w = y->waiter;
+
+  w->wanted = y->slots ? y->slot[y->first] : INFLIGHT_SLOTS;
+  if (link_wait (y->link, w, y->internal, blocked, since_ns, retry_ns))
+    y->result = err_errno (ERR_SHUTDOWN);
+  else if (link_outage_over (y->link))
+    y->result = err_errno (ERR_IO);
+  return y->result;
+}
+
+static void
+replay_run (struct replay *y)
+{
+  struct link *l = y->link;
+  uint64_t since_ns = link_now_ns ();
+
+  for (;;) {
+    uint64_t retry_ns = UINT64_MAX;
+    enum err e = ERR_OK;
+
+    while (!e && !y->result && y->slots < REPLAY_IN_FLIGHT)
+      e = replay_send (y, &retry_ns);
+    if (e && e != ERR_AGAIN && e != ERR_NOENT && !y->result)
+      y->result = err_errno (e);
+    if (y->slots && l->inflight.slot[y->slot[y->first]].state == SLOT_DONE) {
+      replay_finish (y);
+      since_ns = link_now_ns ();
+      continue;
+    }
+    if (!y->slots && (y->result || e == ERR_NOENT))
+      break;
+    if (replay_wait (y, e == ERR_AGAIN, since_ns, retry_ns))
+      break;
+  }
+  for (; y->slots; y->slots--) {
+    inflight_abandon (&l->inflight, y->slot[y->first]);
+    y->first = (y->first + 1) % REPLAY_IN_FLIGHT;
+  }
+  proof_sweep (l);
+}
+
+/* Sends a batch of what is in doubt again; if another thread does so already,
+ * waits for that one instead.
+ */
+static int
+replay_batch (struct link *l, uint64_t mark, uint32_t entries, bool internal)
+{
+  struct replay y = {.link = l, .mark = mark, .internal = internal,
+                     .left_entries = entries, .left_bytes = BATCH_BYTES};
+
+  pthread_mutex_lock (&l->lock);
+  y.waiter = waiter_enter (l);
+  if (!y.waiter) {
+    pthread_mutex_unlock (&l->lock);
+    return ENOMEM;
+  }
+  if (l->proof.replaying) {
+    uint64_t since_ns = link_now_ns ();
+
+    while (l->proof.replaying
+           && !replay_wait (&y, true, since_ns, UINT64_MAX))
+      ;
+  } else {
+    l->proof.replaying = true;
+    replay_run (&y);
+    l->proof.replaying = false;
+    pthread_cond_signal (&l->lease_drained);
+  }
+  link_wake_blocked (l);
+  waiter_leave (l, y.waiter);
+  pthread_mutex_unlock (&l->lock);
+  return y.result;
+}
+
+/* --------------------------------------------------------------- proving --- */
+
+/* What a turn began with. */
+struct turn {
+  uint64_t mark, losses, proven;
+};
+
+static struct turn
+turn_begin (struct link *l)
+{
+  struct turn t;
+
+  pthread_mutex_lock (&l->lock);
+  t = (struct turn){.mark = retained_mark (&l->proof.log),
+                    .losses = l->proof.losses,
+                    .proven = l->proof.proven};
+  pthread_mutex_unlock (&l->lock);
+  return t;
+}
+
+enum verdict { PROVEN, FLUSH_EACH, REPLAY, IN_VAIN };
+
+/* All flushes of a turn have succeeded. */
+static enum verdict
+judge (struct link *l, uint64_t mark, const struct turn *t, uint32_t *batch,
+       unsigned *strikes)
+{
+  struct proof *p = &l->proof;
+
+  if (!retained_left (&p->log, mark))
+    return PROVEN;
+  if (l->paths > 1 && !p->flush_each
+      && (l->info.caps & VOLUME_FLUSH_COVERS_ALL)) {
+    p->flush_each = true;
+    return FLUSH_EACH;
+  }
+  /* Before any read is answered from what the server may have lost. */
+  retained_doubt (&p->log, t->mark);
+  begin_doubt (l);
+  if (p->losses != t->losses)
+    *batch = *batch > 1 ? *batch / 2 : 1;
+  else
+    *batch = *batch < BATCH_ENTRIES ? *batch * 2 : BATCH_ENTRIES;
+  if (p->losses != t->losses || p->proven != t->proven)
+    *strikes = 0;
+  else if (++*strikes == STRIKES)
+    return IN_VAIN;
+  return REPLAY;
+}
+
+int
+link_prove (struct link *l, bool internal)
+{
+  struct turn t = turn_begin (l);
+  uint64_t mark = t.mark;
+  uint32_t batch = BATCH_ENTRIES;
+  unsigned strikes = 0;
+
+  for (;;) {
+    enum verdict v;
+    int error = link_flush_once (l, internal);
+
+    if (error)
+      return error;
+    pthread_mutex_lock (&l->lock);
+    v = judge (l, mark, &t, &batch, &strikes);
+    pthread_mutex_unlock (&l->lock);
+    if (v == PROVEN)
+      return 0;
+    t = turn_begin (l);
+    if (v == IN_VAIN) {
+      log_write (l->log, LOG_LEVEL_ERROR,
+                 "%s: the server confirms what it is sent again and again, "
+                 "but never that it is stable",
+                 l->name);
+      return EIO;
+    }
+    if (v == REPLAY && (error = replay_batch (l, mark, batch, internal)))
+      return error;
+  }
+}
+
+/* ---------------------------------------------------------------- keeper --- */
+
+bool
+proof_due (const struct link *l, uint64_t *ret_ns)
+{
+  const struct proof *p = &l->proof;
+
+  *ret_ns = UINT64_MAX;
+  if (p->room_wanted)
+    return true;
+  if (!l->up || (!p->wanted && !p->log.doubts))
+    return false;
+  if (link_now_ns () >= p->after_ns)
+    return true;
+  *ret_ns = p->after_ns;
+  return false;
+}
+
+void
+proof_round (struct link *l)
+{
+  struct proof *p = &l->proof;
+  uint64_t resent = p->resent;
+  int error;
+
+  p->wanted = p->room_wanted = false;
+  pthread_mutex_unlock (&l->lock);
+  error = link_prove (l, true);
+  pthread_mutex_lock (&l->lock);
+  if (error && !l->stopping) {
+    p->after_ns = link_now_ns () + RETRY_NS;
+    if (error != p->error)
+      log_write (l->log, LOG_LEVEL_ERROR,
+                 "%s: what was written cannot be made stable: %s; it is kept "
+                 "and tried again",
+                 l->name, strerror (error));
+  } else if (p->resent != resent)
+    log_write (l->log, LOG_LEVEL_INFO,
+               "%s: %llu writes that the server may have lost were sent again",
+               l->name, (unsigned long long)(p->resent - resent));
+  p->error = error;
+  p->rounds++;
+  link_wake_blocked (l);
+}
