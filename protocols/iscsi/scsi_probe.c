@@ -92,6 +92,9 @@ static const struct step {
                      .bytes = SCSI_LUNS_BYTES (SCSI_PROBE_LUNS)},
                     true,
                     "REPORT LUNS"},
+    [PROBE_LUN_KIND] = {{.verb = SCSI_INQUIRY, .bytes = SCSI_INQUIRY_BYTES},
+                        false,
+                        "INQUIRY"},
 };
 
 void
@@ -210,6 +213,11 @@ take (struct scsi_probe *p, size_t n, struct fault *f)
   case PROBE_LUNS:
     return scsi_decode_luns (b, n, p->lun_list, SCSI_PROBE_LUNS, &p->luns,
                              &p->luns_total, f);
+  case PROBE_LUN_KIND:
+    e = scsi_decode_inquiry (b, n, &u->inquiry, f);
+    if (!e && !check_inquiry (p, f))
+      p->lun_list[p->luns_kept++] = p->lun_list[p->lun_asked];
+    return e;
   default:
     return ERR_OK;
   }
@@ -242,10 +250,32 @@ wants (const struct scsi_probe *p, enum scsi_probe_step step)
   case PROBE_LBA_STATUS:
     return u->capacity.provisioned || u->provisioning.thin;
   case PROBE_LUNS:
+  case PROBE_LUN_KIND:
     return false;
   default:
     return true;
   }
+}
+
+/* Controllers and the like are LUNs too, and nothing for us (tgt's LUN 0). */
+static void
+next_of_list (struct scsi_probe *p)
+{
+  uint8_t bytes[8];
+  struct wire w = wire_init (bytes, sizeof bytes);
+
+  if (p->step == PROBE_LUNS)
+    p->lun_asked = p->luns_kept = 0;
+  else
+    p->lun_asked++;
+  if (p->lun_asked == p->luns) {
+    p->luns = p->luns_kept;
+    p->step = PROBE_DONE;
+    return;
+  }
+  scsi_encode_lun (p->lun_list[p->lun_asked], bytes);
+  p->lun = wire_u64 (&w);
+  p->step = PROBE_LUN_KIND;
 }
 
 static enum err
@@ -253,8 +283,8 @@ next_step (struct scsi_probe *p, uint64_t now_ns, struct fault *f)
 {
   enum err e;
 
-  if (p->step == PROBE_LUNS)
-    p->step = PROBE_DONE;
+  if (p->step == PROBE_LUNS || p->step == PROBE_LUN_KIND)
+    next_of_list (p);
   else
     do
       p->step = (enum scsi_probe_step) (p->step + 1);
@@ -273,7 +303,8 @@ refused (struct scsi_probe *p, const struct scsi_outcome *o, const char *why,
          uint64_t now_ns, struct fault *f)
 {
   /* "There is no such LUN" is final whoever says it. */
-  if (!steps[p->step].needed && o->error != ERR_NOENT
+  if (!steps[p->step].needed
+      && (o->error != ERR_NOENT || p->step == PROBE_LUN_KIND)
       && !(p->step == PROBE_READY && o->error != ERR_NOTSUP))
     return next_step (p, now_ns, f);
   fault_set (f, o->error == ERR_NOENT ? ERR_NOENT : ERR_IO, "%s: %s",

@@ -46,6 +46,7 @@ enum scsi_probe_step {
   PROBE_MODE_ALL,    /* all pages by MODE SENSE(6) */
   PROBE_LBA_STATUS,
   PROBE_LUNS,
+  PROBE_LUN_KIND, /* INQUIRY of each LUN: only disks are listed */
   PROBE_DONE,
 };
 
@@ -76,6 +77,7 @@ struct scsi_probe {
   char last[200];       /* why it waits */
   struct scsi_unit unit;
   unsigned luns, luns_total;
+  unsigned lun_asked, luns_kept; /* PROBE_LUN_KIND */
   uint16_t lun_list[SCSI_PROBE_LUNS];
   uint8_t buffer[SCSI_LUNS_BYTES (SCSI_PROBE_LUNS)];
 };
