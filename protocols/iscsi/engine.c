@@ -45,6 +45,7 @@ struct proto {
   struct session *session; /* from the end of the login on */
   struct scsi *scsi;       /* not in a discovery session */
   struct listing targets;  /* of a discovery session */
+  bool choosing;           /* the LUNs are listed to find the only one */
 
   /* A list's requests are answered as they come. */
   unsigned first_done, done;
@@ -93,6 +94,12 @@ engine_open (const struct proto_config *config, uint64_t now_ns,
   identity_store (p->identity_page, &p->identity);
   memcpy (p->settings.login.isid, p->identity.isid, sizeof p->identity.isid);
   memcpy (&p->settings.login.cmd_sn, p->seed + 4, 4);
+  p->settings.login.without_sha256
+      = p->identity.without_sha256
+        || (config->moved
+            && config->moved_bytes == sizeof LOGIN_WITHOUT_SHA256
+            && memcmp (config->moved, LOGIN_WITHOUT_SHA256,
+                       sizeof LOGIN_WITHOUT_SHA256) == 0);
   inbox_init (&p->inbox);
   login_init (&p->login, &p->settings.login);
   p->phase = WAITING;
@@ -213,6 +220,54 @@ engine_reap (struct proto *p, struct proto_completion *ret)
   return p->settings.list ? list_reap (p, ret) : scsi_reap (p->scsi, ret);
 }
 
+static enum err
+begin_probe (struct proto *p, unsigned lun, bool list)
+{
+  struct scsi_setup setup = {.session = p->session, .lun = lun, .list = list};
+
+  memcpy (setup.seed, p->seed, sizeof setup.seed);
+  if (scsi_open (&setup, &p->scsi))
+    return fault_set (&p->fault, ERR_NOMEM, "out of memory");
+  p->phase = PROBING;
+  scsi_start (p->scsi, p->now_ns);
+  return ERR_OK;
+}
+
+/* The URL names no LUN: if there is only one, that is meant. */
+static enum err
+choose_lun (struct proto *p)
+{
+  const struct listing *l = scsi_listing (p->scsi);
+  struct listing_entry entry;
+  char names[200] = "";
+  size_t offset = 0, used = 0;
+  uint32_t lun = 0;
+  unsigned n = 0;
+  bool broken;
+
+  while (listing_next (l->base, l->used_bytes, &offset, &entry, &broken)) {
+    if (!keys_number (entry.name, NAME_LUN_MAX, &lun))
+      continue;
+    if (used + 16 < sizeof names)
+      used += (size_t)snprintf (names + used, sizeof names - used, "%s%u",
+                                n ? ", " : "", lun);
+    n++;
+  }
+  if (n != 1) {
+    fault_set (&p->fault, ERR_NOENT, "the target has %s%s",
+               n ? "the LUNs " : "no LUN that we may see", names);
+    if (n)
+      fault_hint (&p->fault, "write one of them behind the target's name in "
+                             "the URL: iscsi://host/%.150s/%u",
+                  p->settings.path.target, lun);
+    return ERR_NOENT;
+  }
+  scsi_close (p->scsi);
+  p->scsi = NULL;
+  p->choosing = false;
+  return begin_probe (p, lun, false);
+}
+
 /* Hands results up, and goes on when there is enough of them. */
 static enum err
 pump (struct proto *p)
@@ -231,8 +286,11 @@ pump (struct proto *p)
       return e;
     }
   }
-  if (p->phase == PROBING && scsi_state (p->scsi) == SCSI_READY)
+  if (p->phase == PROBING && scsi_state (p->scsi) == SCSI_READY) {
+    if (p->choosing)
+      return choose_lun (p);
     p->phase = SERVING;
+  }
   if (p->phase == ASKING && session_answer (p->session, &text, &text_bytes)) {
     e = targets_list (text, text_bytes, &p->targets, &p->fault);
     if (e)
@@ -257,8 +315,6 @@ begin_session (struct proto *p)
       .exp_cmd_sn = l->exp_cmd_sn,
       .max_cmd_sn = l->max_cmd_sn,
   };
-  struct scsi_setup scsi = {.lun = p->settings.path.lun,
-                            .list = p->settings.list};
 
   memcpy (setup.keys, l->keys.result, sizeof setup.keys);
   p->inbox.data_max_bytes = setup.receive_max_bytes;
@@ -266,11 +322,10 @@ begin_session (struct proto *p)
       = setup.keys[KEY_HEADER_DIGEST] == KEYS_CRC32C;
   p->inbox.data_digest = p->sendbox.data_digest
       = setup.keys[KEY_DATA_DIGEST] == KEYS_CRC32C;
-  if (l->portal_group_known) {
-    p->identity.has_portal_group = true;
-    p->identity.portal_group = l->portal_group;
-    identity_store (p->identity_page, &p->identity);
-  }
+  p->identity.has_portal_group = l->portal_group_known;
+  p->identity.portal_group = l->portal_group;
+  p->identity.without_sha256 = l->setup.without_sha256;
+  identity_store (p->identity_page, &p->identity);
   if (session_open (&setup, p->now_ns, &p->session))
     return fault_set (&p->fault, ERR_NOMEM, "out of memory");
   if (!p->settings.path.target[0]) {
@@ -278,13 +333,9 @@ begin_session (struct proto *p)
     session_ask (p->session, "SendTargets", "All", p->now_ns);
     return ERR_OK;
   }
-  scsi.session = p->session;
-  memcpy (scsi.seed, p->seed, sizeof scsi.seed);
-  if (scsi_open (&scsi, &p->scsi))
-    return fault_set (&p->fault, ERR_NOMEM, "out of memory");
-  p->phase = PROBING;
-  scsi_start (p->scsi, p->now_ns);
-  return ERR_OK;
+  p->choosing = !p->settings.list && !p->settings.path.has_lun;
+  return begin_probe (p, p->settings.path.lun,
+                      p->settings.list || p->choosing);
 }
 
 /* -------------------------------------------------------------- receiving --- */

@@ -17,6 +17,7 @@
 struct identity {
   uint8_t isid[6];
   bool has_portal_group;
+  bool without_sha256; /* what it took to log in: LOGIN_WITHOUT_SHA256 */
   uint16_t portal_group;  /* of the last session: ISIDs hold within one */
   uint64_t not_before_ns; /* no login before that */
 };

@@ -155,6 +155,14 @@ keys_answer (struct keys *k, const char *name, const char *value,
                         "the target answers %s=%s, which it must understand "
                         "(RFC 7143 §6.2, §%s)",
                         name, value, table[i].section);
+    if (table[i].kind == LIST && strcmp (value, "None") == 0
+        && !(k->offered[i] & KEYS_NONE)) {
+      fault_set (f, ERR_NOTSUP, "the target does not do the %s that is asked "
+                                "for (RFC 7143 §%s)", name, table[i].section);
+      fault_hint (f, "switch it on there, or leave %s out",
+                  i == KEY_HEADER_DIGEST ? "header-digest=" : "data-digest=");
+      return ERR_NOTSUP;
+    }
     if (!parse (i, value, &v) || !result (i, k->offered[i], v, &k->result[i]))
       return fault_set (f, ERR_PEER,
                         "the target answers %s=%.60s, which is no answer to "

@@ -14,10 +14,11 @@
  * CHAP_C of PROTO_WANT_BYTES each.
  */
 #define REQUEST_TEXT_BYTES 8192u
-/* SHA3-256, SHA1, MD5, SHA-256: the target takes the first that it knows. Best
- * first, but tgt and IET mean SHA1 by 7, as a draft did, and would expect that.
+/* SHA3-256, SHA-256, SHA1, MD5: the target takes the first that it knows. tgt
+ * and IET mean SHA1 by 7, as a draft did: see LOGIN_WITHOUT_SHA256.
  */
-#define CHAP_ALGORITHMS "8,6,5,7"
+#define CHAP_ALGORITHMS "8,7,6,5"
+#define CHAP_SHA256 7u
 
 /* ------------------------------------------------------------- requests --- */
 
@@ -139,7 +140,10 @@ on_auth_method (struct login *l, struct sendbox *s, const struct chap_keys *c,
                         "the target ends the security stage before CHAP (T "
                         "bit, RFC 7143 §11.13.3)");
     l->step = LOGIN_CHAP_OFFER;
-    keys_put (&b, "CHAP_A", "%s", CHAP_ALGORITHMS);
+    if (l->setup.without_sha256)
+      wirebuf_bytes (&b, LOGIN_WITHOUT_SHA256, sizeof LOGIN_WITHOUT_SHA256);
+    else
+      keys_put (&b, "CHAP_A", "%s", CHAP_ALGORITHMS);
     send_request (l, s, false, &b);
     return ERR_OK;
   }
@@ -335,6 +339,29 @@ on_redirect (struct login *l, const struct pdu *p, const uint8_t *text,
                     p->login_response.status_detail);
 }
 
+/* True if the next session should try without SHA-256. */
+static bool
+blame_sha256 (struct login *l, const struct pdu *p)
+{
+  struct proto_want *w = &l->want;
+
+  if (l->step != LOGIN_CHAP_PROOF || l->chap_algorithm != CHAP_SHA256
+      || l->setup.without_sha256 || p->login_response.status_class != 2
+      || p->login_response.status_detail > 1)
+    return false;
+  memset (w, 0, sizeof *w);
+  w->type = PROTO_WANT_MOVE;
+  snprintf (w->why, sizeof w->why,
+            "the target refuses our CHAP answer by SHA-256; it may take that "
+            "algorithm's number for SHA-1, as tgt does: again without it");
+  w->data_bytes = sizeof LOGIN_WITHOUT_SHA256;
+  memcpy (w->data, LOGIN_WITHOUT_SHA256, w->data_bytes);
+  l->want_open = true;
+  l->step = LOGIN_MOVED;
+  l->awaiting = false;
+  return true;
+}
+
 static enum err
 check_response (struct login *l, const struct pdu *p, struct fault *f)
 {
@@ -519,6 +546,8 @@ login_response (struct login *l, struct sendbox *s, const struct pdu *p,
     return e;
   if (p->login_response.status_class == 1)
     return on_redirect (l, p, text, f);
+  if (blame_sha256 (l, p))
+    return ERR_OK;
   if (p->login_response.status_class)
     return login_status (p->login_response.status_class,
                          p->login_response.status_detail, f);

@@ -8,7 +8,8 @@
  *   CHAP_CHECK   the daemon looks at the target's response (mutual CHAP)
  *   OPERATIONAL  all keys are offered
  *   DONE         results are in `keys`
- *   MOVED        the target is somewhere else: see want
+ *   MOVED        the target is somewhere else, or wants another algorithm: see
+ *                want
  *
  * One PDU is under way at a time. A step ends only with the target's T bit;
  * until then it gets empty requests, at most LOGIN_ROUNDS in all.
@@ -33,6 +34,13 @@
 #define LOGIN_NAME_BYTES 224u /* an iSCSI name has at most 223 (§4.2.7.1) */
 #define LOGIN_CID 0u
 
+/* What the next engine is told by `moved` when a target has refused the answer
+ * to CHAP algorithm 7: tgt, and what descends from it, takes that number for
+ * SHA-1, while IANA gave it to SHA-256. A password that is wrong is refused
+ * twice then.
+ */
+#define LOGIN_WITHOUT_SHA256 "CHAP_A=8,6,5"
+
 enum login_step {
   LOGIN_SECURITY,
   LOGIN_CHAP_OFFER,
@@ -49,6 +57,7 @@ struct login_setup {
   char target_name[LOGIN_NAME_BYTES]; /* "": a discovery session */
   bool chap;   /* offer it beside None */
   bool mutual; /* insist on it, and that the target proves itself */
+  bool without_sha256; /* see LOGIN_WITHOUT_SHA256 */
   uint32_t header_digest, data_digest; /* sets of KEYS_… */
   uint32_t receive_max_bytes; /* MaxRecvDataSegmentLength of ours */
   uint8_t isid[6];

@@ -40,10 +40,9 @@ check_path (const struct settings *s, struct fault *f)
 {
   if (s->list && s->path.has_lun)
     return fault_set (f, ERR_INVAL, "there is nothing to list below a LUN");
-  if (s->list || s->path.has_lun)
+  if (s->list || s->path.target[0])
     return ERR_OK;
-  fault_set (f, ERR_INVAL, "the URL names no %s",
-             s->path.target[0] ? "LUN" : "target and LUN");
+  fault_set (f, ERR_INVAL, "the URL names no target");
   fault_hint (f, "it looks like iscsi://host/iqn.2004-10.com.example:disk/1; "
                  "nbdinfo --list shows what there is");
   return ERR_INVAL;

@@ -95,7 +95,7 @@ answer_challenge (const char *keys, struct proto_want *w)
   CU_ASSERT_EQUAL (target_login_response (&t, &h, 0x00, "AuthMethod=CHAP\n"),
                    ERR_OK);
   h = target_expect (&t, PDU_LOGIN_REQUEST);
-  CU_ASSERT (says (&h, "CHAP_A=8,6,5,7"));
+  CU_ASSERT (says (&h, "CHAP_A=8,7,6,5"));
   CU_ASSERT_EQUAL (target_login_response (&t, &h, 0x00, keys), ERR_OK);
   CU_ASSERT (!target_hear (&t, &h));
   CU_ASSERT_FATAL (iscsi_ops.want (t.p, w));
@@ -196,6 +196,54 @@ has_the_target_prove_itself (void)
        "wants no CHAP");
 }
 
+static enum err
+status (struct heard *h, uint8_t class, uint8_t detail, const char *keys)
+{
+  uint8_t b[48] = {0x23, 0x00};
+  char text[300];
+  uint32_t n = (uint32_t)strlen (keys);
+
+  memcpy (text, keys, n + 1);
+  memcpy (b + 8, h->bhs + 8, 12);
+  b[36] = class;
+  b[37] = detail;
+  return target_say (&t, b, text, n ? n + 1 : 0, false);
+}
+
+/* tgt takes 7 for SHA-1: the next engine does without. */
+static void
+tries_without_sha256 (void)
+{
+  struct proto_given g = {.type = PROTO_WANT_CHAP, .name = "me",
+                          .data_bytes = 1, .data = {1}};
+  struct proto_want w;
+  struct heard h;
+
+  reset ();
+  t.user = "me";
+  answer_challenge ("CHAP_A=7\nCHAP_I=1\nCHAP_C=0x01\n", &w);
+  CU_ASSERT_EQUAL (iscsi_ops.give (t.p, &g, t.now_ns), ERR_OK);
+  h = target_expect (&t, PDU_LOGIN_REQUEST);
+  CU_ASSERT_EQUAL (status (&h, 2, 0, ""), ERR_OK);
+  CU_ASSERT_FATAL (iscsi_ops.want (t.p, &w));
+  CU_ASSERT_EQUAL (w.type, PROTO_WANT_MOVE);
+  CU_ASSERT_EQUAL (w.host[0], 0);
+  CU_ASSERT_EQUAL (w.port, 0);
+  target_close (&t);
+
+  memcpy (t.moved, w.data, w.data_bytes);
+  t.moved_bytes = w.data_bytes;
+  h = begin ();
+  target_login_response (&t, &h, 0x00, "AuthMethod=CHAP\n");
+  h = target_expect (&t, PDU_LOGIN_REQUEST);
+  CU_ASSERT (says (&h, "CHAP_A=8,6,5"));
+  target_login_response (&t, &h, 0x00, "CHAP_A=5\nCHAP_I=1\nCHAP_C=0x01\n");
+  CU_ASSERT (iscsi_ops.want (t.p, &w));
+  CU_ASSERT_EQUAL (iscsi_ops.give (t.p, &g, t.now_ns), ERR_OK);
+  h = target_expect (&t, PDU_LOGIN_REQUEST);
+  end (status (&h, 2, 1, ""), ERR_AUTH, "user name or the password");
+}
+
 static void
 refuses_bad_chap (void)
 {
@@ -226,20 +274,6 @@ refuses_bad_chap (void)
     CU_ASSERT (target_failed (&t, bad[i].words));
     target_close (&t);
   }
-}
-
-static enum err
-status (struct heard *h, uint8_t class, uint8_t detail, const char *keys)
-{
-  uint8_t b[48] = {0x23, 0x00};
-  char text[300];
-  uint32_t n = (uint32_t)strlen (keys);
-
-  memcpy (text, keys, n + 1);
-  memcpy (b + 8, h->bhs + 8, 12);
-  b[36] = class;
-  b[37] = detail;
-  return target_say (&t, b, text, n ? n + 1 : 0, false);
 }
 
 static void
@@ -521,11 +555,38 @@ lists_luns (void)
   target_close (&t);
 }
 
+/* Without a LUN in the URL the only one is meant, and two are one too many. */
+static void
+takes_the_only_lun (void)
+{
+  struct volume_info info;
+  struct heard h;
+
+  for (unsigned luns = 1; luns <= 2; luns++) {
+    reset ();
+    t.path = "/" TARGET_IQN;
+    t.luns = luns;
+    CU_ASSERT_EQUAL (target_open (&t), ERR_OK);
+    target_login (&t);
+    while (target_hear (&t, &h))
+      target_serve (&t, &h);
+    if (luns == 2)
+      break;
+    CU_ASSERT_EQUAL_FATAL (iscsi_ops.state (t.p), PROTO_READY);
+    iscsi_ops.info (t.p, &info);
+    CU_ASSERT_EQUAL (info.size, TARGET_DISK_BYTES);
+    CU_ASSERT (!(info.caps & VOLUME_IS_LIST));
+    target_close (&t);
+  }
+  CU_ASSERT (target_failed (&t, "the LUNs 1, 256"));
+  target_close (&t);
+}
+
 static void
 refuses_bad_paths (void)
 {
   static const char *const bad[] = {
-      "/", "/" TARGET_IQN, "/" TARGET_IQN "/", "/" TARGET_IQN "/x",
+      "/", "/" TARGET_IQN "/x",
       "/" TARGET_IQN "/16384", "/" TARGET_IQN "/01", "/" TARGET_IQN "/1/2",
       "/disk/1", "/eui.123/1", "/naa.52004567BA64678/1", "/iqn.a b/1",
   };
@@ -569,8 +630,10 @@ checks_the_identity (void)
 UNIT_MAIN ("iscsi login", UNIT_TEST (offers_what_it_should),
            UNIT_TEST (proves_itself_by_chap),
            UNIT_TEST (has_the_target_prove_itself),
-           UNIT_TEST (refuses_bad_chap), UNIT_TEST (says_why_it_is_refused),
+           UNIT_TEST (tries_without_sha256), UNIT_TEST (refuses_bad_chap),
+           UNIT_TEST (says_why_it_is_refused),
            UNIT_TEST (is_redirected), UNIT_TEST (refuses_bad_responses),
            UNIT_TEST (ends_what_does_not_end), UNIT_TEST (insists_on_digests),
            UNIT_TEST (discovers_targets), UNIT_TEST (lists_luns),
+           UNIT_TEST (takes_the_only_lun),
            UNIT_TEST (refuses_bad_paths), UNIT_TEST (checks_the_identity))

@@ -31,8 +31,11 @@ struct target {
   const char *path, *list, *user, *target_user, *header_digest, *data_digest;
   const char *keys; /* what the operational stage is answered with, NULs as \n */
   uint8_t identity[PROTO_IDENTITY_BYTES];
+  uint8_t moved[64];
+  size_t moved_bytes;
   struct fault open_fault;
   bool digests;
+  unsigned luns; /* 1: LUN 1; else 256 too */
 
   uint32_t stat_sn, exp_cmd_sn, window; /* MaxCmdSN = ExpCmdSN + window */
 
