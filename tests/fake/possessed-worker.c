@@ -272,6 +272,32 @@ leave (struct possessed *p, const struct ring_request *r)
   _exit (0);
 }
 
+/* What nobody has asked, and (garbage) in no form that is known. */
+static void
+tell (struct possessed *p, const struct ring_request *r, size_t bytes)
+{
+  struct wirebuf b;
+
+  control_begin (&p->message, CONTROL_PROBED);
+  b = control_body (&p->message);
+  for (size_t i = 0; i < bytes; i++)
+    wirebuf_u8 (&b, 0x7f);
+  control_send (WORKER_FD_GATEWAY, &p->message, &b, WAIT_NS);
+  answer (p, r);
+}
+
+static void
+probed_unasked (struct possessed *p, const struct ring_request *r)
+{
+  tell (p, r, 16);
+}
+
+static void
+garbage (struct possessed *p, const struct ring_request *r)
+{
+  tell (p, r, 1000);
+}
+
 static void
 forbidden_call (struct possessed *p, const struct ring_request *r)
 {
@@ -297,6 +323,8 @@ static const struct mode modes[] = {
   {"overwrite", false, overwrite},
   {"hang", false, hang},
   {"spin", false, spin},
+  {"probed", false, probed_unasked},
+  {"garbage", false, garbage},
   {"exit", false, leave},
   {"exit-at-go", true, leave},
 };

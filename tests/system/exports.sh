@@ -130,3 +130,29 @@ if "$run" nbdkit -f -U "$dir/x.sock" bulkhead "$(sftp_url "$dir/outside/")" \
   die "a file with a slash behind it is served"
 fi
 ok "a directory that is not there is refused in words"
+
+# --------------------------------------- credentials are there for each export
+# used ARGUMENT…: the list, then two exports at once.
+used () {
+  start_nbdkit login bulkhead "$(sftp_url "$dir/files/")" \
+    known-hosts="$known_hosts" "$@"
+  [ "$(listed)" = "$want" ] || die "$(cat list.err)"
+  "$steps" "$(export_uri one.img)" "$(export_uri two%20words.img)" -- \
+    0:read:0:A 1:read:0:Y >login.steps || die "$(cat login.steps)"
+  [ "$(listed)" = "$want" ]
+  stop_nbdkit
+}
+
+ssh-keygen -q -t ed25519 -N 'some words' -C locked -f locked
+cat locked.pub >>authorized_keys
+echo 'some words' >words
+chmod 0600 words
+used identity="$dir/locked" passphrase=+"$dir/words"
+ok "a passphrase is there for every export"
+SSH_ASKPASS=/bin/false ssh-agent -D -a "$dir/agent.sock" >agent.log 2>&1 &
+agent_pid=$!
+wait_for 10 test -S agent.sock || die "ssh-agent does not start"
+SSH_AUTH_SOCK=$dir/agent.sock ssh-add -q "$dir/id"
+used agent="$dir/agent.sock"
+kill -TERM "$agent_pid"
+ok "so is the agent, by a connection for each"

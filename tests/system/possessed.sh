@@ -76,3 +76,7 @@ replaced tail 'impossible producer index'
 replaced head 'distrusts worker 1'
 replaced scribble 'distrusts worker 1'
 ok "so does one that breaks the rules of the rings, or scribbles over them"
+
+replaced probed 'a message that it may not send'
+replaced garbage 'a message that it may not send'
+ok "so does one that says what nobody has asked"
