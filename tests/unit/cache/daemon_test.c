@@ -384,6 +384,122 @@ a_crash_is_named (void)
   close (sock);
 }
 
+/* A volume with several connections; their channels have come. */
+static int
+open_paths (const char *path, unsigned paths, int ret_wake[])
+{
+  struct volume_spec s = spec_for (path);
+  char text[4];
+  int sock;
+
+  snprintf (text, sizeof text, "%u", paths);
+  volume_spec_set (&s, "connections", text, -1);
+  sock = open_spec (&s);
+  for (unsigned i = 0; i < paths; i++) {
+    struct wire w;
+
+    CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_CHANNEL);
+    w = wire_init (m.body, m.length_bytes);
+    CU_ASSERT_EQUAL (wire_u8 (&w), i);
+    ret_wake[i] = control_take_fd (&m, CHANNEL_WAKE_GATEWAY);
+    control_close (&m);
+  }
+  return sock;
+}
+
+static void
+take_worker (int sock, unsigned *ret_path, uint64_t *ret_epoch)
+{
+  struct wire w;
+
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_WORKER);
+  CU_ASSERT_EQUAL (m.fds, 3);
+  w = wire_init (m.body, m.length_bytes);
+  *ret_path = wire_u8 (&w);
+  *ret_epoch = wire_u64 (&w);
+  control_close (&m);
+}
+
+static void
+close_all (int *fd, unsigned n)
+{
+  for (unsigned i = 0; i < n; i++)
+    close (fd[i]);
+}
+
+/* The first connection serves, whatever becomes of the others; those come when
+ * they can, and only if they lead to the same object.
+ */
+static void
+a_volume_has_several_connections (void)
+{
+  static const struct {
+    const char *path;
+    uint64_t epoch[3]; /* of each path's first worker that serves */
+  } cases[] = {{"/ready", {1, 1, 1}},
+               {"/other-object", {1, 2, 1}},
+               {"/first-alone", {1, 5, 5}}};
+
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    int wake[3], sock = open_paths (cases[i].path, 3, wake);
+    unsigned path, seen = 0;
+    uint64_t epoch, count = 0, one = 1;
+
+    for (unsigned n = 0; n < 3; n++) {
+      take_worker (sock, &path, &epoch);
+      CU_ASSERT_FATAL (path < 3);
+      CU_ASSERT (n > 0 || path == 0);
+      CU_ASSERT_EQUAL (epoch, cases[i].epoch[path]);
+      seen |= 1u << path;
+    }
+    CU_ASSERT_EQUAL (seen, 7);
+    /* All channels wake the gateway by the same eventfd. */
+    for (unsigned n = 0; n < 3; n++)
+      CU_ASSERT_EQUAL (write (wake[n], &one, sizeof one), sizeof one);
+    CU_ASSERT_EQUAL (read (wake[1], &count, sizeof count), sizeof count);
+    CU_ASSERT_EQUAL (count, 3);
+    close_all (wake, 3);
+    close (sock);
+  }
+}
+
+static void
+a_killed_path_is_replaced_alone (void)
+{
+  int wake[2], sock = open_paths ("/ready", 2, wake);
+  unsigned path = 0;
+  uint64_t epoch;
+  struct wire w;
+
+  take_worker (sock, &path, &epoch);
+  take_worker (sock, &path, &epoch);
+  CU_ASSERT_EQUAL (path, 1);
+  for (uint64_t round = 1; round <= 3; round++) {
+    kill (worker_pid, SIGKILL);
+    CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_GONE);
+    w = wire_init (m.body, m.length_bytes);
+    CU_ASSERT_EQUAL (wire_u8 (&w), 1);
+    CU_ASSERT_EQUAL (wire_u64 (&w), round);
+    CU_ASSERT_EQUAL (wire_u8 (&w), 0); /* not of itself */
+    control_close (&m);
+    take_worker (sock, &path, &epoch);
+    CU_ASSERT_EQUAL (path, 1);
+    CU_ASSERT_EQUAL (epoch, round + 1);
+  }
+  /* Distrust of a path that there is not. */
+  begin (CONTROL_DISTRUST);
+  wirebuf_u8 (&b, 2);
+  wirebuf_u64 (&b, 1);
+  fault_put (&b, &(struct fault){.code = ERR_PEER});
+  CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+  CU_ASSERT_EQUAL (receive (sock), ERR_CLOSED);
+  close_all (wake, 2);
+  close (sock);
+}
+
 static void
 distrust_ends_that_worker_only (void)
 {
@@ -517,6 +633,8 @@ bad_parameters_are_refused_in_words (void)
       {"identity-4", "/key", -1, "identity-4"},
       {"path", "/x", 0, "path"},
       {"port-2", "22", -1, "port-2"},
+      {"connections", "0", -1, "connections=0"},
+      {"connections", "9", -1, "connections=9"},
   };
 
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -783,6 +901,8 @@ UNIT_MAIN ("daemon", UNIT_TEST (start),
            UNIT_TEST (a_worker_that_reports_its_end_is_replaced),
            UNIT_TEST (a_crash_is_named),
            UNIT_TEST (distrust_ends_that_worker_only),
+           UNIT_TEST (a_volume_has_several_connections),
+           UNIT_TEST (a_killed_path_is_replaced_alone),
            UNIT_TEST (the_last_worker_ends_with_its_gateway),
            UNIT_TEST (a_worker_that_breaks_a_rule_is_refused),
            UNIT_TEST (what_may_mend_itself_is_tried_again_first),

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ static struct control m;
 static struct wirebuf b;
 static uint64_t epoch;
 static unsigned path; /* which connection of the volume */
+static const char *identity;
 
 static void
 begin (enum control_type type)
@@ -112,6 +114,8 @@ ready (void)
                           .block_preferred = 4096,
                           .request_max = 65536};
 
+  if (identity)
+    snprintf (i.identity, sizeof i.identity, "%s", identity);
   begin (CONTROL_READY);
   volume_info_put (&b, &i);
   send_it ();
@@ -185,6 +189,13 @@ play (const char *script)
 {
 #define IS(name) (strcmp (script, name) == 0)
   if (IS ("/ready")) {
+    log_in ();
+  } else if (IS ("/other-object")) {
+    identity = path == 1 && epoch == 1 ? "another" : "the one";
+    log_in ();
+  } else if (IS ("/first-alone")) {
+    if (path > 0 && epoch <= 4)
+      fail (ERR_AUTH);
     log_in ();
   } else if (IS ("/ready-then-fail")) {
     log_in ();
