@@ -160,6 +160,8 @@ link_take_cache (struct link *l, struct control *m)
   uint32_t chunks = wire_u32 (&w);
   char why[200];
 
+  if (l->inflight.failed)
+    return ERR_OK;
   wire_cstring (&w, why, sizeof why);
   if (wire_end (&w) || m->fds != CACHE_FDS || chunks != FILL_CHUNKS)
     return ERR_PEER;
@@ -312,6 +314,8 @@ link_give_up (struct link *l, enum err why)
   inflight_fail (&l->inflight, why);
   proof_sweep (l);
   retained_clear (&l->proof.log);
+  /* All requests fail now, those that the cache could answer too. */
+  hot_detach (&l->hot);
   link_wake_all (l);
 }
 
@@ -320,11 +324,14 @@ daemon_lost (struct link *l)
 {
   close (l->daemon_sock);
   l->daemon_sock = -1;
-  l->adopt_try_ns = link_now_ns ();
+  /* What was given up is not handed to another one. */
+  l->adopt_try_ns = l->inflight.failed ? UINT64_MAX : link_now_ns ();
   l->adopt_tries = 0;
   for (unsigned i = 0; i < l->paths; i++)
     inflight_absolve (&l->inflight, i);
   link_push_queued (l);
+  if (l->inflight.failed)
+    return;
   log_write (l->log, LOG_LEVEL_WARN, "%s: bulkheadd is gone%s", l->name,
              l->up ? "; the worker goes on" : "");
 }

@@ -148,6 +148,14 @@ hot_attach (struct hot *h, const int fd[CACHE_FDS], uint32_t slots,
   return ERR_OK;
 }
 
+void
+hot_detach (struct hot *h)
+{
+  pthread_mutex_lock (&h->fill_lock);
+  atomic_store (&h->view, NULL);
+  pthread_mutex_unlock (&h->fill_lock);
+}
+
 uint32_t
 hot_read (struct hot *h, void *buf, uint32_t length_bytes, uint64_t offset)
 {

@@ -51,6 +51,11 @@ void hot_fini (struct hot *h);
 enum err hot_attach (struct hot *h, const int fd[CACHE_FDS], uint32_t slots,
                      uint32_t stripes, bool cached);
 
+/* Nothing is answered from the cache any more, nor offered to it. (A hot_read
+ * that has begun may still end with what it found.)
+ */
+void hot_detach (struct hot *h);
+
 /* Copies what is cached of [offset, offset + length_bytes) to buf, from the
  * front, up to the first page that is not. Returns how many bytes.
  */

@@ -20,6 +20,8 @@
  * against a daemon that hangs.
  */
 #define OPEN_TIMEOUT_NS 90000000000ull
+/* A daemon that dies while it opens the volume: so many others are tried. */
+#define OPEN_RETRIES 3u
 
 uint64_t
 link_now_ns (void)
@@ -221,7 +223,8 @@ take_answer (struct link *l, struct control *m, bool *ret_ready,
 }
 
 static enum err
-open_volume (struct link *l, const struct volume_spec *spec, struct fault *f)
+open_volume (struct link *l, const struct volume_spec *spec,
+             bool *ret_daemon_died, struct fault *f)
 {
   CLEANUP_FREE struct control *m = calloc (1, sizeof *m);
   uint64_t deadline_ns = link_now_ns () + OPEN_TIMEOUT_NS;
@@ -230,8 +233,10 @@ open_volume (struct link *l, const struct volume_spec *spec, struct fault *f)
 
   if (!m)
     return fault_set (f, ERR_NOMEM, "out of memory");
-  if ((e = send_open (l, spec, m, f)))
+  if ((e = send_open (l, spec, m, f))) {
+    *ret_daemon_died = e == ERR_CLOSED;
     return e;
+  }
   while (!ready) {
     uint64_t now = link_now_ns ();
 
@@ -248,6 +253,7 @@ open_volume (struct link *l, const struct volume_spec *spec, struct fault *f)
       fault_set (f, e, "the connection to bulkheadd broke while opening %s",
                  l->name);
       fault_hint (f, "see its log, and try again");
+      *ret_daemon_died = e == ERR_CLOSED;
       return e;
     }
     e = take_answer (l, m, &ready, f);
@@ -256,6 +262,38 @@ open_volume (struct link *l, const struct volume_spec *spec, struct fault *f)
       return e;
   }
   return ERR_OK;
+}
+
+/* A daemon is gone with what it had made: the next one begins anew. */
+static void
+forget_daemon (struct link *l)
+{
+  close_fd (&l->daemon_sock);
+  for (unsigned i = 0; i < CHANNEL_PATHS; i++)
+    close_path (&l->path[i]);
+  hot_fini (&l->hot);
+  hot_init (&l->hot);
+}
+
+static enum err
+open_by_some_daemon (struct link *l, struct fault *f)
+{
+  for (unsigned retries = 0;; retries++) {
+    bool died = false;
+    enum err e = daemon_connect ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
+                                 CONNECT_TIMEOUT_NS, &l->daemon_sock, f);
+
+    if (e)
+      died = e == ERR_CLOSED;
+    else
+      e = open_volume (l, &l->spec, &died, f);
+    if (!died || retries == OPEN_RETRIES)
+      return e;
+    log_write (l->log, LOG_LEVEL_WARN,
+               "%s: bulkheadd ended while it opened this; trying another",
+               l->name);
+    forget_daemon (l);
+  }
 }
 
 enum err
@@ -277,10 +315,7 @@ link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
   if (l->stop_fd < 0)
     return fault_set (f, err_from_errno (errno), "eventfd: %s",
                       strerror (errno));
-  if ((e = daemon_connect ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
-                           CONNECT_TIMEOUT_NS, &l->daemon_sock, f)))
-    return e;
-  if ((e = open_volume (l, spec, f)))
+  if ((e = open_by_some_daemon (l, f)))
     return e;
   l->told_size = l->info.size;
   changes_begin (l);

@@ -422,19 +422,23 @@ send_channel (struct peer_path *w, struct control *m)
 }
 
 static void
-greet (struct peer_gateway *g, struct control *m)
+greet (int sock, struct control *m)
 {
   struct wirebuf b;
 
-  MUST (!control_recv (g->sock, m, PEER_SECOND)
-        && m->type == CONTROL_HELLO);
+  MUST (!control_recv (sock, m, PEER_SECOND) && m->type == CONTROL_HELLO);
   control_begin (m, CONTROL_HELLO);
   b = control_body (m);
   wirebuf_u32 (&b, CONTROL_VERSION);
   wirebuf_cstring (&b, "test");
-  control_send (g->sock, m, &b, PEER_SECOND);
-  MUST (!control_recv (g->sock, m, PEER_SECOND) && m->type == CONTROL_OPEN);
+  control_send (sock, m, &b, PEER_SECOND);
+  MUST (!control_recv (sock, m, PEER_SECOND) && m->type == CONTROL_OPEN);
   control_close (m);
+}
+
+static void
+hand_over (struct peer_gateway *g, struct control *m)
+{
   for (unsigned i = 0; i < g->paths; i++)
     send_channel (&g->path[i], m);
   send_cache (g, m);
@@ -463,6 +467,12 @@ connected (struct peer *p, struct control *m)
   struct peer_gateway *g = &p->gateway[p->gateways];
 
   MUST (sock >= 0 && p->gateways < PEER_GATEWAYS);
+  greet (sock, m);
+  if (p->drops) {
+    p->drops--;
+    close (sock);
+    return;
+  }
   p->gateways++;
   g->peer = p;
   g->sock = sock;
@@ -470,7 +480,7 @@ connected (struct peer *p, struct control *m)
   g->paths = p->paths;
   for (unsigned i = 0; i < g->paths; i++)
     make_path (g, i);
-  greet (g, m);
+  hand_over (g, m);
   for (unsigned i = 0; i < g->paths; i++)
     start_worker (&g->path[i], m);
 }
@@ -605,6 +615,20 @@ look_after (struct peer_path *w, struct control *m)
     start_worker (w, m);
 }
 
+static void
+expel (struct peer_gateway *g, struct control *m)
+{
+  struct wirebuf b;
+  struct fault f;
+
+  g->peer->expel = false;
+  fault_set (&f, ERR_IO, "the test gives it up");
+  control_begin (m, CONTROL_FAULT);
+  b = control_body (m);
+  fault_put (&b, &f);
+  control_send (g->sock, m, &b, PEER_SECOND);
+}
+
 static void *
 daemon_main (void *arg)
 {
@@ -626,6 +650,8 @@ daemon_main (void *arg)
     poll (fds, 1 + 2 * PEER_GATEWAYS, 5);
     if (fds[0].revents)
       connected (p, m);
+    if (p->expel)
+      expel (&p->gateway[0], m);
     for (unsigned i = 0; i < PEER_GATEWAYS; i++) {
       struct peer_gateway *g = &p->gateway[i];
 

@@ -310,6 +310,60 @@ a_flush_goes_where_was_written (void)
   peer_end (&peer);
 }
 
+/* Who may not serve any more does not serve out of the cache either. */
+static void
+given_up_means_no_hits (void)
+{
+  uint8_t buf[PAGE_BYTES];
+  struct link_stats s;
+  struct timespec before;
+  struct link *l;
+
+  default_options ();
+  options.prefetch_bytes = 0;
+  peer_start (&peer, PEER_HONEST);
+  l = open_link ();
+  clock_gettime (CLOCK_MONOTONIC, &before);
+  do {
+    CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 0), 0);
+    link_stats (l, &s);
+  } while (s.hits == 0 && seconds_since (&before) < 20);
+  CU_ASSERT (s.hits > 0);
+  peer.expel = true;
+  while (link_read (l, buf, sizeof buf, 0) == 0 && seconds_since (&before) < 20)
+    poll (NULL, 0, 1);
+  for (int i = 0; i < 100; i++)
+    CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 0), EIO);
+  CU_ASSERT_EQUAL (link_write (l, buf, sizeof buf, 0, 0), EIO);
+  link_close (l);
+  peer_end (&peer);
+}
+
+/* Three daemons that die while they open the volume are forgiven. */
+static void
+a_daemon_that_dies_is_tried_again (void)
+{
+  static const struct log quiet;
+  static struct volume_spec spec;
+  uint8_t buf[512];
+  struct fault f = {0};
+  struct link *l = NULL;
+
+  default_options ();
+  snprintf (spec.proto, sizeof spec.proto, "sftp");
+  peer_start (&peer, PEER_HONEST);
+  peer.drops = 3;
+  l = open_link ();
+  CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, 0), 0);
+  link_close (l);
+  peer.drops = 100;
+  CU_ASSERT_EQUAL (
+    link_open (&spec, NULL, 0, &options, &quiet, interrupted, &l, &f),
+    ERR_CLOSED);
+  CU_ASSERT_EQUAL (peer.drops, 96);
+  peer_end (&peer);
+}
+
 static void *
 waits_in_vain (void *arg)
 {
@@ -454,6 +508,8 @@ UNIT_MAIN ("link", UNIT_TEST (honest_worker),
            UNIT_TEST (one_path_hangs),
            UNIT_TEST (a_flush_goes_where_was_written),
            UNIT_TEST (hostile_workers_are_replaced),
+           UNIT_TEST (given_up_means_no_hits),
+           UNIT_TEST (a_daemon_that_dies_is_tried_again),
            UNIT_TEST (shutdown_ends_all_waits),
            UNIT_TEST (a_hanging_worker_is_replaced),
            UNIT_TEST (an_unanswered_request_ends_the_session),
