@@ -16,3 +16,8 @@ tests_fake_policy_print_SOURCES = %D%/policy-print.c
 tests_fake_policy_print_LDADD = libsandbox.la
 
 EXTRA_DIST += %D%/name-server.pl %D%/sftp-asyncssh.py %D%/sftp-paramiko.py
+
+# A scripted iSCSI target.
+check_PROGRAMS += tests/fake/iscsi-target
+tests_fake_iscsi_target_SOURCES = %D%/iscsi-target.c %D%/iscsi-target.h \
+	%D%/iscsi-disk.c %D%/iscsi-login.c
