@@ -9,6 +9,8 @@
  * byte: the model keeps both values until a read tells. At most two writes
  * overlap at a byte. A read is compared unless a write overlapped it in flight.
  *
+ * Requests are whole blocks of the smallest size that the export names.
+ *
  * At the end: flush, read and compare everything, write the model to FILE, so
  * that it can be compared with the file on the server. Exit status 1 at the
  * first command that fails or byte that differs.
@@ -67,7 +69,7 @@ struct op {
 struct model {
   struct nbd_handle *nbd[CONNECTIONS_MAX];
   unsigned connections, depth, in_flight;
-  uint64_t size, max_bytes, random, next_id;
+  uint64_t size, block, max_bytes, random, next_id;
   uint8_t *model, *alt;
   struct op op[DEPTH_MAX];
   uint64_t done[KINDS];
@@ -228,13 +230,14 @@ choose (struct model *m, struct op *o)
     bytes = 1 + draw (m, m->max_bytes);
     break;
   }
-  bytes = MIN (bytes, m->max_bytes);
+  bytes = MIN ((bytes + m->block - 1) / m->block * m->block, m->max_bytes);
   o->offset = draw (m, m->size - bytes + 1);
   /* Every fourth lies about where another one is, so that they overlap. */
   if (draw (m, 4) == 0)
     o->offset = MIN (near->offset + nudge, m->size - bytes);
   if (draw (m, 2) == 0)
     o->offset = o->offset / 4096 * 4096;
+  o->offset = o->offset / m->block * m->block;
   o->end = o->offset + bytes;
 }
 
@@ -357,7 +360,7 @@ turn (struct model *m)
 static void
 connect_all (struct model *m, const char *uri)
 {
-  int64_t size;
+  int64_t size, block;
 
   for (unsigned i = 0; i < m->connections; i++) {
     m->nbd[i] = nbd_create ();
@@ -370,6 +373,10 @@ connect_all (struct model *m, const char *uri)
   if (size < (int64_t)m->max_bytes)
     die ("the export is smaller than a request");
   m->size = (uint64_t)size;
+  block = nbd_get_block_size (m->nbd[0], LIBNBD_SIZE_MINIMUM);
+  m->block = block > 0 ? (uint64_t)block : 1;
+  if (m->max_bytes % m->block || m->size % m->block)
+    die ("the export's smallest block has %" PRIu64 " bytes", m->block);
 }
 
 /* Reads everything: into the model at first, to compare it at last. */
