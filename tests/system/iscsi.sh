@@ -71,3 +71,113 @@ cmp other disk || die "what was written differs"
 cmp expected disk
 stop_nbdkit
 ok "a plain disk: capabilities, copies both ways, random I/O equal a model"
+
+# ------------------------------------------- provisioned thinly, and 4096 bytes
+
+# mapped OFFSET: what nbdinfo --map says about the extent with this offset.
+mapped () {
+  nbdinfo --map "$uri" | awk -v o="$1" '$1 <= o && o < $1 + $2 { print $3 }'
+}
+
+start_iscsi thin 2
+caps trim zero
+[ "$(mapped 0)" = 3 ] || die "an empty LUN is no hole: $(nbdinfo --map "$uri")"
+qemu-io -f raw -c 'write -P 0x5a 1M 4M' -c 'discard 2M 1M' -c 'write -z 3M 64k' \
+  -c flush "$uri" >qemu-io.log || die "qemu-io: $(cat qemu-io.log)"
+[ "$(mapped 1048576)" = 0 ] || die "what was written is a hole"
+[ "$(mapped 2097152)" = 3 ] || die "what was trimmed is no hole"
+qemu-io -f raw -c 'read -P 0x5a 1M 1M' -c 'read -P 0 2M 1M' \
+  -c 'read -P 0 3M 64k' -c 'read -P 0x5a 3136k 1984k' "$uri" >qemu-io.log \
+  || die "qemu-io: $(cat qemu-io.log)"
+! grep -q 'verification failed' qemu-io.log || die "$(cat qemu-io.log)"
+[ "$(stat -c %b thin)" -lt 8192 ] || die "the file on the server has no hole"
+stop_nbdkit
+ok "a thin LUN: trim, zeroes, block status"
+
+start_iscsi large 3
+[ "$(nbdinfo --size "$uri")" = $((3 << 40)) ] || die "size differs"
+qemu-io -f raw -c 'write -P 0x77 2600G 1M' -c 'write -P 0x78 3145727M 1M' \
+  -c flush -c 'read -P 0x77 2600G 1M' -c 'read -P 0x78 3145727M 1M' \
+  -c 'read -P 0 2601G 1M' "$uri" >qemu-io.log \
+  || die "qemu-io: $(cat qemu-io.log)"
+! grep -q 'verification failed' qemu-io.log || die "$(cat qemu-io.log)"
+[ "$(dd if=large bs=1M skip=$((2600 << 10)) count=1 2>/dev/null | tr -d w \
+  | wc -c)" = 0 ] || die "it is elsewhere on the server"
+stop_nbdkit
+ok "a LUN of 3 TiB"
+
+start_iscsi blocks 4
+nbdinfo --json "$uri" | grep -q '"block_size_minimum": 4096' \
+  || die "it does not say how large its blocks are"
+"$model" --ops 300 --depth 8 --out expected "$uri"
+cmp expected blocks
+stop_nbdkit
+ok "blocks of 4096 bytes"
+
+start_iscsi readonly 5
+nbdinfo --is read-only "$uri" || die "not read-only"
+grep -q 'write-protected' readonly.log || die "it does not say why"
+copied readonly
+stop_nbdkit
+ok "a write-protected LUN"
+
+# ------------------------------------------------------------- digests, logins
+
+for header in none crc32c; do
+  for data in none crc32c; do
+    start_iscsi digests 1 header-digest="$header" data-digest="$data"
+    copied disk
+    "$model" --ops 60 --depth 8 --out expected "$uri"
+    cmp expected disk
+    stop_nbdkit
+  done
+done
+ok "digests of headers, data, both and neither"
+
+chap=$(iscsi_url 1 3261 "$iqn-chap")
+mutual=$(iscsi_url 1 3261 "$iqn-mutual")
+start_nbdkit chap bulkhead "$chap" user=alice password=+secret
+copied disk
+stop_nbdkit
+start_nbdkit mutual bulkhead "$mutual" user=alice password=+secret \
+  target-user=thetarget target-password=+target-secret
+copied disk
+stop_nbdkit
+ok "CHAP, one way and mutual"
+
+# refused TEXT ARGUMENT…: nbdkit ends and says this, in one line
+refused () {
+  local text=$1 status=0
+  shift
+  timeout 30 "$run" nbdkit -f -U "$dir/refused.sock" bulkhead "$@" \
+    >refused.log 2>&1 </dev/null || status=$?
+  [ "$status" != 0 ] || die "$*: not refused"
+  [ "$status" != 124 ] || die "$*: no end"
+  [ "$(grep -c . refused.log)" = 1 ] || die "$*: $(cat refused.log)"
+  grep -Eqi "$text" refused.log || die "$*: $(cat refused.log)"
+  ok "told: $(cut -c1-250 refused.log)"
+}
+
+refused 'auth|password|secret' "$chap"
+refused 'auth|password|secret' "$chap" user=alice password=+wrong-secret
+refused 'CHAP|prove|secret' "$mutual" user=alice password=+secret \
+  target-user=thetarget target-password=+wrong-secret
+refused 'no such LUN' "$(iscsi_url 99)"
+refused 'target' "$(iscsi_url 1 3261 iqn.2026-01.test:none)"
+refused 'no disk' "$(iscsi_url 0)"
+
+# ------------------------------------------------------------------------ lists
+
+start_nbdkit targets bulkhead iscsi://127.0.0.1:3261/
+nbdinfo --list "$uri" >list.log
+for name in "$iqn" "$iqn-chap" "$iqn-mutual"; do
+  grep -qF "$name" list.log || die "no $name: $(cat list.log)"
+done
+stop_nbdkit
+start_nbdkit luns bulkhead "iscsi://127.0.0.1:3261/$iqn"
+nbdinfo --list "$uri" >list.log
+for lun in 1 2 3 4 5; do
+  grep -qF "export=\"$lun\"" list.log || die "no LUN $lun: $(cat list.log)"
+done
+stop_nbdkit
+ok "targets and LUNs are listed"
