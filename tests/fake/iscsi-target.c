@@ -6,6 +6,7 @@
  *
  * Lines on standard input change what it does; each is answered "ok …":
  *   bad NAME [TIMES]   misbehave (none: no more); without TIMES: always
+ *   kick               end every connection
  *   reboot             forget what was not flushed, and every session
  *   count              "ok READS WRITES FLUSHES LOGINS LEFT": LEFT of TIMES
  *
@@ -236,13 +237,22 @@ send_data (struct target *t, struct connection *c, uint32_t itt,
   size_t n = reply->data_bytes < expected ? reply->data_bytes : expected;
   size_t most =
       c->max_data_bytes < DATA_MAX_BYTES ? c->max_data_bytes : DATA_MAX_BYTES;
+  size_t burst = c->max_burst_bytes;
   uint32_t sn = 0;
 
   for (size_t at = 0; at < n;) {
     size_t part = n - at < most ? n - at : most;
     uint8_t r[BHS_BYTES];
 
+    if (part > burst - at % burst)
+      part = burst - at % burst;
+
     data_in (c, r, itt, sn++, (uint32_t)at);
+    if (expected >= 512 && reply->data >= t->disk.cache
+        && reply->data < t->disk.cache + t->disk.bytes && bad_now (t, BAD_ahs))
+      r[4] = 255;
+    if ((at + part) % burst == 0)
+      r[1] = 0x80; /* F: a sequence ends with MaxBurstLength (§11.7.1) */
     if (at + part == n) {
       r[1] = 0x81;
       put32 (r + 24, c->stat_sn++);
@@ -299,8 +309,6 @@ bad_field (struct target *t, struct connection *c, uint32_t itt,
     r[0] = 0x01;
   else if (bad_now (t, BAD_data_itt))
     put32 (r + 16, itt ^ 0x5a5a0000);
-  else if (bad_now (t, BAD_ahs))
-    r[4] = 255;
   else if (bad_now (t, BAD_itt)) {
     head (c, r, 0x21, 0x80, itt ^ 0x5a5a0000);
     put32 (r + 24, c->stat_sn++);
@@ -674,6 +682,14 @@ set_bad (struct target *t, const char *name, long times)
 }
 
 static void
+kick (struct target *t)
+{
+  for (int i = 0; i < CONNECTIONS_MAX; i++)
+    if (t->connection[i].fd != -1)
+      end (&t->connection[i], true);
+}
+
+static void
 obey (struct target *t, const char *line)
 {
   char name[32];
@@ -682,10 +698,11 @@ obey (struct target *t, const char *line)
   if (sscanf (line, "bad %31s %ld", name, &times) >= 1
       && set_bad (t, name, times))
     puts ("ok");
-  else if (strcmp (line, "reboot") == 0) {
-    for (int i = 0; i < CONNECTIONS_MAX; i++)
-      if (t->connection[i].fd != -1)
-        end (&t->connection[i], true);
+  else if (strcmp (line, "kick") == 0) {
+    kick (t);
+    puts ("ok");
+  } else if (strcmp (line, "reboot") == 0) {
+    kick (t);
     t->reboots++;
     printf ("ok %llu\n", (unsigned long long)disk_reboot (&t->disk));
   } else if (strcmp (line, "count") == 0)

@@ -33,7 +33,7 @@
   X (duplicate, "the final response twice")                                    \
   X (reordered, "the response with a StatSN of later, then that of now")       \
   X (statsn, "a StatSN that jumps")                                            \
-  X (ahs, "255 words of AHS")                                                  \
+  X (ahs, "the answer behind 255 words of AHS, which is right")                                                  \
   X (header_digest, "a wrong header digest")                                   \
   X (data_digest, "a wrong data digest")                                       \
   X (short_data, "GOOD, and less data than asked for, without a residual")     \

@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# An iSCSI target that breaks the rules: the session is dropped, with a reason
+# in the log that names field and section, the next one goes on, and what the
+# client reads and writes is right. A target that never keeps to the rules ends
+# by the outage policy, without a loop.
+time_limit=180
+. "$(dirname "$0")/lib.sh"
+. "$lib_dir/tgt.sh"
+
+log=bad.log
+
+# reasons REGEX: how often one like that was logged.
+reasons () {
+  grep -Ec "error: .*worker .*($1)" "$log" || :
+}
+
+# misbehaves NAME REASON…: once, while the disk is read (r2t_…: written); for
+# REASON see above; -: none has to be.
+#
+# Each has a gateway of its own, as one that has had to start anew too often
+# waits before it does so again.
+misbehaves () {
+  local name=$1 reason=$2
+  rm -f bad.log
+  start_nbdkit bad bulkhead "$url" header-digest=crc32c data-digest=crc32c \
+    cache=off
+  tell bad "$name" 1
+  case $name in
+    r2t_read) nbdcopy "$uri" copy ;;
+    r2t_*)
+      random_file disk 4
+      nbdcopy --flush disk "$uri"
+      tell bad none
+      nbdcopy "$uri" copy ;;
+    text|redirect|key|number|huge|stage)
+      tell kick
+      nbdcopy "$uri" copy ;;
+    *) nbdcopy "$uri" copy ;;
+  esac
+  cmp copy disk || die "$name: the data differ"
+  tell count
+  [ "${told##* }" = 0 ] || [ "${name#r2t_}" != "$name" ] \
+    || die "$name: it had no chance to misbehave: $told"
+  if [ "$reason" != - ]; then
+    [ "$(reasons "$reason")" -gt 0 ] || die "$name: no reason like '$reason' in the log: $(tail -n 4 "$log")"
+    ok "$name: $(grep -E "error: .*worker .*($reason)" "$log" | tail -n 1 \
+      | sed 's/.*worker [0-9]*: //' | cut -c1-200)"
+  else
+    ok "$name: the data are right"
+  fi
+  stop_nbdkit
+}
+
+# A section of RFC 7143 in the reason.
+rfc='RFC 7143 §'
+
+random_file disk 4
+start_scripted 3270 --mib 4 --digests
+url=$(iscsi_url 0 3270 "$scripted")
+start_nbdkit bad bulkhead "$url" header-digest=crc32c data-digest=crc32c
+nbdcopy --flush disk "$uri"
+stop_nbdkit
+for name in oversized datasn offset overflow wrap unknown initiator itt \
+  data_itt duplicate reordered statsn header_digest data_digest short_data \
+  r2t_read reject r2t_flood r2t_overflow r2t_beyond r2t_burst r2t_empty r2t_itt \
+  r2t_sn text key number huge stage; do
+  misbehaves "$name" "$rfc"
+done
+misbehaves truncated 'closed|ended|connection'
+misbehaves close 'closed|ended|connection'
+misbehaves ahs -
+misbehaves slow -
+misbehaves redirect -
+
+# --------------------------------------------------------------- and for good
+
+# User and system time of the daemon and its workers, dead ones included, and of
+# nbdkit, in ticks.
+ticks () {
+  local p stat sum=0
+  for p in "$nbdkit_pid" $(daemon_pids) $(worker_pids); do
+    stat=$(cat "/proc/$p/stat" 2>/dev/null) || continue
+    set -- ${stat##*) }
+    sum=$((sum + ${12} + ${13} + ${14} + ${15}))
+  done
+  echo "$sum"
+}
+
+# A session that never answers, one that always lies, a login without end.
+never () {
+  local name=$1 seconds=6 from to busy status=0
+  rm -f never.log
+  start_nbdkit never bulkhead "$url" cache=off outage=fail:"$seconds"
+  tell bad "$name"
+  [ "$2" = read ] || tell kick
+  busy=$(ticks)
+  from=$(now_ms)
+  timeout 60 qemu-io -f raw -c 'read 0 64k' "$uri" >client.log 2>&1 || status=$?
+  to=$(now_ms)
+  busy=$(($(ticks) - busy))
+  [ "$status" != 0 ] || ! grep -q 'read 65536/' client.log \
+    || die "$name: what was read? $(cat client.log)"
+  [ "$status" != 124 ] || die "$name: the client waits on and on"
+  # 100 ticks a second: a fifth of one processor.
+  [ $((busy * 10 * 5)) -lt $((to - from)) ] \
+    || die "$name: $busy ticks in $((to - from)) ms"
+  grep -q "$rfc" never.log || die "$name: no reason: $(cat never.log)"
+  ok "$name for good: the client is told after $((to - from)) ms, with" \
+    "$busy ticks of CPU: $(tail -n 1 never.log | cut -c1-250)"
+  tell bad none
+  stop_nbdkit
+}
+
+never datasn read
+never text login
