@@ -8,7 +8,8 @@ libssl-dev liburiparser-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
 packages_test="iproute2 openssl procps passwd util-linux xz-utils
 dropbear-bin nfs-ganesha nfs-ganesha-vfs openssh-sftp-server proftpd-core proftpd-mod-crypto
-python3-asyncssh python3-paramiko rclone rpcbind"
+python3-asyncssh python3-paramiko qemu-block-extra qemu-utils rclone rpcbind
+fio tgt"
 
 packages_missing () {
   for p; do
@@ -49,7 +50,7 @@ packages_install () {
         --no-install-recommends install $missing; } >&2 || status=$?
   [ -z "$policy" ] || $as_root rm -f $policy
   for service in openssh-server:ssh proftpd-core:proftpd \
-    nfs-ganesha:nfs-ganesha rpcbind:rpcbind; do
+    nfs-ganesha:nfs-ganesha rpcbind:rpcbind tgt:tgt; do
     case $missing in
       *" ${service%:*}"*)
         if [ -d /run/systemd/system ]; then

@@ -78,11 +78,16 @@ make_listing (struct scsi *x)
   const struct scsi_probe *p = &x->probe;
 
   for (unsigned i = 0; i < p->luns; i++) {
+    const struct scsi_listed *l = &p->listed[i];
     char name[8];
-    int n = snprintf (name, sizeof name, "%u", p->lun_list[i]);
-    enum err e =
-        listing_add (&x->listing, name, (size_t)n, LISTING_SIZE_UNKNOWN, "LUN");
+    int n = snprintf (name, sizeof name, "%u", l->lun);
+    enum err e = ERR_OK;
 
+    /* A target's controller and the like cannot be opened. */
+    if (l->disk)
+      e = listing_add (&x->listing, name, (size_t)n,
+                       l->size ? l->size : LISTING_SIZE_UNKNOWN,
+                       l->description);
     if (e)
       return fault_set (&x->fault, e, "the list of LUNs is too long");
   }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/wire.h"
 #include "protocols/iscsi/scsi_cdb.h"
 #include "protocols/iscsi/scsi_sense.h"
 
@@ -92,9 +93,13 @@ static const struct step {
                      .bytes = SCSI_LUNS_BYTES (SCSI_PROBE_LUNS)},
                     true,
                     "REPORT LUNS"},
-    [PROBE_LUN_KIND] = {{.verb = SCSI_INQUIRY, .bytes = SCSI_INQUIRY_BYTES},
-                        false,
-                        "INQUIRY"},
+    [PROBE_LUN_INQUIRY] = {{.verb = SCSI_INQUIRY, .bytes = SCSI_INQUIRY_BYTES},
+                           false,
+                           "INQUIRY"},
+    [PROBE_LUN_CAPACITY] = {{.verb = SCSI_READ_CAPACITY_16,
+                             .bytes = SCSI_CAPACITY_16_BYTES},
+                            false,
+                            "READ CAPACITY(16)"},
 };
 
 void
@@ -163,6 +168,29 @@ check_inquiry (const struct scsi_probe *p, struct fault *f)
   return ERR_OK;
 }
 
+static enum err
+take_listed (struct scsi_probe *p, size_t n)
+{
+  struct scsi_listed *at = &p->listed[p->lun_at];
+  struct scsi_inquiry i;
+  struct scsi_capacity c;
+  enum err e;
+
+  if (p->step == PROBE_LUN_INQUIRY) {
+    e = scsi_decode_inquiry (p->buffer, n, &i, NULL);
+    if (e)
+      return e;
+    at->disk = i.qualifier == 0 && i.type == SCSI_TYPE_DISK;
+    snprintf (at->description, sizeof at->description, "%s %s", i.vendor,
+              i.product);
+    return ERR_OK;
+  }
+  e = scsi_decode_capacity_16 (p->buffer, n, &c, NULL);
+  if (!e)
+    at->size = c.blocks * c.block_bytes;
+  return e;
+}
+
 /* Decodes what a step was answered with. */
 static enum err
 take (struct scsi_probe *p, size_t n, struct fault *f)
@@ -213,11 +241,9 @@ take (struct scsi_probe *p, size_t n, struct fault *f)
   case PROBE_LUNS:
     return scsi_decode_luns (b, n, p->lun_list, SCSI_PROBE_LUNS, &p->luns,
                              &p->luns_total, f);
-  case PROBE_LUN_KIND:
-    e = scsi_decode_inquiry (b, n, &u->inquiry, f);
-    if (!e && !check_inquiry (p, f))
-      p->lun_list[p->luns_kept++] = p->lun_list[p->lun_asked];
-    return e;
+  case PROBE_LUN_INQUIRY:
+  case PROBE_LUN_CAPACITY:
+    return take_listed (p, n);
   default:
     return ERR_OK;
   }
@@ -250,32 +276,35 @@ wants (const struct scsi_probe *p, enum scsi_probe_step step)
   case PROBE_LBA_STATUS:
     return u->capacity.provisioned || u->provisioning.thin;
   case PROBE_LUNS:
-  case PROBE_LUN_KIND:
+  case PROBE_LUN_INQUIRY:
+  case PROBE_LUN_CAPACITY:
     return false;
   default:
     return true;
   }
 }
 
-/* Controllers and the like are LUNs too, and nothing for us (tgt's LUN 0). */
+/* The next command for a list. A LUN that does not answer is no disk. */
 static void
-next_of_list (struct scsi_probe *p)
+next_listed (struct scsi_probe *p)
 {
-  uint8_t bytes[8];
-  struct wire w = wire_init (bytes, sizeof bytes);
+  struct scsi_listed *at = &p->listed[p->lun_at];
+  uint8_t lun[8];
+  struct wire w = wire_init (lun, sizeof lun);
 
-  if (p->step == PROBE_LUNS)
-    p->lun_asked = p->luns_kept = 0;
-  else
-    p->lun_asked++;
-  if (p->lun_asked == p->luns) {
-    p->luns = p->luns_kept;
-    p->step = PROBE_DONE;
+  if (p->step == PROBE_LUN_INQUIRY && at->disk) {
+    p->step = PROBE_LUN_CAPACITY;
     return;
   }
-  scsi_encode_lun (p->lun_list[p->lun_asked], bytes);
-  p->lun = wire_u64 (&w);
-  p->step = PROBE_LUN_KIND;
+  if (p->step != PROBE_LUNS)
+    p->lun_at++;
+  p->step = PROBE_DONE;
+  if (p->lun_at < p->luns) {
+    p->listed[p->lun_at].lun = p->lun_list[p->lun_at];
+    scsi_encode_lun (p->lun_list[p->lun_at], lun);
+    p->lun = wire_u64 (&w);
+    p->step = PROBE_LUN_INQUIRY;
+  }
 }
 
 static enum err
@@ -283,8 +312,8 @@ next_step (struct scsi_probe *p, uint64_t now_ns, struct fault *f)
 {
   enum err e;
 
-  if (p->step == PROBE_LUNS || p->step == PROBE_LUN_KIND)
-    next_of_list (p);
+  if (p->step >= PROBE_LUNS)
+    next_listed (p);
   else
     do
       p->step = (enum scsi_probe_step) (p->step + 1);
@@ -303,8 +332,9 @@ refused (struct scsi_probe *p, const struct scsi_outcome *o, const char *why,
          uint64_t now_ns, struct fault *f)
 {
   /* "There is no such LUN" is final whoever says it. */
-  if (!steps[p->step].needed
-      && (o->error != ERR_NOENT || p->step == PROBE_LUN_KIND)
+  if (p->step > PROBE_LUNS)
+    return next_step (p, now_ns, f);
+  if (!steps[p->step].needed && o->error != ERR_NOENT
       && !(p->step == PROBE_READY && o->error != ERR_NOTSUP))
     return next_step (p, now_ns, f);
   fault_set (f, o->error == ERR_NOENT ? ERR_NOENT : ERR_IO, "%s: %s",
@@ -320,6 +350,8 @@ again (struct scsi_probe *p, bool later, const char *why, uint64_t now_ns,
        struct fault *f)
 {
   snprintf (p->last, sizeof p->last, "%s: %s", steps[p->step].name, why);
+  if (p->step > PROBE_LUNS && (later || p->tries >= SCSI_PROBE_TRIES))
+    return next_step (p, now_ns, f);
   if (!later && ++p->tries > SCSI_PROBE_TRIES)
     return fault_set (f, ERR_IO, "%s, again and again", p->last);
   p->retry_ns = later ? now_ns + SCSI_PROBE_PAUSE_NS : now_ns;

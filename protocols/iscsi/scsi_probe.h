@@ -5,9 +5,10 @@
  *   there are → READ CAPACITY(16), or (10) → MODE SENSE → GET LBA STATUS if it
  *   is provisioned thinly → done
  *
- * or, for a list, REPORT LUNS → done. What a server need not have may fail;
- * what is needed to serve a disk may not. UNIT ATTENTIONs are taken note of by
- * sending a command again; a LUN that is not ready yet is waited for.
+ * or, for a list, REPORT LUNS → INQUIRY and READ CAPACITY(16) of each → done.
+ * What a server need not have may fail; what is needed to serve a disk may not.
+ * UNIT ATTENTIONs are taken note of by sending a command again; a LUN that is
+ * not ready yet is waited for.
  *
  * Pure: the session is only reached through session_submit.
  */
@@ -46,7 +47,8 @@ enum scsi_probe_step {
   PROBE_MODE_ALL,    /* all pages by MODE SENSE(6) */
   PROBE_LBA_STATUS,
   PROBE_LUNS,
-  PROBE_LUN_KIND, /* INQUIRY of each LUN: only disks are listed */
+  PROBE_LUN_INQUIRY,  /* of each LUN of the list, */
+  PROBE_LUN_CAPACITY, /* and of those that are disks */
   PROBE_DONE,
 };
 
@@ -65,6 +67,14 @@ struct scsi_unit {
   bool has_lba_status;
 };
 
+/* One of a list. */
+struct scsi_listed {
+  uint16_t lun;
+  bool disk;
+  uint64_t size; /* 0: not known */
+  char description[32];
+};
+
 struct scsi_probe {
   struct session *session;
   uint64_t lun; /* as on the wire */
@@ -76,8 +86,8 @@ struct scsi_probe {
   uint64_t deadline_ns; /* of the whole */
   char last[200];       /* why it waits */
   struct scsi_unit unit;
-  unsigned luns, luns_total;
-  unsigned lun_asked, luns_kept; /* PROBE_LUN_KIND */
+  unsigned luns, luns_total, lun_at;
+  struct scsi_listed listed[SCSI_PROBE_LUNS];
   uint16_t lun_list[SCSI_PROBE_LUNS];
   uint8_t buffer[SCSI_LUNS_BYTES (SCSI_PROBE_LUNS)];
 };

@@ -8,11 +8,10 @@ time_limit=180
 . "$(dirname "$0")/lib.sh"
 . "$lib_dir/tgt.sh"
 
-log=bad.log
-
-# reasons REGEX: how often one like that was logged.
+# reasons REGEX: what nbdkit and the daemon have said since the last start.
 reasons () {
-  grep -Ec "error: .*worker .*($1)" "$log" || :
+  { cat bad.log; tail -n +"$((said + 1))" runtime/bulkheadd.log; } \
+    | grep -E "(error|warn): .*($1)" | sed 's/.*scripted.0: //' || :
 }
 
 # misbehaves NAME REASON…: once, while the disk is read (r2t_…: written); for
@@ -21,8 +20,9 @@ reasons () {
 # Each has a gateway of its own, as one that has had to start anew too often
 # waits before it does so again.
 misbehaves () {
-  local name=$1 reason=$2
+  local name=$1 reason=$2 why
   rm -f bad.log
+  said=$(wc -l <runtime/bulkheadd.log)
   start_nbdkit bad bulkhead "$url" header-digest=crc32c data-digest=crc32c \
     cache=off
   tell bad "$name" 1
@@ -43,9 +43,9 @@ misbehaves () {
   [ "${told##* }" = 0 ] || [ "${name#r2t_}" != "$name" ] \
     || die "$name: it had no chance to misbehave: $told"
   if [ "$reason" != - ]; then
-    [ "$(reasons "$reason")" -gt 0 ] || die "$name: no reason like '$reason' in the log: $(tail -n 4 "$log")"
-    ok "$name: $(grep -E "error: .*worker .*($reason)" "$log" | tail -n 1 \
-      | sed 's/.*worker [0-9]*: //' | cut -c1-200)"
+    why=$(reasons "$reason" | tail -n 1)
+    [ -n "$why" ] || die "$name: no reason like '$reason' in the log"
+    ok "$name: ${why:0:200}"
   else
     ok "$name: the data are right"
   fi
@@ -89,7 +89,7 @@ ticks () {
 
 # A session that never answers, one that always lies, a login without end.
 never () {
-  local name=$1 seconds=6 from to busy status=0
+  local name=$1 seconds=2 from to busy status=0
   rm -f never.log
   start_nbdkit never bulkhead "$url" cache=off outage=fail:"$seconds"
   tell bad "$name"
@@ -102,10 +102,12 @@ never () {
   [ "$status" != 0 ] || ! grep -q 'read 65536/' client.log \
     || die "$name: what was read? $(cat client.log)"
   [ "$status" != 124 ] || die "$name: the client waits on and on"
-  # 100 ticks a second: a fifth of one processor.
-  [ $((busy * 10 * 5)) -lt $((to - from)) ] \
+  # 100 ticks a second: a fifth of one processor. Workers of sanitizer builds
+  # take long to start.
+  [ -n "$small" ] || [ $((busy * 10 * 5)) -lt $((to - from)) ] \
     || die "$name: $busy ticks in $((to - from)) ms"
-  grep -q "$rfc" never.log || die "$name: no reason: $(cat never.log)"
+  grep -q "$rfc" never.log runtime/bulkheadd.log \
+    || die "$name: no reason: $(cat never.log)"
   ok "$name for good: the client is told after $((to - from)) ms, with" \
     "$busy ticks of CPU: $(tail -n 1 never.log | cut -c1-250)"
   tell bad none

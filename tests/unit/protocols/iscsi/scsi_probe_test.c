@@ -189,7 +189,21 @@ luns_are_listed (void)
   CU_ASSERT_STRING_EQUAL (e.name, "0");
   CU_ASSERT (listing_next (list->base, list->used_bytes, &at, &e, &broken));
   CU_ASSERT_STRING_EQUAL (e.name, "5");
+  CU_ASSERT_EQUAL (e.size, 1048576);
+  CU_ASSERT_STRING_EQUAL (e.description, "TEST A_LUN");
   CU_ASSERT_EQUAL (scsi_deadline_ns (x), PROTO_NO_DEADLINE);
+  over ();
+  /* what is no disk, or does not answer, is left out */
+  lun_init (&l, 2048, 512);
+  l.type = 0x0c;
+  CU_ASSERT_EQUAL_FATAL (probe (0, true), SCSI_READY);
+  CU_ASSERT_EQUAL (scsi_listing (x)->entries, 0);
+  over ();
+  lun_init (&l, 2048, 512);
+  l.fault[0] =
+      (struct lun_fault){0x12, 9999, SESSION_DONE, 2, 6, 0x29, 0, false};
+  CU_ASSERT_EQUAL_FATAL (probe (0, true), SCSI_READY);
+  CU_ASSERT_EQUAL (scsi_listing (x)->entries, 0);
   over ();
 }
 
