@@ -114,7 +114,7 @@ client_free (struct client *c)
 {
   ev_io_stop (c->d->loop, &c->readable);
   ev_timer_stop (c->d->loop, &c->deadline);
-  volume_close (c->volume);
+  volume_leave (c->volume);
   close (c->sock);
   free (c);
 }

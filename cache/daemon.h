@@ -15,6 +15,7 @@
 #define DAEMON_PATH_BYTES 4096
 
 struct shared_set;
+struct volume;
 
 struct daemon {
   struct ev_loop *loop;
@@ -22,6 +23,7 @@ struct daemon {
   char worker_path[DAEMON_PATH_BYTES];
   char resolver_path[DAEMON_PATH_BYTES];
   struct shared_set *volumes;
+  struct volume *leaving; /* closed by their gateways, not yet by their servers */
   int child_stderr_fd; /* -1: /dev/null */
   struct chap_issued chap_issued;
 };

@@ -64,6 +64,7 @@ struct login_config {
   struct place_list portals; /* in place of host and port, one a connection */
   struct place_policy moves;
   bool from_reserved_port; /* dial from a port below 1024 */
+  bool leaves;             /* a worker is given time to end its session */
   bool keeps_source_port;  /* dial again from the port of the session before */
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cache/client.h"
+#include "cache/volume.h"
 #include "common/cleanup.h"
 
 #define BACKLOG 16
@@ -215,6 +216,7 @@ server_close (struct server *s)
   unlink (s->address.sun_path);
   for (unsigned i = 0; i < s->clients; i++)
     client_free (s->client[i]);
+  volumes_close_leaving (s->d);
   ev_io_stop (s->d->loop, &s->readable);
   ev_timer_stop (s->d->loop, &s->pause);
   ev_timer_stop (s->d->loop, &s->idle_timer);

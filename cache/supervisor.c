@@ -339,6 +339,10 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
       announced ? (uint64_t)((ev_now (loop) - s->ready_since) * NS_PER_S) : 0;
   close_worker (s);
   s->announced = false;
+  if (s->left) {
+    s->left (s->left_ctx); /* s may be gone */
+    return;
+  }
   if (announced)
     s->c.hooks->gone (s->c.hooks_ctx, s->epoch, died_of_itself (s, &si),
                       &s->why);
@@ -632,6 +636,21 @@ supervisor_close (struct supervisor *s)
   }
   close_worker (s);
   free (s);
+}
+
+bool
+supervisor_leave (struct supervisor *s, void (*left) (void *ctx), void *ctx)
+{
+  if (!s->c.login->leaves || s->state != SUP_READY)
+    return false;
+  s->left = left;
+  s->left_ctx = ctx;
+  sup_end_worker (s, SUP_END_AWAIT, NULL);
+  /* That is how it hears of it; the gateway's socket is the gateway's to close.
+   */
+  cleanup_close (&s->worker.control_fd);
+  s->worker.control_fd = -1;
+  return true;
 }
 
 void

@@ -98,6 +98,13 @@ supervisor_start (const struct supervisor_config *c,
 /* Fences and kills what is there. NULL is allowed. */
 void
 supervisor_close (struct supervisor *s);
+/* For the end of a volume: the worker may end its session with the server, for
+ * a second at most. True: no hook is called any more, but left, once, from the
+ * loop, when it is dead and fenced; it may close the supervisor. False: there
+ * is nothing to wait for.
+ */
+bool
+supervisor_leave (struct supervisor *s, void (*left) (void *ctx), void *ctx);
 
 /* The gateway says that this worker broke the rules of the rings. An epoch
  * that is over is ignored.

@@ -57,6 +57,8 @@ struct supervisor {
   struct address_list addresses;     /* count 0: resolve first */
   char resolved[PLACE_HOST_BYTES];   /* whose they are */
   struct route route;
+  void (*left) (void *ctx); /* the volume is closed: supervisor_leave */
+  void *left_ctx;
   bool moving;          /* the worker ends to go on elsewhere */
   uint16_t source_port; /* of the last session; 0: there was none */
   struct chap chap;

@@ -46,6 +46,8 @@ struct volume {
   int secret_fd[CREDENTIALS_SECRETS]; /* until volume_start */
   struct credentials *credentials; /* until they are complete */
   struct member *member;           /* NULL until then */
+  unsigned leaving;     /* paths whose workers still say goodbye */
+  struct volume *next, **link; /* in d->leaving, while leaving */
 };
 
 static void
@@ -70,6 +72,11 @@ volume_close (struct volume *v)
 {
   if (!v)
     return;
+  if (v->link) {
+    *v->link = v->next;
+    if (v->next)
+      v->next->link = v->link;
+  }
   for (unsigned i = 0; i < CHANNEL_PATHS; i++)
     supervisor_close (v->path[i].supervisor);
   member_leave (v->member); /* after its workers are fenced */
@@ -82,6 +89,44 @@ volume_close (struct volume *v)
   login_config_fini (&v->login);
   OPENSSL_cleanse (v, sizeof *v);
   free (v);
+}
+
+static void
+on_left (void *ctx)
+{
+  struct volume *v = ctx;
+
+  if (--v->leaving == 0)
+    volume_close (v);
+}
+
+void
+volume_leave (struct volume *v)
+{
+  for (unsigned i = 0; v && i < v->paths; i++) {
+    struct supervisor *s = v->path[i].supervisor;
+
+    if (s && supervisor_leave (s, on_left, v))
+      v->leaving++;
+    else
+      supervisor_close (steal (&v->path[i].supervisor));
+  }
+  if (!v || !v->leaving) {
+    volume_close (v);
+    return;
+  }
+  v->next = v->d->leaving;
+  v->link = &v->d->leaving;
+  if (v->next)
+    v->next->link = &v->next;
+  v->d->leaving = v;
+}
+
+void
+volumes_close_leaving (struct daemon *d)
+{
+  while (d->leaving)
+    volume_close (d->leaving);
 }
 
 static void
@@ -187,6 +232,41 @@ start_paths (struct volume *v)
   return e;
 }
 
+/* While it is leaving nobody is there to answer: it gives the lease back when it
+ * is closed, long before its time is over.
+ */
+static void
+on_grant (void *ctx)
+{
+  struct volume *v = ctx;
+
+  if (!v->leaving)
+    v->hooks->lease.grant (v->hooks_ctx);
+}
+
+static void
+on_revoke (void *ctx)
+{
+  struct volume *v = ctx;
+
+  if (!v->leaving)
+    v->hooks->lease.revoke (v->hooks_ctx);
+}
+
+static void
+on_expel (void *ctx, const struct fault *why)
+{
+  struct volume *v = ctx;
+
+  if (v->leaving)
+    volume_close (v);
+  else
+    v->hooks->lease.expel (v->hooks_ctx, why);
+}
+
+static const struct member_hooks lease_hooks = {
+    .grant = on_grant, .revoke = on_revoke, .expel = on_expel};
+
 /* The credential is complete. */
 static enum err
 join_and_start (struct volume *v, struct fault *f)
@@ -197,7 +277,7 @@ join_and_start (struct volume *v, struct fault *f)
   if (e)
     return fault_set (f, e, "out of memory");
   if ((e = member_join (v->d->volumes, &key, v->name, &v->before,
-                        &v->hooks->lease, v->hooks_ctx, &v->member, f)))
+                        &lease_hooks, v, &v->member, f)))
     return e;
   v->hooks->cached (v->hooks_ctx);
   return (e = start_paths (v)) ? fault_set (f, e, "out of memory") : ERR_OK;

@@ -47,6 +47,15 @@ volume_start (struct volume *v, struct fault *f);
 /* Fences and kills the workers. NULL is allowed. */
 void
 volume_close (struct volume *v);
+/* The same, but gives them time to end their sessions with the server, where
+ * there is more to that than to hang up; no hook is called meanwhile. NULL is
+ * allowed.
+ */
+void
+volume_leave (struct volume *v);
+/* For the end of the daemon: nobody is given more time. */
+void
+volumes_close_leaving (struct daemon *d);
 
 const char *
 volume_name (const struct volume *v);

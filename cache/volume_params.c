@@ -286,6 +286,7 @@ take_places (const struct volume_spec *s, const struct proto_params *proto,
   c->moves.hosts = proto->flags & PROTO_MOVES_HOST;
   c->from_reserved_port = proto->flags & PROTO_FROM_RESERVED_PORT;
   c->keeps_source_port = c->from_reserved_port;
+  c->leaves = proto->flags & PROTO_LEAVES;
   if (portals
       && (e = take_list (s, "portals", portals, c->port, &c->portals, f)))
     return e;

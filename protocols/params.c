@@ -10,11 +10,12 @@
 
 const struct proto_params proto_params_table[] = {
   {"iscsi", "iSCSI, a logical unit of a target", 3260,
-   PROTO_LOGIN_CHAP | PROTO_MOVES | PROTO_MOVES_HOST | PROTO_PATH_OPTIONAL,
+   PROTO_LOGIN_CHAP | PROTO_MOVES | PROTO_MOVES_HOST | PROTO_PATH_OPTIONAL
+     | PROTO_LEAVES,
    "iscsi://[user@]host[:port]/target-iqn/LUN", iscsi_params},
   {"nfs", "NFS, a file on a server", 2049,
-   PROTO_MOVES | PROTO_FROM_RESERVED_PORT, "nfs://host[:port]/path/to/file",
-   nfs_params},
+   PROTO_MOVES | PROTO_FROM_RESERVED_PORT | PROTO_LEAVES,
+   "nfs://host[:port]/path/to/file", nfs_params},
   {"sftp", "SFTP, a file over SSH", 22, PROTO_LOGIN_SSH,
    "sftp://[user@]host[:port]/path/to/file", sftp_params},
   {0},

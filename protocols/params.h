@@ -18,6 +18,7 @@
 /* Dialled from a port below 1024 if root asks, and again from the same port. */
 #define PROTO_FROM_RESERVED_PORT 0x10u
 #define PROTO_PATH_OPTIONAL 0x20u
+#define PROTO_LEAVES 0x40u /* a session has an end that the server is told */
 
 struct proto_params {
   const char *name;      /* URL scheme */

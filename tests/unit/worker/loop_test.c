@@ -19,6 +19,8 @@
 #define SECOND 1000000000ull
 #define TWICE 0xf0  /* answer the oldest, then the same again */
 #define BROKEN 0xf1 /* the engine fails */
+#define ASK 0xf2    /* the engine asks the daemon for what `question` says */
+#define BYE 0xf3    /* sent by an engine that leaves */
 
 static const enum err errors[] = {ERR_OK, ERR_NOSPC, ERR_IO};
 
@@ -34,7 +36,11 @@ struct proto {
   struct proto_completion done[PROTO_REQUESTS + 1];
   size_t dones;
   uint8_t rx;
+  bool asks;
+  struct proto_given given;
 };
+
+static struct proto_want question;
 
 static enum proto_state
 fake_state (const struct proto *p)
@@ -88,6 +94,10 @@ fake_rx_done (struct proto *p, size_t n, uint64_t now_ns)
 {
   (void)n;
   (void)now_ns;
+  if (p->rx == ASK) {
+    p->asks = true;
+    return ERR_OK;
+  }
   if (p->state == PROTO_STARTING) {
     p->state = PROTO_READY;
     return ERR_OK;
@@ -125,12 +135,45 @@ fake_deadline_ns (const struct proto *p)
   return PROTO_NO_DEADLINE;
 }
 
+static bool
+fake_want (struct proto *p, struct proto_want *ret)
+{
+  if (!p->asks)
+    return false;
+  p->asks = false;
+  *ret = question;
+  return true;
+}
+
+static enum err
+fake_give (struct proto *p, const struct proto_given *g, uint64_t now_ns)
+{
+  (void)now_ns;
+  p->given = *g;
+  if (!g->error) {
+    p->state = PROTO_READY;
+    return ERR_OK;
+  }
+  p->state = PROTO_FAILED;
+  return fault_set (&p->fault, g->error, "not given");
+}
+
+static void
+fake_leave (struct proto *p, uint64_t now_ns)
+{
+  (void)now_ns;
+  p->to_send[p->unsent++] = BYE;
+}
+
 static const struct proto_ops fake_proto = {
   .name = "fake", .state = fake_state, .fault = fake_fault, .info = fake_info,
   .submit = fake_submit, .reap = fake_reap, .rx_iov = fake_rx_iov,
   .rx_done = fake_rx_done, .tx_iov = fake_tx_iov, .tx_done = fake_tx_done,
   .deadline_ns = fake_deadline_ns,
 };
+
+/* The same, but it asks, and says goodbye. */
+static struct proto_ops asking_proto;
 
 struct transport {
   int fd;
@@ -230,7 +273,7 @@ pair (int type, int *ours, int *theirs)
 }
 
 static void
-begin (uint64_t login_ns)
+begin_with (const struct proto_ops *ops, uint64_t login_ns)
 {
   int theirs[3];
 
@@ -248,7 +291,7 @@ begin (uint64_t login_ns)
   fault = (struct fault){0};
   joined = false;
   loop = (struct loop){
-    .ops = &fake_proto, .proto = &proto, .transport_ops = &fake_transport,
+    .ops = ops, .proto = &proto, .transport_ops = &fake_transport,
     .transport = &transport, .broker = &broker, .channel = &worker_view,
     .epoch = EPOCH, .daemon_fd = theirs[0], .gateway_fd = theirs[1],
     .net_fd = theirs[2], .wake_worker_fd = objects[CHANNEL_WAKE_WORKER],
@@ -256,6 +299,22 @@ begin (uint64_t login_ns)
     .deadline_ns = clock_now_ns () + login_ns,
   };
   CU_ASSERT_FATAL (pthread_create (&thread, NULL, run, NULL) == 0);
+}
+
+static void
+begin (uint64_t login_ns)
+{
+  begin_with (&fake_proto, login_ns);
+}
+
+static void
+begin_asking (void)
+{
+  asking_proto = fake_proto;
+  asking_proto.want = fake_want;
+  asking_proto.give = fake_give;
+  asking_proto.leave = fake_leave;
+  begin_with (&asking_proto, 5 * SECOND);
 }
 
 static void
@@ -462,10 +521,158 @@ waits_for_the_server_until_its_deadline (void)
   (void)end ();
 }
 
+static void
+fill (uint8_t *p, size_t n, uint8_t first)
+{
+  for (size_t i = 0; i < n; i++)
+    p[i] = (uint8_t)(first + i * 7);
+}
+
+/* The engine asks; what the daemon gets is what was asked. */
+static void
+expect_question (enum proto_want_type type)
+{
+  struct proto_want got;
+  struct wire w;
+
+  question = (struct proto_want){.type = type,
+                                 .algorithm = 7,
+                                 .id = 255,
+                                 .mutual = true,
+                                 .port = 65534,
+                                 .name = "iqn.x",
+                                 .host = "::1",
+                                 .why = "because",
+                                 .data_bytes = PROTO_WANT_BYTES};
+  fill (question.data, sizeof question.data, 3);
+  say ("\xf2", 1);
+  CU_ASSERT_FATAL (!control_recv (daemon_sock, &message, 5 * SECOND)
+                   && message.type == CONTROL_WANT);
+  w = wire_init (message.body, message.length_bytes);
+  CU_ASSERT_FATAL (!want_take (&w, &got) && !wire_end (&w));
+  CU_ASSERT (got.type == type && got.algorithm == 7 && got.id == 255
+             && got.mutual && got.port == 65534);
+  CU_ASSERT_STRING_EQUAL (got.name, "iqn.x");
+  CU_ASSERT_STRING_EQUAL (got.host, "::1");
+  CU_ASSERT_STRING_EQUAL (got.why, "because");
+  CU_ASSERT (got.data_bytes == PROTO_WANT_BYTES
+             && memcmp (got.data, question.data, PROTO_WANT_BYTES) == 0);
+}
+
+static void
+give (const struct proto_given *g)
+{
+  struct wirebuf b;
+
+  control_begin (&message, CONTROL_GIVEN);
+  b = control_body (&message);
+  given_put (&b, g);
+  CU_ASSERT_FATAL (!control_send (daemon_sock, &message, &b, SECOND));
+}
+
+static void
+asks_the_daemon_and_is_given (void)
+{
+  struct proto_given g = {.type = PROTO_WANT_CHAP,
+                          .id = 9,
+                          .name = "me",
+                          .data_bytes = 20,
+                          .challenge_bytes = PROTO_WANT_BYTES};
+
+  fill (g.data, 20, 1);
+  fill (g.challenge, sizeof g.challenge, 2);
+  begin_asking ();
+  expect_question (PROTO_WANT_CHAP);
+  give (&g);
+  CU_ASSERT_FATAL (!control_recv (daemon_sock, &message, 5 * SECOND)
+                   && message.type == CONTROL_READY);
+  CU_ASSERT (proto.given.type == PROTO_WANT_CHAP && proto.given.id == 9
+             && proto.given.error == ERR_OK && proto.given.data_bytes == 20
+             && memcmp (proto.given.data, g.data, 20) == 0
+             && proto.given.challenge_bytes == PROTO_WANT_BYTES
+             && memcmp (proto.given.challenge, g.challenge, PROTO_WANT_BYTES)
+                  == 0);
+  CU_ASSERT_STRING_EQUAL (proto.given.name, "me");
+  (void)end ();
+
+  g.error = ERR_AUTH;
+  begin_asking ();
+  expect_question (PROTO_WANT_CHAP);
+  give (&g);
+  CU_ASSERT (join () == ERR_AUTH);
+  (void)end ();
+  CU_ASSERT_STRING_EQUAL (fault.text, "not given");
+}
+
+static void
+only_answers_to_its_question (void)
+{
+  struct proto_given g = {.type = PROTO_WANT_CHAP};
+
+  begin_asking ();
+  give (&g);
+  CU_ASSERT (join () == ERR_PEER);
+  (void)end ();
+  begin_asking ();
+  expect_question (PROTO_WANT_CHAP_CHECK);
+  give (&g);
+  CU_ASSERT (join () == ERR_PEER);
+  (void)end ();
+  begin_asking ();
+  expect_question (PROTO_WANT_CHAP);
+  shut (&daemon_sock);
+  CU_ASSERT (join () == ERR_SHUTDOWN);
+  (void)end ();
+}
+
+/* As NFS does after a portmapper that hangs up. */
+static void
+moves_on_although_the_server_has_gone (void)
+{
+  begin_asking ();
+  expect_question (PROTO_WANT_MOVE);
+  CU_ASSERT (join () == ERR_OK);
+  (void)end ();
+  begin_asking ();
+  say ("\xf2", 1);
+  shut (&server);
+  CU_ASSERT (!control_recv (daemon_sock, &message, 5 * SECOND)
+             && message.type == CONTROL_WANT);
+  CU_ASSERT (join () == ERR_OK);
+  (void)end ();
+}
+
+/* The server's answer ends it; its silence does so later. */
+static void
+says_goodbye (void)
+{
+  for (int silent = 0; silent < 2; silent++) {
+    uint64_t begun_ns;
+
+    begin_asking ();
+    go (EPOCH);
+    ask (1, IO_FLUSH, 0);
+    server_hears (1);
+    begun_ns = clock_now_ns ();
+    shut (&gateway_sock);
+    shut (&daemon_sock);
+    server_hears (1);
+    if (!silent)
+      say ("\xf1", 1);
+    CU_ASSERT (join () == ERR_OK);
+    CU_ASSERT (!silent || clock_now_ns () - begun_ns >= SECOND / 2);
+    (void)end ();
+  }
+}
+
 UNIT_MAIN ("loop", UNIT_TEST (answers_each_request_once),
            UNIT_TEST (goes_on_with_one_control_socket),
            UNIT_TEST (refuses_another_epoch),
            UNIT_TEST (finds_an_engine_that_answers_twice),
            UNIT_TEST (delivers_what_came_before_the_end),
            UNIT_TEST (hands_on_the_engines_fault),
-           UNIT_TEST (waits_for_the_server_until_its_deadline))
+           UNIT_TEST (waits_for_the_server_until_its_deadline),
+           UNIT_TEST (asks_the_daemon_and_is_given),
+           UNIT_TEST (only_answers_to_its_question),
+           UNIT_TEST (moves_on_although_the_server_has_gone),
+           UNIT_TEST (says_goodbye))
