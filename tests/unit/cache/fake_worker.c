@@ -8,10 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "ipc/channel.h"
 #include "ipc/control.h"
 #include "ipc/volume.h"
+#include "ipc/want.h"
 #include "sandbox/fds.h"
 
 #define WAIT_NS 5000000000ull
@@ -176,6 +180,131 @@ babble (unsigned seed)
   fail (ERR_INVAL);
 }
 
+/* For protocols without SSH. */
+
+static char moved[64]; /* of CONFIG */
+
+static void
+want (const struct proto_want *w)
+{
+  begin (CONTROL_WANT);
+  want_put (&b, w);
+  send_it ();
+}
+
+static void
+chap (bool mutual)
+{
+  struct proto_want w = {.type = PROTO_WANT_CHAP, .algorithm = 5, .id = 1,
+                         .mutual = mutual, .data_bytes = 4, .data = "abcd"};
+
+  want (&w);
+}
+
+static void
+expect_given (enum err error, size_t data_bytes, size_t challenge_bytes)
+{
+  struct wire w = expect (CONTROL_GIVEN);
+  struct proto_given g;
+
+  if (given_take (&w, &g) || wire_end (&w) || g.error != error
+      || g.data_bytes != data_bytes || g.challenge_bytes != challenge_bytes)
+    _exit (16);
+}
+
+static void
+move (const char *host, const char *data)
+{
+  struct proto_want w = {.type = PROTO_WANT_MOVE, .why = "as the script says",
+                         .data_bytes = strlen (data)};
+
+  strcpy (w.host, host);
+  memcpy (w.data, data, w.data_bytes);
+  want (&w);
+  _exit (0);
+}
+
+/* Dies of what stands in the identity page, until that is gone. */
+static void
+die_of_identity (void)
+{
+  uint8_t *page = mmap (NULL, CHANNEL_IDENTITY_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_SHARED, WORKER_FD_OBJECTS + CHANNEL_IDENTITY, 0);
+
+  if (page == MAP_FAILED || page[4095] == 0xaa)
+    _exit (3);
+  page[4095] = 0xaa;
+  ready ();
+}
+
+static void
+play_without_ssh (const char *script)
+{
+#define IS(name) (strcmp (script, name) == 0)
+  if (strncmp (script, "/babble-", 8) == 0)
+    babble ((unsigned)atoi (script + 8));
+  sealed (ALL_LAYERS);
+  if (IS ("/ready") || IS ("/leave")) {
+    ready ();
+  } else if (IS ("/hostkey")) {
+    hostkey (7);
+  } else if (IS ("/auth")) {
+    auth ("password");
+  } else if (IS ("/sign")) {
+    begin (CONTROL_SIGN);
+    send_it ();
+  } else if (IS ("/chap") || IS ("/chap-late") || IS ("/chap-twice")) {
+    if (IS ("/chap-late"))
+      ready ();
+    chap (false);
+    expect_given (ERR_OK, 16, 0);
+    if (IS ("/chap-twice"))
+      chap (false);
+    ready ();
+  } else if (IS ("/no-chap")) {
+    chap (false);
+    expect_given (ERR_AUTH, 0, 0);
+    ready ();
+  } else if (IS ("/mutual-skipped")) {
+    chap (true);
+    expect_given (ERR_OK, 16, 16);
+    ready ();
+  } else if (IS ("/mutual-wrong")) {
+    struct proto_want w = {.type = PROTO_WANT_CHAP_CHECK, .name = "it",
+                           .data_bytes = 16};
+
+    chap (true);
+    expect_given (ERR_OK, 16, 16);
+    want (&w);
+    expect_given (ERR_AUTH, 0, 0);
+    ready ();
+  } else if (IS ("/move")) {
+    if (strcmp (moved, "there") == 0)
+      ready ();
+    else
+      move ("", "there");
+  } else if (IS ("/move-stale")) {
+    /* the second time it leads nowhere */
+    if (!moved[0])
+      move ("", "there");
+    if (epoch == 2 || epoch == 5)
+      ready ();
+    else
+      fail (ERR_CLOSED);
+  } else if (IS ("/move-ready")) {
+    ready ();
+    if (!moved[0])
+      move ("", "there");
+  } else if (IS ("/move-in-circles")) {
+    move ("", "x");
+  } else if (IS ("/move-away")) {
+    move ("elsewhere.invalid", "");
+  } else if (IS ("/identity")) {
+    die_of_identity ();
+  }
+#undef IS
+}
+
 /* Until the daemon or a signal ends us. */
 static void
 stay (void)
@@ -270,7 +399,7 @@ int
 main (void)
 {
   static struct volume_spec spec;
-  static char script[64];
+  static char script[64], types[1024];
   struct wire w = expect (CONTROL_CONFIG);
 
   epoch = wire_u64 (&w);
@@ -282,7 +411,17 @@ main (void)
   if (volume_spec_get (&spec, "host") || volume_spec_get (&spec, "identity"))
     return 14;
   strcpy (script, volume_spec_get (&spec, "path"));
-  play (script);
+  wire_cstring (&w, types, sizeof types);
+  wire_cstring (&w, moved, sizeof moved);
+  if (wire_end (&w))
+    return 17;
+  if (strcmp (spec.proto, "sftp") == 0)
+    play (script);
+  else
+    play_without_ssh (script);
   stay ();
+  if (strcmp (script, "/leave") == 0
+      && send (WORKER_FD_NET, "goodbye", 7, MSG_NOSIGNAL) != 7)
+    return 18;
   return 0;
 }

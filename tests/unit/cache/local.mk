@@ -6,6 +6,7 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/connect_test \
 	tests/unit/cache/credentials_test \
 	tests/unit/cache/daemon_test \
+	tests/unit/cache/dial_test \
 	tests/unit/cache/keys_test \
 	tests/unit/cache/known_hosts_test \
 	tests/unit/cache/lease_test \
@@ -13,11 +14,12 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/login_test \
 	tests/unit/cache/report_test \
 	tests/unit/cache/shared_test \
+	tests/unit/cache/sessions_test \
 	tests/unit/cache/signer_test \
 	tests/unit/cache/store_test
 check_PROGRAMS += $(CACHE_UNIT_TESTS) tests/unit/cache/fake_worker
 TESTS += $(CACHE_UNIT_TESTS)
-EXTRA_DIST += %D%/fake_agent.h %D%/keys_vectors.h %D%/locked_vectors.h
+EXTRA_DIST += %D%/daemon_stage.h %D%/fake_agent.h %D%/keys_vectors.h %D%/locked_vectors.h
 
 tests_unit_cache_address_test_SOURCES = %D%/address_test.c
 tests_unit_cache_address_test_LDADD = libcache.la $(UNIT_LIBS)
@@ -31,6 +33,8 @@ tests_unit_cache_place_test_SOURCES = %D%/place_test.c
 tests_unit_cache_place_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_credentials_test_SOURCES = %D%/credentials_test.c
 tests_unit_cache_credentials_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_dial_test_SOURCES = %D%/dial_test.c
+tests_unit_cache_dial_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_keys_test_SOURCES = %D%/keys_test.c
 tests_unit_cache_keys_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_known_hosts_test_SOURCES = %D%/known_hosts_test.c
@@ -51,6 +55,8 @@ tests_unit_cache_signer_test_LDADD = libcache.la $(UNIT_LIBS)
 # The whole daemon but its main, with a worker that follows a script.
 tests_unit_cache_daemon_test_SOURCES = %D%/daemon_test.c
 tests_unit_cache_daemon_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_sessions_test_SOURCES = %D%/sessions_test.c
+tests_unit_cache_sessions_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_fake_worker_SOURCES = %D%/fake_worker.c
 tests_unit_cache_fake_worker_LDADD = libipc.la libcommon.la
 # Runs the bulkheadd of this build.

@@ -22,3 +22,8 @@ check_PROGRAMS += tests/unit/ipc/runtime_test
 TESTS += tests/unit/ipc/runtime_test
 tests_unit_ipc_runtime_test_SOURCES = %D%/runtime_test.c
 tests_unit_ipc_runtime_test_LDADD = libipc.la libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/want_test
+TESTS += tests/unit/ipc/want_test
+tests_unit_ipc_want_test_SOURCES = %D%/want_test.c
+tests_unit_ipc_want_test_LDADD = libipc.la $(UNIT_LIBS)

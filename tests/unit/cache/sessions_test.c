@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon and workers of protocols without SSH: CHAP, moves, the session
+ * identity, goodbyes. See daemon_stage.h.
+ */
+#include "config.h"
+#include "tests/unit/cache/daemon_stage.h"
+
+static struct volume_spec
+iscsi_spec (const char *path)
+{
+  struct volume_spec s = {.proto = "iscsi"};
+
+  volume_spec_set (&s, "host", "127.0.0.1", -1);
+  volume_spec_set (&s, "port", port, -1);
+  volume_spec_set (&s, "path", path, -1);
+  return s;
+}
+
+/* secrets: 0, 1 (password=), 2 (and target-password=) */
+static struct volume_spec
+chap_spec (const char *path, unsigned secrets)
+{
+  struct volume_spec s = iscsi_spec (path);
+
+  if (secrets > 0) {
+    volume_spec_set (&s, "user", "me", -1);
+    volume_spec_set (&s, "password", "(secret)", 0);
+  }
+  if (secrets > 1) {
+    volume_spec_set (&s, "target-user", "it", -1);
+    volume_spec_set (&s, "target-password", "(secret)", 1);
+  }
+  return s;
+}
+
+/* Until CHANNEL, whose identity page is the caller's. */
+static int
+open_session (const struct volume_spec *s, int *ret_identity_fd)
+{
+  int sock = connect_client (), fd[2] = {file_with ("the first secret", 16),
+                                         file_with ("the second one", 14)};
+
+  cache_came = false;
+  send_hello (sock, CONTROL_VERSION);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  begin (CONTROL_OPEN);
+  volume_spec_put (&b, s);
+  control_add_fd (&m, fd[0]);
+  control_add_fd (&m, fd[1]);
+  CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+  close (fd[0]);
+  close (fd[1]);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  if (ret_identity_fd)
+    *ret_identity_fd = control_take_fd (&m, CHANNEL_IDENTITY);
+  return sock;
+}
+
+static int
+open_script (const char *path, unsigned secrets)
+{
+  struct volume_spec s = chap_spec (path, secrets);
+  int sock = open_session (&s, NULL);
+
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_CHANNEL);
+  control_close (&m);
+  return sock;
+}
+
+/* Of the message that stands in m, or that comes. */
+static struct fault
+session_fault (int sock)
+{
+  struct fault f = {0};
+
+  if (m.type == CONTROL_FAULT
+      || (receive (sock) == ERR_OK && m.type == CONTROL_FAULT))
+    f = fault_in ();
+  else
+    CU_FAIL ("no FAULT");
+  control_close (&m);
+  close (sock);
+  return f;
+}
+
+static struct fault
+script_fault (const char *path, unsigned secrets)
+{
+  int sock = open_script (path, secrets);
+
+  return session_fault (sock);
+}
+
+static void
+kill_and_expect_gone (int sock, uint64_t epoch)
+{
+  kill (worker_pid, SIGKILL);
+  (void)expect_gone (sock, epoch);
+}
+
+static void
+no_host_key_no_login (void)
+{
+  int sock = open_script ("/ready", 0);
+
+  expect_worker (sock, 1);
+  kill_and_expect_gone (sock, 1);
+  expect_worker (sock, 2);
+  close (sock);
+}
+
+static void
+what_belongs_to_ssh_is_refused (void)
+{
+  static const char *const paths[] = {"/hostkey", "/auth", "/sign"};
+
+  for (size_t i = 0; i < 3; i++) {
+    struct fault f = script_fault (paths[i], 1);
+
+    CU_ASSERT_EQUAL (f.code, ERR_PEER);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "in state SEALED"));
+  }
+}
+
+static void
+chap_answers (void)
+{
+  int sock = open_script ("/chap", 1);
+
+  expect_worker (sock, 1);
+  kill_and_expect_gone (sock, 1);
+  expect_worker (sock, 2); /* once a dial, not once a volume */
+  close (sock);
+  sock = open_script ("/no-chap", 0);
+  expect_worker (sock, 1);
+  close (sock);
+}
+
+static void
+chap_that_breaks_a_rule (void)
+{
+  int sock;
+
+  CU_ASSERT_PTR_NOT_NULL (
+    strstr (script_fault ("/chap-twice", 1).text, "second CHAP answer"));
+  /* mutual, but the target need not prove anything */
+  CU_ASSERT_PTR_NOT_NULL (
+    strstr (script_fault ("/mutual-skipped", 1).text, "exit status 16"));
+  sock = open_script ("/chap-late", 1);
+  expect_worker (sock, 1);
+  CU_ASSERT_PTR_NOT_NULL (
+    strstr (expect_gone (sock, 1).text, "after it was ready"));
+  close (sock);
+}
+
+static void
+no_ready_before_the_target_has_proven_itself (void)
+{
+  static const char *const paths[]
+    = {"/ready", "/no-chap", "/mutual-skipped", "/mutual-wrong"};
+
+  for (size_t i = 0; i < 4; i++) {
+    struct fault f = script_fault (paths[i], 2);
+
+    CU_ASSERT_EQUAL (f.code, ERR_AUTH);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "has not proven"));
+  }
+}
+
+static void
+half_a_credential_is_refused (void)
+{
+  static const struct {
+    const char *key;
+    int fd;
+    const char *text;
+  } half[] = {
+    {"user", -1, "user= needs password="},
+    {"password", 0, "password= needs user="},
+    {"target-user", -1, "target-user= needs target-password="},
+    {"target-password", 0, "target-password= needs target-user="},
+  };
+  struct volume_spec s;
+
+  for (size_t i = 0; i < sizeof half / sizeof half[0]; i++) {
+    s = iscsi_spec ("/ready");
+    volume_spec_set (&s, half[i].key, "x", half[i].fd);
+    CU_ASSERT_STRING_EQUAL (session_fault (open_session (&s, NULL)).text,
+                            half[i].text);
+  }
+  s = iscsi_spec ("/ready");
+  volume_spec_set (&s, "portals", "a,,b", -1);
+  CU_ASSERT_PTR_NOT_NULL (
+    strstr (session_fault (open_session (&s, NULL)).text, "portals=a,,b"));
+}
+
+static void
+follows_a_move_and_returns_there (void)
+{
+  int sock = open_script ("/move", 0);
+
+  expect_worker (sock, 2);
+  kill_and_expect_gone (sock, 2);
+  expect_worker (sock, 3); /* with what the first one handed over */
+  close (sock);
+}
+
+static void
+a_stale_move_costs_one_attempt (void)
+{
+  int sock = open_script ("/move-stale", 0);
+
+  expect_worker (sock, 2);
+  kill_and_expect_gone (sock, 2);
+  /* 3 fails there, 4 is sent on from home, 5 is there */
+  expect_worker (sock, 5);
+  close (sock);
+}
+
+static void
+moves_while_it_serves (void)
+{
+  int sock = open_script ("/move-ready", 0);
+
+  expect_worker (sock, 1);
+  CU_ASSERT_PTR_NOT_NULL (
+    strstr (expect_gone (sock, 1).text, "as the script says"));
+  expect_worker (sock, 2);
+  close (sock);
+}
+
+static void
+moves_that_are_refused (void)
+{
+  struct volume_spec s;
+  struct fault f = script_fault ("/move-in-circles", 0);
+
+  CU_ASSERT_EQUAL (f.code, ERR_LIMIT);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "8 times"));
+  f = script_fault ("/move-away", 0);
+  CU_ASSERT_EQUAL (f.code, ERR_ACCESS);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "elsewhere.invalid"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "redirect=elsewhere.invalid:"));
+  s = iscsi_spec ("/move");
+  volume_spec_set (&s, "redirect", "no", -1);
+  CU_ASSERT_EQUAL (session_fault (open_session (&s, NULL)).code, ERR_ACCESS);
+}
+
+/* Connection 0 is at the first of the portals, not at the URL's. */
+static void
+dials_a_portal (void)
+{
+  struct volume_spec s = iscsi_spec ("/ready");
+  char portals[40];
+  int sock;
+
+  snprintf (portals, sizeof portals, "127.0.0.1:%s,127.0.0.1:2", port);
+  volume_spec_set (&s, "portals", portals, -1);
+  volume_spec_set (&s, "port", "1", -1);
+  sock = open_session (&s, NULL);
+  control_close (&m);
+  expect_worker (sock, 1);
+  close (sock);
+}
+
+static void
+an_identity_that_kills_is_forgotten (void)
+{
+  struct volume_spec s = iscsi_spec ("/identity");
+  uint8_t last = 0;
+  int page, sock = open_session (&s, &page);
+
+  control_close (&m);
+  expect_worker (sock, 1);
+  CU_ASSERT (pread (page, &last, 1, CHANNEL_IDENTITY_BYTES - 1) == 1
+             && last == 0xaa);
+  kill_and_expect_gone (sock, 1);
+  expect_worker (sock, 5); /* three died */
+  close (page);
+  close (sock);
+}
+
+static void
+turn (unsigned times)
+{
+  for (unsigned i = 0; i < times; i++) {
+    ev_run (d.loop, EVRUN_NOWAIT);
+    usleep (1000);
+  }
+}
+
+/* The gateway goes; its worker still has words for the server. */
+static void
+a_worker_may_say_goodbye (void)
+{
+  struct sockaddr_in sa = {.sin_family = AF_INET,
+                           .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+  socklen_t n = sizeof sa;
+  int server_fd, accepted, l = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct volume_spec s = iscsi_spec ("/leave");
+  char number[8], heard[8] = "";
+  ssize_t got = -1;
+  int sock;
+
+  CU_ASSERT_FATAL (bind (l, (struct sockaddr *)&sa, sizeof sa) == 0
+                   && listen (l, 1) == 0);
+  getsockname (l, (struct sockaddr *)&sa, &n);
+  snprintf (number, sizeof number, "%u", ntohs (sa.sin_port));
+  volume_spec_set (&s, "port", number, -1);
+  sock = open_session (&s, NULL);
+  control_close (&m);
+  expect_worker (sock, 1);
+  server_fd = accepted = accept (l, NULL, NULL);
+  CU_ASSERT_FATAL (accepted >= 0);
+  close (sock);
+  for (int i = 0; i < 5000 && got < 0; i++) {
+    turn (1);
+    got = recv (server_fd, heard, 7, MSG_DONTWAIT);
+  }
+  CU_ASSERT_EQUAL (got, 7);
+  CU_ASSERT_STRING_EQUAL (heard, "goodbye");
+  /* and then it is fenced, and nothing of the volume is left */
+  for (int i = 0; i < 5000 && d.leaving; i++)
+    turn (1);
+  CU_ASSERT_PTR_NULL (d.leaving);
+  close (accepted);
+  close (l);
+}
+
+static void
+goodbyes_end_with_the_daemon (void)
+{
+  int sock = open_script ("/ready", 0);
+
+  expect_worker (sock, 1);
+  close (sock);
+  for (int i = 0; i < 5000 && !d.leaving; i++)
+    ev_run (d.loop, EVRUN_NOWAIT);
+  /* stop () closes what is left */
+}
+
+static void
+babbling_workers_do_no_harm (void)
+{
+  char path[32];
+
+  for (int seed = 0; seed < 12; seed++) {
+    snprintf (path, sizeof path, "/babble-%d", seed);
+    CU_ASSERT_NOT_EQUAL (script_fault (path, 1).code, ERR_OK);
+  }
+}
+
+UNIT_MAIN ("sessions", UNIT_TEST (start), UNIT_TEST (no_host_key_no_login),
+           UNIT_TEST (what_belongs_to_ssh_is_refused),
+           UNIT_TEST (chap_answers), UNIT_TEST (chap_that_breaks_a_rule),
+           UNIT_TEST (no_ready_before_the_target_has_proven_itself),
+           UNIT_TEST (half_a_credential_is_refused),
+           UNIT_TEST (follows_a_move_and_returns_there),
+           UNIT_TEST (a_stale_move_costs_one_attempt),
+           UNIT_TEST (moves_while_it_serves),
+           UNIT_TEST (moves_that_are_refused), UNIT_TEST (dials_a_portal),
+           UNIT_TEST (an_identity_that_kills_is_forgotten),
+           UNIT_TEST (a_worker_may_say_goodbye),
+           UNIT_TEST (babbling_workers_do_no_harm),
+           UNIT_TEST (goodbyes_end_with_the_daemon), UNIT_TEST (stop))
