@@ -8,4 +8,4 @@ bench: all bench/relay
 	  --rounds $${BENCH_ROUNDS-3} $(BENCH_FLAGS)
 .PHONY: bench
 
-EXTRA_DIST += %D%/run.sh
+EXTRA_DIST += %D%/nfs.sh %D%/run.sh

@@ -3,6 +3,7 @@ PODS_1 =
 PODS_8 =
 PODS_8 += %D%/bulkheadd.pod
 PODS_1 += %D%/bulkhead-iscsi.pod
+PODS_1 += %D%/bulkhead-nfs.pod
 PODS_1 += %D%/bulkhead-sftp.pod
 PODS_1 += %D%/nbdkit-bulkhead-plugin.pod
 PODS_8 += %D%/bulkhead-worker.pod
