@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TX_BYTES (64u << 20)
+#define TX_BYTES (4u << 20)
 
 void
 peer_init (struct peer *s, const char *path)

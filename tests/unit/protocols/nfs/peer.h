@@ -14,7 +14,7 @@
 #include "protocols/nfs/nfs.h"
 #include "tests/fake/nfs3.h"
 
-#define PEER_RECORD_BYTES (1u << 20)
+#define PEER_RECORD_BYTES (1u << 19)
 
 struct peer {
   struct proto *p;
