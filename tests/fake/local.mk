@@ -21,3 +21,10 @@ EXTRA_DIST += %D%/name-server.pl %D%/sftp-asyncssh.py %D%/sftp-paramiko.py
 check_PROGRAMS += tests/fake/iscsi-target
 tests_fake_iscsi_target_SOURCES = %D%/iscsi-target.c %D%/iscsi-target.h \
 	%D%/iscsi-disk.c %D%/iscsi-login.c
+
+# An NFSv3 server that forgets what was not committed.
+check_LTLIBRARIES += libfakenfs3.la
+libfakenfs3_la_SOURCES = %D%/nfs3.c %D%/nfs3.h
+check_PROGRAMS += tests/fake/nfs-server
+tests_fake_nfs_server_SOURCES = %D%/nfs-server.c
+tests_fake_nfs_server_LDADD = libfakenfs3.la

@@ -32,6 +32,7 @@ SYSTEM_TESTS = \
 	%D%/daemon.sh \
 	%D%/large.sh \
 	%D%/nfs.sh \
+	%D%/nfs-forgetful.sh \
 	%D%/possessed.sh \
 	%D%/resolve.sh \
 	%D%/restart.sh \

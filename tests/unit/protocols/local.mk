@@ -44,9 +44,8 @@ TESTS += $(NFS_TESTS)
 
 # The other end, with a server that forgets.
 check_LTLIBRARIES += libnfspeer.la
-libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h \
-	tests/fake/nfs3.c tests/fake/nfs3.h
-libnfspeer_la_LIBADD = libprotocols.la
+libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h
+libnfspeer_la_LIBADD = libfakenfs3.la libprotocols.la
 
 tests_unit_protocols_nfs_bad_input_test_SOURCES = %D%/nfs/bad_input_test.c
 tests_unit_protocols_nfs_bad_input_test_LDADD = libnfspeer.la $(UNIT_LIBS)

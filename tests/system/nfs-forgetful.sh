@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# An NFSv3 server that loses what was not committed whenever it restarts, which
+# no server on this kernel does: what was flushed is there afterwards.
+. "$(dirname "$0")/lib.sh"
+
+fake=$BULKHEAD_BUILDDIR/tests/fake/nfs-server
+steps=$BULKHEAD_BUILDDIR/tests/system/nbd-steps
+port=3049
+url=nfs://127.0.0.1:$port/srv/export/dir
+
+start_fake () {
+  "$fake" "$port" "$dir/disk" >fake.log 2>&1 &
+  fake_pid=$!
+  wait_for 10 grep -q ready fake.log || die "the server does not start"
+}
+
+stop_fake () {
+  kill -TERM "$fake_pid"
+  wait "$fake_pid" || die "the server failed"
+}
+
+reboots () {
+  [ "$(grep -c rebooted fake.log)" -ge "$1" ]
+}
+
+random_file disk 8
+cp disk before
+start_fake
+start_nbdkit forget bulkhead "$url/disk.img" version=3 mountport=$port
+nbdcopy "$uri" copy
+cmp copy before
+ok "copied as an unprivileged user may: $(id -u)"
+
+# A copy without a flush, a restart that forgets it, then the flush.
+random_file other 8
+nbdcopy other "$uri"
+kill -HUP "$fake_pid"
+wait_for 10 reboots 1 || die "no restart"
+"$steps" "$uri" -- 0:flush >>steps.log || die "the flush failed"
+nbdcopy "$uri" copy
+cmp copy other
+ok "what was written before a restart that forgets it is flushed behind it"
+
+model_begins --seconds 6 --connections 2 --max-bytes 262144 --out expected \
+  "$uri"
+for i in 2 3 4 5 6; do
+  sleep 0.9
+  kill -HUP "$fake_pid"
+  wait_for 10 reboots "$i" || die "no restart"
+done
+wait "$client" || die "the model failed: $(tail -n 3 client.log)"
+"$steps" "$uri" -- 0:flush >>steps.log || die "the flush failed"
+stop_nbdkit
+stop_fake
+cmp expected disk
+ok "random I/O equals the model with 5 restarts that forget"
