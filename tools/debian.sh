@@ -6,6 +6,7 @@ packages_build="autoconf automake gcc libc6-dev libtool make pkg-config perl
 libcunit1-dev libev-dev libisal-dev libnbd-dev libseccomp-dev libssh2-1-dev
 libssl-dev liburiparser-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
+packages_vm="busybox-static cpio kmod qemu-system-x86"
 packages_test="iproute2 openssl procps passwd util-linux xz-utils
 dropbear-bin nfs-ganesha nfs-ganesha-vfs openssh-sftp-server proftpd-core proftpd-mod-crypto
 python3-asyncssh python3-paramiko qemu-block-extra qemu-utils rclone rpcbind
@@ -60,4 +61,20 @@ packages_install () {
     esac
   done
   return $status
+}
+
+# vm_kernel DIR: a kernel with its modules, for virtual machines, unpacked from
+# its package: installing that would make an initrd and a boot menu here.
+vm_kernel () {
+  [ ! -s "$1/kernel" ] || return 0
+  rm -rf "$1"
+  mkdir -p "$1" || return 1
+  (
+    cd "$1" || exit 1
+    package=$(apt-cache depends linux-image-cloud-amd64 \
+      | awk '/Depends: linux-image/ { print $2; exit }')
+    apt-get -q download "$package" && dpkg-deb -x "$package"_*.deb . \
+      && rm -f "$package"_*.deb && depmod -b "$PWD" "$(ls lib/modules)" \
+      && echo "$package" >kernel
+  )
 }
