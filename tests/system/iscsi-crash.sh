@@ -30,7 +30,7 @@ sshd_port=3261 # where the relay connects
 start_relay 3300
 start_nbdkit crash bulkhead "$(iscsi_url 1 3300)" cache=off
 
-model_begins --seconds 5 --connections 2 --depth 16 --out expected "$uri"
+model_begins --seconds 3 --connections 2 --depth 16 --out expected "$uri"
 # Not without end: each of these may take longer than what lies between them.
 resets=0 restarts=0
 while client_runs && [ "$restarts" -lt 4 ]; do
@@ -51,7 +51,7 @@ ok "random I/O equals a model: $resets resets, $restarts restarts of tgtd"
 
 every=0.5
 [ -z "$small" ] || every=1.5
-with_kills "$every" "$model" --seconds 3 --depth 16 --seed 2 --out expected "$uri"
+with_kills "$every" "$model" --seconds 2 --depth 16 --seed 2 --out expected "$uri"
 cmp expected disk
 ok "random I/O equals a model: $kills workers killed"
 
@@ -75,7 +75,7 @@ stop_tgt
 start_scripted 3270 --mib 16
 start_nbdkit reboot bulkhead "$(iscsi_url 0 3270 "$scripted")" cache=off
 lost=0 reboots=0
-model_begins --seconds 4 --connections 2 --depth 16 --out expected "$uri"
+model_begins --seconds 3 --connections 2 --depth 16 --out expected "$uri"
 while client_runs && [ "$reboots" -lt 6 ]; do
   tell reboot
   lost=$((lost + told))

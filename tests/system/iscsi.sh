@@ -34,7 +34,7 @@ make_targets () {
   tgt_open 3
 }
 
-random_file disk 32
+random_file disk 16
 truncate -s 3T large
 truncate -s 16M blocks
 random_file readonly 1
@@ -60,14 +60,13 @@ copied () {
 # ---------------------------------------------------------------- a plain disk
 
 start_iscsi plain 1
-[ "$(nbdinfo --size "$uri")" = $((32 << 20)) ] || die "size differs"
+[ "$(nbdinfo --size "$uri")" = $((16 << 20)) ] || die "size differs"
 caps read write flush fua multi-conn
 copied disk
-random_file other 32
+random_file other 16
 nbdcopy --flush other "$uri"
 cmp other disk || die "what was written differs"
-"$model" --seconds 2 --connections 2 --depth 24 \
-  --out expected "$uri"
+"$model" --seconds 1 --connections 2 --depth 24 --out expected "$uri"
 cmp expected disk
 stop_nbdkit
 ok "a plain disk: capabilities, copies both ways, random I/O equal a model"
@@ -89,7 +88,7 @@ ok "a LUN of 3 TiB"
 start_iscsi blocks 4
 nbdinfo --json "$uri" | grep -q '"block_size_minimum": 4096' \
   || die "it does not say how large its blocks are"
-"$model" --ops 300 --depth 8 --out expected "$uri"
+"$model" --ops 200 --depth 8 --out expected "$uri"
 cmp expected blocks
 stop_nbdkit
 ok "blocks of 4096 bytes"
@@ -107,7 +106,7 @@ for header in none crc32c; do
   for data in none crc32c; do
     start_iscsi digests 1 header-digest="$header" data-digest="$data"
     copied disk
-    "$model" --ops 60 --depth 8 --out expected "$uri"
+    "$model" --ops 40 --depth 8 --out expected "$uri"
     cmp expected disk
     stop_nbdkit
   done

@@ -58,7 +58,7 @@ tests_system_worker_driver_LDADD = libsandbox.la libipc.la libcommon.la \
 SYSTEM_TESTS += %D%/worker.sh
 
 SYSTEM_TESTS += %D%/iscsi.sh %D%/iscsi-bad.sh %D%/iscsi-crash.sh \
-	%D%/iscsi-thin.sh
+	%D%/iscsi-paths.sh %D%/iscsi-thin.sh
 
 TESTS += $(SYSTEM_TESTS)
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/ganesha.sh %D%/lib.sh %D%/tgt.sh

@@ -16,12 +16,13 @@ tgt_answers () {
 # start_tgt FUNCTION [PORTAL…]: FUNCTION makes targets and LUNs. Calling it again
 # after stop_tgt starts it at the same portals. Sets $tgt_pid.
 start_tgt () {
-  local make=$1 portal
+  local make=$1 portal portals=
   shift
-  # Without a session of its own tgtd, like all of us, ends with the test.
-  tgtd -f $(for portal in "${@:-127.0.0.1:3261}"; do
-    echo "--iscsi portal=$portal"
-  done) --control-port 7 >>"$dir/tgtd.log" 2>&1 </dev/null &
+  for portal in "${@:-127.0.0.1:3261}"; do
+    portals=$portals,portal=$portal
+  done
+  tgtd -f --iscsi "${portals#,}" --control-port 7 \
+    >>"$dir/tgtd.log" 2>&1 </dev/null &
   tgt_pid=$!
   wait_for 20 tgt_answers
   alive "$tgt_pid" || die "tgtd does not start"
