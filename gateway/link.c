@@ -347,7 +347,9 @@ link_start (struct link *l, struct fault *f)
       pthread_join (l->control_thread, NULL);
     return fault_set (f, ERR_NOMEM, "cannot start a thread");
   }
+  pthread_mutex_lock (&l->lock);
   l->started = true;
+  pthread_mutex_unlock (&l->lock);
   return ERR_OK;
 }
 

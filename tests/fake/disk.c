@@ -32,6 +32,7 @@ touch (struct disk *d, uint64_t offset, uint64_t n)
 {
   for (uint64_t page = offset / DISK_PAGE; page * DISK_PAGE < offset + n;
        page++) {
+    d->n_dirty += !d->dirty[page];
     d->dirty[page] = true;
     d->hole[page] = false;
   }
@@ -47,30 +48,36 @@ disk_write (struct disk *d, uint64_t offset, const void *bytes, uint64_t n)
 void
 disk_zero (struct disk *d, uint64_t offset, uint64_t n, bool keep)
 {
-  uint64_t page = (offset + DISK_PAGE - 1) / DISK_PAGE;
-  bool *was = calloc (d->size / DISK_PAGE, sizeof *was);
+  uint64_t first = offset / DISK_PAGE, last = (offset + n - 1) / DISK_PAGE;
+  bool first_was = d->hole[first], last_was = d->hole[last];
 
-  memcpy (was, d->hole, d->size / DISK_PAGE * sizeof *was);
   memset (d->bytes + offset, 0, n);
   touch (d, offset, n);
-  /* A hole of which a part is zeroed is one still. */
-  for (uint64_t i = 0; i < d->size / DISK_PAGE; i++)
-    d->hole[i] |= was[i] && !keep;
-  for (; !keep && (page + 1) * DISK_PAGE <= offset + n; page++)
+  if (keep)
+    return;
+  for (uint64_t page = first; page <= last; page++)
     d->hole[page] = true;
-  free (was);
+  /* A hole of which a part is zeroed is one still; others are none. */
+  if (offset % DISK_PAGE || (first == last && n < DISK_PAGE))
+    d->hole[first] = first_was;
+  if ((offset + n) % DISK_PAGE)
+    d->hole[last] = last_was;
 }
 
 void
 disk_sync (struct disk *d, uint64_t offset, uint64_t n)
 {
   for (uint64_t page = offset / DISK_PAGE; page * DISK_PAGE < offset + n;
-       page++)
+       page++) {
+    if (!d->n_dirty)
+      return;
     if (d->dirty[page]) {
       memcpy (d->stable + page * DISK_PAGE, d->bytes + page * DISK_PAGE,
               DISK_PAGE);
       d->dirty[page] = false;
+      d->n_dirty--;
     }
+  }
 }
 
 void
@@ -81,6 +88,7 @@ disk_drop (struct disk *d)
       memcpy (d->bytes + page * DISK_PAGE, d->stable + page * DISK_PAGE,
               DISK_PAGE);
       d->dirty[page] = false;
+      d->n_dirty--;
       d->hole[page] = false;
       d->lost++;
     }

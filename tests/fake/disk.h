@@ -17,6 +17,7 @@ struct disk {
   uint8_t *bytes;  /* what is read and written */
   uint8_t *stable; /* what survives */
   bool *dirty;     /* by page: they differ, maybe */
+  uint64_t n_dirty;
   bool *hole;      /* by page: nothing allocated */
   uint8_t token[IO_TOKEN_BYTES];
   unsigned seed;
