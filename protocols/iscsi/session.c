@@ -165,8 +165,13 @@ session_end_command (struct session *s, uint16_t index,
   k->r2t_count = 0;
   if (s->unsolicited == index)
     s->unsolicited = SESSION_NONE;
-  if (s->task_command == index && k->overdue)
+  if (s->task_command == index && k->overdue) {
     s->task_command = SESSION_NONE;
+    if (s->task.state == CONTROL_WANTED) { /* nothing to be aborted any more */
+      s->task.state = CONTROL_IDLE;
+      s->check_ns = 0;
+    }
+  }
   s->sent_count--;
   if (k->tx_end > s->send->out.sent_bytes) { /* S4 */
     k->state = COMMAND_ENDED;

@@ -218,10 +218,10 @@ session_fill (struct session *s)
   while (!s->left && sendbox_fits (s->send, sizeof s->text_request)) {
     bool data = s->writers.head != SESSION_NONE;
 
+    if (s->logout.state == CONTROL_SENT)
+      return; /* nothing may come behind it (§11.14) */
     if (fill_control (s))
       continue;
-    if (s->logout.state != CONTROL_IDLE)
-      return; /* nothing may come behind it (§11.14) */
     if (data && s->data_turn) {
       send_solicited (s);
       s->data_turn = false;

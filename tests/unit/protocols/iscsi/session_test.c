@@ -315,6 +315,40 @@ aborts_what_takes_too_long (void)
   target_close (&t);
 }
 
+static enum err
+async (uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3)
+{
+  uint8_t b[48] = {0x32, 0x80};
+
+  put32 (b + 16, PDU_NO_TAG);
+  b[36] = event;
+  b[38] = (uint8_t)(p1 >> 8);
+  b[39] = (uint8_t)p1;
+  b[41] = (uint8_t)p2;
+  b[43] = (uint8_t)p3;
+  return target_say (&t, b, NULL, 0, true);
+}
+
+/* The answer comes between the decision to abort and the request for it. */
+static void
+an_answer_beats_its_abort (void)
+{
+  struct heard h;
+
+  begin ();
+  target_start (&t);
+  target_submit (&t, 1, IO_READ, 0, 4096, data);
+  h = target_expect (&t, PDU_SCSI_COMMAND);
+  t.now_ns += 19000000000u; /* bytes came until now: no ping is due */
+  CU_ASSERT_EQUAL (async (255, 0, 0, 0), ERR_OK);
+  t.now_ns += 1000000001u;
+  CU_ASSERT_EQUAL (iscsi_ops.tick (t.p, t.now_ns), ERR_OK);
+  CU_ASSERT_EQUAL (target_data_in (&t, &h, 0, 0, 4096, 0x81), ERR_OK);
+  CU_ASSERT (target_done (&t, 1, ERR_OK));
+  CU_ASSERT (!target_hear (&t, &h));
+  target_close (&t);
+}
+
 static void
 leaves_when_asked (void)
 {
@@ -335,20 +369,6 @@ leaves_when_asked (void)
   CU_ASSERT_EQUAL (target_say (&t, b, NULL, 0, true), ERR_OK);
   CU_ASSERT (!target_hear (&t, &out));
   target_close (&t);
-}
-
-static enum err
-async (uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3)
-{
-  uint8_t b[48] = {0x32, 0x80};
-
-  put32 (b + 16, PDU_NO_TAG);
-  b[36] = event;
-  b[38] = (uint8_t)(p1 >> 8);
-  b[39] = (uint8_t)p1;
-  b[41] = (uint8_t)p2;
-  b[43] = (uint8_t)p3;
-  return target_say (&t, b, NULL, 0, true);
 }
 
 static void
@@ -467,6 +487,7 @@ UNIT_MAIN ("iscsi session", UNIT_TEST (reads_straight_into_the_request),
            UNIT_TEST (obeys_the_command_window),
            UNIT_TEST (answers_pings_and_pings_itself),
            UNIT_TEST (aborts_what_takes_too_long),
+           UNIT_TEST (an_answer_beats_its_abort),
            UNIT_TEST (leaves_when_asked),
            UNIT_TEST (obeys_asynchronous_messages),
            UNIT_TEST (digests_over_all),
