@@ -6,6 +6,9 @@
 #   run.sh [--rounds N] [--rows ROW,…] [--seconds S] [--size MIB]
 #          [--hot MIB] [--seq-depth N] [--list]
 #
+# Rows that begin with "iscsi" are against tgt, beside qemu-nbd over libiscsi; with
+# "iscsi-digest" both sides are bulkhead's, ours with digests of headers and data.
+#
 # A real sshd with a file of random data on tmpfs (so: no disk) in namespaces of
 # their own; fio's nbd engine over a Unix socket; 32 nbdkit threads on both
 # sides. Every single measurement has its own nbdkit, and bulkhead its own
@@ -25,6 +28,7 @@ usage () {
 
 rounds=3 seconds=6 size_mib=1024 hot_mib=32 seq_depth=8
 rows=rand-d32,rand-d1,seq-read,seq-write,rtt20-d32,hot-d32,second,rtt20-seq64
+rows+=,iscsi-d1,iscsi-d32,iscsi-read,iscsi-write,iscsi-rtt20,iscsi-digest
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2 ;;
@@ -44,12 +48,15 @@ set -- --rounds "$rounds" --rows "$rows" --seconds "$seconds" \
   --size "$size_mib" --hot "$hot_mib" --seq-depth "$seq_depth"
 time_limit=7200
 . "$(dirname "$0")/../tests/system/lib.sh"
+. "$lib_dir/tgt.sh"
 
 command -v fio >/dev/null || die "fio is missing: apt-get install fio"
 
 # row_of ROW: what fio does, which way, and the least ratio that is wanted
 row_of () {
   port=$sshd_port hosts=$known_hosts peer=ssh warm= row_mib=$size_mib
+  protocol=sftp
+  case $1 in iscsi-*) protocol=iscsi peer=libiscsi port=3261 ;; esac
   case $1 in
     rand-d32)  title='random 4 KiB read, depth 32, cold' wanted=3
                job='--rw=randread --bs=4k --iodepth=32' unit=IOPS ;;
@@ -72,12 +79,42 @@ row_of () {
     second)    title='first 2000 random 4 KiB reads, depth 1, of a second process'
                job='--rw=randread --bs=4k --iodepth=1 --number_ios=2000'
                wanted=1 unit=IOPS warm=other row_mib=$hot_mib ;;
+    iscsi-d1)  title='iSCSI: random 4 KiB read, depth 1, cold' wanted=1.0
+               job='--rw=randread --bs=4k --iodepth=1' unit=IOPS ;;
+    iscsi-d32) title='iSCSI: random 4 KiB read, depth 32, cold' wanted=1.3
+               job='--rw=randread --bs=4k --iodepth=32' unit=IOPS ;;
+    iscsi-read) title="iSCSI: sequential 1 MiB read, depth $seq_depth"
+               wanted=1.3 job="--rw=read --bs=1m --iodepth=$seq_depth"
+               unit=MiB/s ;;
+    iscsi-write) title="iSCSI: sequential 1 MiB write, depth $seq_depth, flush"
+               wanted=1.3 unit=MiB/s
+               job="--rw=write --bs=1m --iodepth=$seq_depth --end_fsync=1" ;;
+    iscsi-rtt20) title='iSCSI: sequential 64 KiB read, depth 1, 20 ms round trip'
+               wanted=10 job='--rw=read --bs=64k --iodepth=1' unit=IOPS
+               port=3300 ;;
+    iscsi-digest) title="iSCSI: sequential 1 MiB read, depth $seq_depth, digests"
+               wanted=0.85 job="--rw=read --bs=1m --iodepth=$seq_depth"
+               unit=MiB/s peer=bulkhead ;;
     *) die "no row $1; --list names them" ;;
   esac
 }
 
-start_peer () { # nbdkit's ssh plugin, or a disk in nbdkit's own memory
+# start_qemu NAME URL: qemu-nbd in the place of nbdkit.
+start_qemu () {
+  sock=$dir/$1.sock
+  uri="nbd+unix:///?socket=$sock"
+  rm -f "$sock"
+  qemu-nbd -f raw -t -k "$sock" -e 8 --cache=none "$2" >>"$dir/$1.log" 2>&1 \
+    </dev/null &
+  nbdkit_pid=$!
+  wait_for 10 test -S "$sock" || die "qemu-nbd: $(tail -n 3 "$dir/$1.log")"
+}
+
+start_peer () { # nbdkit's ssh plugin, or a disk in nbdkit's own memory, or …
   case $peer in
+    libiscsi) start_qemu peer "$(iscsi_url 1 "$port")" ;;
+    bulkhead) start_nbdkit peer -D bulkhead.stats=1 bulkhead \
+                "$(iscsi_url 1 "$port")" ;;
     ssh) start_nbdkit peer ssh host=127.0.0.1 port="$port" user="$user" \
            path="$data" identity="$dir/id" known-hosts="$hosts" ;;
     memory) start_nbdkit peer memory "${row_mib}M"
@@ -86,6 +123,13 @@ start_peer () { # nbdkit's ssh plugin, or a disk in nbdkit's own memory
 }
 
 start_ours () {
+  local digests=()
+  if [ "$protocol" = iscsi ]; then
+    [ "$peer" != bulkhead ] || digests=(header-digest=crc32c data-digest=crc32c)
+    start_nbdkit ours -D bulkhead.stats=1 bulkhead "$(iscsi_url 1 "$port")" \
+      "${digests[@]}"
+    return
+  fi
   start_nbdkit ours -D bulkhead.stats=1 bulkhead \
     "sftp://$user@127.0.0.1:$port$data" \
     identity="$dir/id" known-hosts="$hosts"
@@ -183,15 +227,32 @@ measure () {
     "$(cut -d' ' -f1 figures)" "$unit" "$(cut -d' ' -f5 figures)" >&2
 }
 
-# sshd and its sessions, those that have ended included.
+# sshd and its sessions, those that have ended included; and tgtd.
 sshd_ticks () {
   local p stat sum=0
-  for p in "$sshd_pid" $(sshd_session_pids); do
+  for p in "$sshd_pid" $(sshd_session_pids) ${tgt_pid-}; do
     stat=$(cat "/proc/$p/stat" 2>/dev/null) || continue
     set -- ${stat##*) }
     sum=$((sum + ${12} + ${13} + ${14} + ${15}))
   done
   echo "$sum"
+}
+
+peer_name () {
+  case $peer in
+    libiscsi) echo 'qemu-nbd, libiscsi' ;;
+    bulkhead) echo 'without digests' ;;
+    *) echo "nbdkit $peer" ;;
+  esac
+}
+
+make_targets () {
+  tgt_target 1 "$iqn"
+  tgt --mode target --op update --tid 1 --name HeaderDigest --value CRC32C,None
+  tgt --mode target --op update --tid 1 --name DataDigest --value CRC32C,None
+  ln -s "$data" "$dir/data"
+  tgt_lun 1 1 data
+  tgt_open 1
 }
 
 table () {
@@ -203,7 +264,7 @@ table () {
     "$(date -u +%Y-%m-%d)"
   printf '%s rounds, %s s each at most, file of %s MiB; median (least – most)\n\n' \
     "$rounds" "$seconds" "$size_mib"
-  echo '| row | unit | peer | its figure | bulkhead | ratio | wanted | CPU s/GiB: peer (sshd) | CPU s/GiB: bulkhead (sshd) | pages from the cache |'
+  echo '| row | unit | peer | its figure | bulkhead | ratio | wanted | CPU s/GiB: peer (server) | CPU s/GiB: bulkhead (server) | pages from the cache |'
   echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |'
   for row in ${rows//,/ }; do
     row_of "$row"
@@ -225,10 +286,10 @@ table () {
           median (map { $_->[2] } @row);
         $hits = 0; $hits += $_->[3] for @row;
       }
-      printf "| %s | %s | nbdkit %s | %s | %s | %.2f | ≥ %s | %s | %s | %s |\n",
+      printf "| %s | %s | %s | %s | %s | %.2f | ≥ %s | %s | %s | %s |\n",
         $title, $unit, $peer, @shown, $median[1] / $median[0], $wanted, @cpu,
         $hits;' \
-      "$title" "$unit" "$wanted" "$peer" "peer.$row" "ours.$row"
+      "$title" "$unit" "$wanted" "$(peer_name)" "peer.$row" "ours.$row"
   done
 }
 
@@ -237,6 +298,15 @@ start_relay 2300 --delay-us 10000
 write_known_hosts relay_hosts 2300
 data=/run/data.img
 random_file "$data" "$size_mib"
+case $rows in *iscsi-*)
+  command -v tgtd >/dev/null && command -v qemu-nbd >/dev/null \
+    || die "tgt or qemu-nbd is missing: apt-get install tgt qemu-utils" \
+      "qemu-block-extra"
+  start_tgt make_targets
+  "$BULKHEAD_BUILDDIR/bench/relay" --listen 3300 --connect 3261 \
+    --delay-us 10000 </dev/null >iscsi-relay.log 2>&1 &
+  wait_for 5 grep -q ready iscsi-relay.log || die "relay does not start" ;;
+esac
 for ((round = 1; round <= rounds; round++)); do
   for row in ${rows//,/ }; do
     measure peer "$row"
