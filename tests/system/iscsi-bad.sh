@@ -4,7 +4,7 @@
 # in the log that names field and section, the next one goes on, and what the
 # client reads and writes is right. A target that never keeps to the rules ends
 # by the outage policy, without a loop.
-time_limit=180
+time_limit=400
 . "$(dirname "$0")/lib.sh"
 . "$lib_dir/tgt.sh"
 
@@ -14,17 +14,18 @@ reasons () {
     | grep -E "(error|warn): .*($1)" | sed 's/.*scripted.0: //' || :
 }
 
-# misbehaves NAME REASON…: once, while the disk is read (r2t_…: written); for
-# REASON see above; -: none has to be.
+# misbehaves NAME REASON [ARGUMENT…]: once, while the disk is read (r2t_…:
+# written); for REASON see above; -: none has to be.
 #
 # Each has a gateway of its own, as one that has had to start anew too often
 # waits before it does so again.
 misbehaves () {
   local name=$1 reason=$2 why
+  shift 2
   rm -f bad.log
   said=$(wc -l <runtime/bulkheadd.log)
   start_nbdkit bad bulkhead "$url" header-digest=crc32c data-digest=crc32c \
-    cache=off
+    cache=off "$@"
   tell bad "$name" 1
   case $name in
     r2t_read) nbdcopy "$uri" copy ;;
@@ -72,6 +73,7 @@ misbehaves close 'closed|ended|connection'
 misbehaves ahs -
 misbehaves slow -
 misbehaves redirect -
+misbehaves silent - timeout=3
 
 # --------------------------------------------------------------- and for good
 

@@ -3,7 +3,7 @@
 # An iSCSI disk under load: connections are reset, tgtd is killed and started
 # again, workers are killed, and a target is rebooted that forgets what was not
 # flushed. The client sees no error and the right bytes.
-time_limit=180
+time_limit=300
 . "$(dirname "$0")/lib.sh"
 . "$lib_dir/tgt.sh"
 command -v tgtd >/dev/null && command -v tgtadm >/dev/null \

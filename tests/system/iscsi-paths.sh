@@ -3,7 +3,7 @@
 # Two sessions to one LUN over two portals, one of them behind a relay: cut under
 # load, the other one carries everything and no client sees an error; when it is
 # mended, both are in use again.
-time_limit=150
+time_limit=300
 . "$(dirname "$0")/lib.sh"
 . "$lib_dir/tgt.sh"
 command -v tgtd >/dev/null && command -v tgtadm >/dev/null \

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A thinly provisioned LUN of tgt: trim, zeroes and block status.
-time_limit=60
+time_limit=120
 . "$(dirname "$0")/lib.sh"
 . "$lib_dir/tgt.sh"
 command -v tgtd >/dev/null && command -v tgtadm >/dev/null \

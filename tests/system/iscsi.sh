@@ -3,7 +3,7 @@
 # LUNs of a real target, tgt: what they say of themselves, data both ways, large
 # ones and those of 4096-byte blocks, logins, digests, lists; and what a user is
 # told when something is wrong.
-time_limit=180
+time_limit=300
 . "$(dirname "$0")/lib.sh"
 . "$lib_dir/tgt.sh"
 command -v tgtd >/dev/null && command -v tgtadm >/dev/null \
