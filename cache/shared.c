@@ -229,9 +229,15 @@ settle (struct shared *s)
 static void
 look (struct shared *s)
 {
-  if (!stripes_file_leased (&s->stripes))
+  if (!stripes_file_leased (&s->stripes)) {
+    if (s->stripes.map.file && stripes_orphaned (&s->stripes.map))
+      log_write (s->set->d->log, LOG_LEVEL_WARN,
+                 "%s: a process that had written ended together with its "
+                 "bulkheadd: what it had not flushed may be lost, and the "
+                 "next FLUSH fails",
+                 s->name);
     lease_foreign_gone (&s->lease, has_open_stripes (s), now_ns ());
-  else if (s->lease.waiters && !s->foreign_told) {
+  } else if (s->lease.waiters && !s->foreign_told) {
     s->foreign_told = true;
     log_write (s->set->d->log, LOG_LEVEL_WARN,
                "%s: writes wait for a process that holds the write lease since "
@@ -279,7 +285,8 @@ static void
 shared_free (struct shared *s)
 {
   struct shared_set *set = s->set;
-  bool drop = !s->members && !stripes_file_in_use (&s->stripes);
+  bool drop = !s->members && !stripes_file_in_use (&s->stripes)
+              && !(s->stripes.map.file && stripes_lost (&s->stripes.map));
 
   for (struct shared **p = &set->first; *p; p = &(*p)->next)
     if (*p == s) {

@@ -27,7 +27,9 @@ sweep_one (struct shared_set *set, const char *path)
 
   if (shared_set_has_path (set, path) || stripes_file_open (&file, path))
     return;
-  stripes_file_close (&file, !stripes_file_in_use (&file));
+  /* One that has something to tell stays until its volume is opened. */
+  stripes_file_close (&file, !stripes_file_in_use (&file)
+                               && !stripes_orphaned (&file.map));
 }
 
 static void

@@ -161,6 +161,8 @@ give_back (struct link *l)
     return;
   if (error && !l->stopping)
     give_up_log (l, error);
+  /* Proven, or given up and to be told by our next FLUSH. */
+  stripes_set_unproven (&l->hot.stripes, false);
   l->lease = LEASE_NONE;
   link_tell (l, CONTROL_LEASE_RETURN);
   link_wake_all (l);

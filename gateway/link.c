@@ -109,6 +109,9 @@ link_close (struct link *l)
     if (write (l->stop_fd, &one, sizeof one) == (ssize_t)sizeof one)
       pthread_join (l->control_thread, NULL);
     pthread_join (l->lease_thread, NULL);
+    /* Who ends in order has no client left that waits for a FLUSH. */
+    if (l->lease != LEASE_NONE)
+      stripes_set_unproven (&l->hot.stripes, false);
   }
   /* The daemon fences and ends our worker when it sees this end. */
   close_fd (&l->daemon_sock);

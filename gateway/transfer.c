@@ -263,9 +263,11 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
   /* Before it can reach the server: from now on nobody takes what is cached
    * of these pages (ipc/stripes.h).
    */
-  if (link_op_writes (t->op) && l->hot.stripes.file)
+  if (link_op_writes (t->op) && l->hot.stripes.file) {
+    stripes_set_unproven (&l->hot.stripes, true);
     stripes_begin (&l->hot.stripes, offset / PAGE_BYTES,
                    link_last_page (offset, n));
+  }
   if (t->op == IO_WRITE)
     copy_payload_in (t, slot, n);
   note_versions (l, slot);
@@ -509,6 +511,31 @@ read_from_log (struct transfer *t)
   t->left_bytes -= n;
 }
 
+/* What no FLUSH has told yet, this one tells: an error of one that no client
+ * asked for, or that a process which had written died together with its daemon.
+ */
+static void
+flush_over (struct transfer *t)
+{
+  struct link *l = t->link;
+
+  if (!l->proof.log.entries && !l->inflight.writing_slots
+      && !inflight_unflushed (&l->inflight) && l->lease == LEASE_HELD)
+    stripes_set_unproven (&l->hot.stripes, false);
+  if (t->internal)
+    return;
+  if (l->owed_error)
+    t->result = l->owed_error;
+  else if (!t->result && stripes_take_lost (&l->hot.stripes)) {
+    log_write (l->log, LOG_LEVEL_ERROR,
+               "%s: a process that had written here died, and bulkheadd with "
+               "it: what it had not flushed may be lost",
+               l->name);
+    t->result = EIO;
+  }
+  l->owed_error = 0;
+}
+
 static int
 run (struct transfer *t)
 {
@@ -552,10 +579,8 @@ run (struct transfer *t)
     }
   }
   leave_all (t);
-  if (t->op == IO_FLUSH && !t->internal && l->owed_error) {
-    t->result = l->owed_error;
-    l->owed_error = 0;
-  }
+  if (t->op == IO_FLUSH)
+    flush_over (t);
   waiter_leave (l, w);
   pthread_mutex_unlock (&l->lock);
   free (t->scratch);

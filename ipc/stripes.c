@@ -28,6 +28,36 @@ stripes_open (struct stripes *s, size_t size_bytes, struct stripe_map *ret)
   return ERR_OK;
 }
 
+void
+stripes_set_unproven (const struct stripe_map *m, bool unproven)
+{
+  _Atomic uint32_t *word = &m->file->unproven;
+
+  if (atomic_load_explicit (word, memory_order_relaxed) != unproven)
+    atomic_store (word, unproven);
+}
+
+bool
+stripes_orphaned (const struct stripe_map *m)
+{
+  if (atomic_exchange (&m->file->unproven, 0))
+    atomic_store (&m->file->lost, 1);
+  return stripes_lost (m);
+}
+
+bool
+stripes_lost (const struct stripe_map *m)
+{
+  return atomic_load (&m->file->lost) != 0;
+}
+
+bool
+stripes_take_lost (const struct stripe_map *m)
+{
+  return atomic_load_explicit (&m->file->lost, memory_order_acquire)
+         && atomic_exchange (&m->file->lost, 0);
+}
+
 static struct stripe *
 stripe_of (const struct stripe_map *m, uint64_t page)
 {

@@ -48,7 +48,13 @@ struct stripes {
   uint32_t reserved0;
   _Atomic uint64_t writes_begun; /* calls of stripes_begin, of stripes_end: */
   _Atomic uint64_t writes_ended; /* S4 */
-  uint8_t reserved[32];
+  /* The gateway that may write has acknowledged what the server has not proven
+   * stable; that gateway sets and clears it. */
+  _Atomic uint32_t unproven;
+  /* Such a gateway and its daemon are dead: the next FLUSH of the volume fails,
+   * once. */
+  _Atomic uint32_t lost;
+  uint8_t reserved[24];
   struct stripe stripe[];
 };
 
@@ -96,6 +102,18 @@ void stripes_advance_all (const struct stripe_map *m);
 /* S4 */
 uint64_t stripes_writes_begun (const struct stripe_map *m);
 uint64_t stripes_writes_ended (const struct stripe_map *m);
+/* The gateway with the write lease, before its first write and when all is
+ * proven.
+ */
+void stripes_set_unproven (const struct stripe_map *m, bool unproven);
+/* A new daemon, of a writer that is dead: whether it left anything unproven;
+ * then a FLUSH has to tell.
+ */
+bool stripes_orphaned (const struct stripe_map *m);
+/* That it still has. */
+bool stripes_lost (const struct stripe_map *m);
+/* A FLUSH: whether it has to tell; the next one has not. */
+bool stripes_take_lost (const struct stripe_map *m);
 /* How many stripes have a write under way. */
 uint32_t stripes_unequal (const struct stripe_map *m);
 

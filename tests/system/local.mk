@@ -31,6 +31,7 @@ SYSTEM_TESTS = \
 	%D%/rekey.sh \
 	%D%/daemon.sh \
 	%D%/large.sh \
+	%D%/lost.sh \
 	%D%/nfs.sh \
 	%D%/nfs-forgetful.sh \
 	%D%/possessed.sh \

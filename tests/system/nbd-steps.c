@@ -12,6 +12,7 @@
  *   K:becomes:PAGE:LETTER reads until it is answered with that, for at most
  *                        half a minute
  *   K:flush
+ *   K:noflush            a FLUSH that fails with EIO
  *   K:rest:0:MS          does nothing for so long
  *   K:drop               leaves without a word
  *   0:tell:0:FILE        makes FILE
@@ -170,6 +171,9 @@ do_step (const char *step)
   } else if (strcmp (verb, "flush") == 0) {
     if (nbd_flush (h, 0) == -1)
       die ("%s: %s", step, nbd_get_error ());
+  } else if (strcmp (verb, "noflush") == 0) {
+    if (nbd_flush (h, 0) != -1 || nbd_get_errno () != EIO)
+      die ("%s: it succeeds", step);
   } else if (strcmp (verb, "rest") == 0) {
     usleep ((useconds_t)strtoul (letter, NULL, 10) * 1000);
   } else if (strcmp (verb, "tell") == 0) {
