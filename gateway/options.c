@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "gateway/retained.h"
 #include "gateway/url.h"
+#include "ipc/hash.h"
 #include "protocols/params.h"
 
 #define NS_PER_S 1000000000ull
@@ -388,6 +389,31 @@ add_default_socket (struct options *o, const struct param *p,
   return add_fd (o, p->key, path, fd, f);
 }
 
+/* Which user of which host, in a form that tells neither (64 bits of 128 that
+ * are secret): a server knows its clients by that (RFC 8881 §2.4), so it stays
+ * the same for ever.
+ */
+static void
+own_client (char *dst, size_t dst_bytes)
+{
+  char host[512] = "";
+  int fd = open ("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd >= 0 ? read (fd, host, 64) : -1;
+  size_t used;
+  uint64_t h = 0;
+
+  if (fd >= 0)
+    close (fd);
+  if (n < 32)
+    n = gethostname (host, 256) == 0 ? (ssize_t)strnlen (host, 256) : 0;
+  used = (size_t)n;
+  snprintf (host + used, sizeof host - used, "/%u/bulkhead",
+            (unsigned)geteuid ());
+  for (const char *p = host; *p; p++)
+    h = hash_page (h ^ (uint8_t)*p);
+  snprintf (dst, dst_bytes, "%016llx", (unsigned long long)h);
+}
+
 /* Whom an NFS server is told that asks: who we are, unless the user says
  * somebody else. NULL: not a parameter of that kind.
  */
@@ -409,7 +435,9 @@ own_ids (const struct param *p, char *dst, size_t dst_bytes)
       used += (size_t)snprintf (dst + used, dst_bytes - used, "%s%u",
                                 i ? "," : "", (unsigned)groups[i]);
     return count > 0 ? dst : NULL; /* more than 16 do not fit AUTH_SYS */
-  } else
+  } else if (strcmp (p->key, "client-id") == 0)
+    own_client (dst, dst_bytes);
+  else
     return NULL;
   return dst;
 }

@@ -137,6 +137,23 @@ read_path (struct nfs_options *o, const struct proto_config *c, struct fault *f)
   return ERR_OK;
 }
 
+/* Behind it stand other parts of the owner: no '/'. */
+static enum err
+read_client (struct nfs_options *o, const struct proto_config *c,
+             struct fault *f)
+{
+  const char *v = value_of (c, "client-id");
+
+  if (!v)
+    return ERR_OK;
+  if (strlen (v) >= sizeof o->client || strchr (v, '/'))
+    return fault_set (f, ERR_INVAL,
+                      "client-id=%s: at most %zu characters, without '/'", v,
+                      sizeof o->client - 1);
+  strcpy (o->client, v);
+  return ERR_OK;
+}
+
 static enum err
 read_version (struct nfs_options *o, const struct proto_config *c,
               struct fault *f)
@@ -166,6 +183,7 @@ nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
       || (e = read_auth (ret, ret_auth, config, f))
       || (e = read_bool (config, "list", &ret->list, f))
       || (e = read_bool (config, "exclusive", &ret->exclusive, f))
+      || (e = read_client (ret, config, f))
       || (e = read_number (config, "mountport", 65535, &mountport, f)))
     return e;
   ret->mountport = (uint16_t)mountport;

@@ -45,6 +45,11 @@
 #define V4_LOOKUPS 8u
 /* Of one call; what we ask the server for. */
 #define V4_OPERATIONS_MAX 16u
+#define V4_OPERATIONS_LEAST 6u
+/* Found out by trying. */
+#define V4_CAPS_PROBED                                                         \
+  (VOLUME_CAN_STATUS | VOLUME_CAN_TRIM | VOLUME_CAN_ZERO                       \
+   | VOLUME_CAN_FAST_ZERO)
 #define V4_OWNER_BYTES 192u
 /* Of a call or an answer around its data: credential, SEQUENCE, PUTFH … */
 #define V4_DATA_OVERHEAD_BYTES 1024u

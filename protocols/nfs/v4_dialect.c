@@ -202,8 +202,10 @@ leave (struct nfs *n, uint64_t now_ns)
   if (v->step != V4_IDLE || v->mending)
     return; /* the lease will end */
   v4_go (n, V4_LEAVE);
-  v->memory.has_session = v->memory.has_open = false;
   v4_pump (n, now_ns);
+  if (v->unsent)
+    return;
+  v->memory.has_session = v->memory.has_open = false;
   v4_memory_store (n);
 }
 

@@ -337,6 +337,11 @@ piece_refused (struct nfs *n, const struct nfs_piece *p,
     ret->verdict = NFS_DELAY;
     return ERR_OK;
   }
+  /* §2.10.6.1.3: SEQUENCE is kept always, what follows it was not. */
+  if (s->recovery == V4_DO_AGAIN) {
+    ret->verdict = NFS_AGAIN;
+    return ERR_OK;
+  }
   if (a->status == NFS4ERR_MOVED || s->recovery == V4_DO_BROKEN)
     return v4_refused (n, a->failed, a->status, f);
   if (s->recovery == V4_DO_FAIL) {

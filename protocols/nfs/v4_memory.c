@@ -67,7 +67,12 @@ read_header (const uint8_t header[HEADER_BYTES], struct v4_memory *m)
   get_bytes (&w, m->open.other, sizeof m->open.other);
   m->fh.length_bytes = wire_u32 (&w);
   get_bytes (&w, m->fh.bytes, sizeof m->fh.bytes);
+  m->caps &= V4_CAPS_PROBED;
+  /* As note_session leaves them. */
   return !w.err && m->slots >= 2 && m->slots <= V4_SLOTS
+         && m->maxoperations >= V4_OPERATIONS_LEAST
+         && m->maxrequestsize >= V4_DATA_OVERHEAD_BYTES + V4_IO_LEAST_BYTES
+         && m->maxresponsesize >= V4_DATA_OVERHEAD_BYTES + V4_IO_LEAST_BYTES
          && m->fh.length_bytes <= NFS4_FHSIZE;
 }
 

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#define OPERATIONS_LEAST 6u
 #define CACHED_LEAST_BYTES 512u
 
 enum err
@@ -173,7 +172,7 @@ note_session (struct nfs *n, const struct v4_create_session_result *r,
   struct v4_memory *m = &v4_of (n)->memory;
   const struct v4_channel *fore = &r->fore;
 
-  if (fore->maxrequests < 2 || fore->maxoperations < OPERATIONS_LEAST
+  if (fore->maxrequests < 2 || fore->maxoperations < V4_OPERATIONS_LEAST
       || fore->maxrequestsize < V4_DATA_OVERHEAD_BYTES + V4_IO_LEAST_BYTES
       || fore->maxresponsesize < V4_DATA_OVERHEAD_BYTES + V4_IO_LEAST_BYTES)
     return fault_set (f, ERR_LIMIT,

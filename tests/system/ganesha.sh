@@ -14,6 +14,9 @@ need_ganesha () {
   ip addr add 192.0.2.1/24 dev nfs0
   ip link set nfs0 up
   ip link set nfs1 up
+  # What it remembers of its clients.
+  mkdir -p /var/lib/nfs
+  mount -t tmpfs tmpfs /var/lib/nfs
 }
 
 # ganesha_export ID PATH [LINE…]: to be served by start_ganesha.
@@ -56,7 +59,9 @@ NFS_CORE_PARAM {
   Enable_RQUOTA = false;
 }
 NFSV4 {
-  Graceless = true;
+  Graceless = ${ganesha_graceless:-true};
+  Grace_Period = 10;
+  Lease_Lifetime = 10;
   RecoveryBackend = fs;
   Minor_Versions = 0,1,2;
 }

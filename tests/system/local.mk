@@ -34,6 +34,7 @@ SYSTEM_TESTS = \
 	%D%/lost.sh \
 	%D%/nfs.sh \
 	%D%/nfs-forgetful.sh \
+	%D%/nfs4.sh \
 	%D%/possessed.sh \
 	%D%/resolve.sh \
 	%D%/restart.sh \

@@ -38,13 +38,15 @@ NFS_TESTS = \
 	tests/unit/protocols/nfs/engine_test \
 	tests/unit/protocols/nfs/nfs3_codec_test \
 	tests/unit/protocols/nfs/v4_codec_test \
+	tests/unit/protocols/nfs/v4_engine_test \
 	tests/unit/protocols/nfs/v4_slots_test
 check_PROGRAMS += $(NFS_TESTS)
 TESTS += $(NFS_TESTS)
 
 # The other end, with a server that forgets.
 check_LTLIBRARIES += libnfspeer.la
-libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h
+libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h \
+	tests/fake/nfs4.c tests/fake/nfs4.h
 libnfspeer_la_LIBADD = libfakenfs3.la libprotocols.la
 
 tests_unit_protocols_nfs_bad_input_test_SOURCES = %D%/nfs/bad_input_test.c
@@ -58,6 +60,9 @@ tests_unit_protocols_nfs_nfs3_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_codec_test_SOURCES = %D%/nfs/v4_codec_test.c
 tests_unit_protocols_nfs_v4_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_engine_test_SOURCES = %D%/nfs/v4_engine_test.c
+tests_unit_protocols_nfs_v4_engine_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_slots_test_SOURCES = %D%/nfs/v4_slots_test.c
 tests_unit_protocols_nfs_v4_slots_test_LDADD = libprotocols.la $(UNIT_LIBS)

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An NFSv4.1/4.2 server with one file, /dir/disk.img, as a function from call
+ * to reply, for tests: clients, sessions with slots that keep answers, opens,
+ * a grace period. What was not committed is forgotten when it reboots. Written
+ * from RFC 8881 and RFC 7862 without the engine's codec.
+ */
+#ifndef BH_TESTS_FAKE_NFS4_H
+#define BH_TESTS_FAKE_NFS4_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FAKE4_PATH "/dir/disk.img"
+#define FAKE4_SLOTS 8u
+#define FAKE4_CLIENTS 4u
+#define FAKE4_SESSIONS 16u
+#define FAKE4_OPENS 8u
+#define FAKE4_REPLY_BYTES 1024u
+
+struct fake4_slot {
+  uint32_t sequenceid;
+  bool cached;
+  size_t reply_bytes;
+  uint8_t reply[FAKE4_REPLY_BYTES];
+};
+
+struct fake_nfs4 {
+  uint8_t *content, *committed;
+  uint64_t size;
+  uint64_t boot; /* write verifier, and part of all identifiers */
+  uint32_t minor_max;
+  uint32_t slots; /* granted */
+  struct {
+    bool used, confirmed;
+    uint8_t owner[256];
+    size_t owner_bytes;
+    uint64_t id;
+    uint32_t create_sequenceid;
+    unsigned last_session;
+  } client[FAKE4_CLIENTS];
+  struct {
+    bool used;
+    uint64_t id, client;
+    struct fake4_slot slot[FAKE4_SLOTS];
+  } session[FAKE4_SESSIONS];
+  struct {
+    bool used;
+    uint64_t client;
+    uint8_t owner[256];
+    size_t owner_bytes;
+    uint32_t id, deny;
+  } open[FAKE4_OPENS];
+  uint32_t next_id;
+  uint8_t generation;  /* of the file's handle */
+  uint64_t fileid;
+  bool grace;          /* OPENs that reclaim nothing get GRACE */
+  bool delegates;      /* though nobody wants it */
+  bool no_sparse;      /* SEEK, DEALLOCATE and ALLOCATE: NOTSUPP */
+  bool no_empty_write; /* WRITE of no bytes: INVAL */
+  uint32_t status_flags;
+  uint32_t access;
+  uint64_t change;
+
+  /* The next fail_times results of this operation. */
+  uint32_t fail_op, fail_status;
+  unsigned fail_times;
+
+  unsigned executed[80]; /* by operation; not those that were replayed */
+  unsigned replays;
+};
+
+void fake_nfs4_init (struct fake_nfs4 *s, uint64_t size);
+void fake_nfs4_fini (struct fake_nfs4 *s);
+void fake_nfs4_reboot (struct fake_nfs4 *s);
+/* All state is gone, as after a lease that was not renewed. */
+void fake_nfs4_expire (struct fake_nfs4 *s);
+/* As fake_nfs3_answer. */
+size_t fake_nfs4_answer (struct fake_nfs4 *s, const uint8_t *call,
+                         size_t call_bytes, uint8_t *reply,
+                         size_t reply_size_bytes);
+
+#endif
