@@ -37,8 +37,9 @@ struct io_extent {
 #define VOLUME_CAN_STATUS 0x20u    /* IO_STATUS */
 #define VOLUME_CAN_FAST_ZERO 0x40u /* ZERO is never slower than writing */
 /* A FLUSH on one connection proves the writes of every connection of the
- * volume (NFS COMMIT, SYNCHRONIZE CACHE); else each connection that wrote is
- * flushed by itself.
+ * volume (NFS COMMIT, SYNCHRONIZE CACHE), so their stability tokens are the
+ * same while nothing was lost; else each connection that wrote is flushed by
+ * itself.
  */
 #define VOLUME_FLUSH_COVERS_ALL 0x80u
 /* Not an object but a list of objects: its content, read as any other, is the

@@ -621,7 +621,56 @@ random_steps_keep_the_invariants (void)
   CU_ASSERT (answers > 1000);
 }
 
-UNIT_MAIN ("inflight", UNIT_TEST (a_request_is_answered_once),
+static void
+an_answer_of_no_use_is_asked_for_again (void)
+{
+  struct ring_completion old, c;
+  void *owner = NULL;
+  uint32_t slot;
+
+  start ();
+  slot = sent (IO_READ, 0, 4096);
+  old = c = answer_to (slot);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
+  inflight_again (&f, slot);
+  CU_ASSERT_EQUAL (f.slot[slot].state, SLOT_QUEUED);
+  CU_ASSERT_EQUAL (inflight_next (&f), slot);
+  CU_ASSERT_EQUAL (inflight_push (&f, &gateway, slot, 7), ERR_OK);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &old, &owner), ERR_PEER);
+  c = answer_to (slot);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
+  inflight_fail (&f, ERR_IO);
+  inflight_again (&f, slot);
+  CU_ASSERT_EQUAL (f.slot[slot].state, SLOT_DONE);
+  CU_ASSERT_EQUAL (f.slot[slot].error, ERR_IO);
+  inflight_put (&f, slot);
+}
+
+static void
+block_status_has_whole_extents (void)
+{
+  static const uint32_t wrong[]
+    = {0, 1, 15, 17, 16 * IO_EXTENTS_MAX + 16, UINT32_MAX};
+  struct ring_completion c;
+  void *owner = NULL;
+  uint32_t slot;
+
+  start ();
+  slot = sent (IO_STATUS, 0, 1u << 30); /* no payload: any length */
+  c = answer_to (slot);
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    c.length = wrong[i];
+    CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_PEER);
+  }
+  c.length = 16 * IO_EXTENTS_MAX;
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (f.slot[slot].answer_bytes, 16 * IO_EXTENTS_MAX);
+  inflight_put (&f, slot);
+}
+
+UNIT_MAIN ("inflight", UNIT_TEST (an_answer_of_no_use_is_asked_for_again),
+           UNIT_TEST (block_status_has_whole_extents),
+           UNIT_TEST (a_request_is_answered_once),
            UNIT_TEST (hostile_completions_are_refused),
            UNIT_TEST (slots_run_out_and_come_back),
            UNIT_TEST (overlapping_writes_wait),
