@@ -55,8 +55,7 @@ bad_request (struct fault *f, const struct ring_request *r, const char *what)
 
 /* L2 */
 static enum err
-check_request (const struct loop *l, const struct ring_request *r,
-               struct fault *f)
+check_request (const struct ring_request *r, struct fault *f)
 {
   uint16_t flags = 0;
   uint64_t data_bytes = r->op == IO_READ || r->op == IO_WRITE ? r->length
@@ -82,8 +81,6 @@ check_request (const struct loop *l, const struct ring_request *r,
     return bad_request (f, r, "unknown flags");
   if ((r->length == 0) != (r->op == IO_FLUSH))
     return bad_request (f, r, "wrong length");
-  if (r->offset > l->info.size || r->length > l->info.size - r->offset)
-    return bad_request (f, r, "beyond the end of the volume");
   if (data_bytes
       && (data_bytes > CHANNEL_CHUNK_BYTES
           || r->arena_offset > CHANNEL_ARENA_BYTES - data_bytes))
@@ -119,6 +116,24 @@ payload_of (const struct loop *l, const struct ring_request *r)
   }
 }
 
+/* No lie of the gateway's: to its clients the volume is as large as it was when
+ * they came, and on the server it may have become smaller since.
+ */
+static bool
+beyond_the_end (const struct loop *l, const struct ring_request *r)
+{
+  return r->offset > l->info.size || r->length > l->info.size - r->offset;
+}
+
+static enum err
+refuse (struct loop *l, const struct ring_request *r, enum err e,
+        struct fault *f)
+{
+  struct ring_completion c = {.id = r->id, .error = (uint32_t)err_errno (e)};
+
+  return push_completion (l, &c, f);
+}
+
 static enum err
 submit (struct loop *l, const struct ring_request *r, struct fault *f)
 {
@@ -126,10 +141,12 @@ submit (struct loop *l, const struct ring_request *r, struct fault *f)
                             .tag = r->id, .offset = r->offset,
                             .length = r->length, .data = payload_of (l, r)};
   struct loop_slot *slot;
-  enum err e = check_request (l, r, f);
+  enum err e = check_request (r, f);
 
   if (e)
     return e;
+  if (beyond_the_end (l, r))
+    return refuse (l, r, ERR_IO, f);
   if (!l->free_slots)
     return bad_request (f, r, "too many requests in flight");
   p.id = l->free_slot[l->free_slots - 1];
@@ -137,11 +154,8 @@ submit (struct loop *l, const struct ring_request *r, struct fault *f)
   if (e == ERR_AGAIN)
     return fault_set (f, ERR_LIMIT, "the %s engine took fewer requests than "
                                     "it has to", l->ops->name);
-  if (e) {
-    struct ring_completion c = {.id = r->id, .error = (uint32_t)err_errno (e)};
-
-    return push_completion (l, &c, f);
-  }
+  if (e)
+    return refuse (l, r, e, f);
   l->free_slots--;
   slot = &l->slot[p.id];
   *slot = (struct loop_slot){.used = true, .id = r->id,
