@@ -30,7 +30,7 @@ start_fake
 start_nbdkit forget bulkhead "$url/disk.img" version=3 mountport=$port
 nbdcopy "$uri" copy
 cmp copy before
-ok "copied as an unprivileged user may: $(id -u)"
+ok "copied from the server, by user $(id -u)"
 
 # A copy without a flush, a restart that forgets it, then the flush.
 random_file other 8
@@ -55,3 +55,29 @@ stop_nbdkit
 stop_fake
 cmp expected disk
 ok "random I/O equals the model with 5 restarts that forget"
+
+# Two connections, whose workers are killed as well.
+start_fake
+start_nbdkit several bulkhead "$url/disk.img" version=3 mountport=$port \
+  connections=2
+with_kills 0.5 "$model" --seconds 6 --connections 2 --max-bytes 262144 \
+  --out expected "$uri"
+[ "$kills" -ge 4 ] || die "only $kills workers were killed"
+"$steps" "$uri" -- 0:flush >>steps.log || die "the flush failed"
+stop_nbdkit
+stop_fake
+cmp expected disk
+ok "two connections: random I/O equals the model with $kills workers killed"
+
+# The server's file becomes shorter: said in words, not read as zeroes.
+start_fake
+start_nbdkit short bulkhead "$url/disk.img" version=3 mountport=$port \
+  outage=fail:2 cache=no prefetch=0
+stop_fake
+truncate -s 4M disk
+start_fake
+"$steps" "$uri" -- 0:fails:1500 0:loop:100:3 >>steps.log 2>&1 \
+  || die "not what is gone fails, and nothing else: $(tail -n 2 steps.log)"
+grep -Eq 'the size|shorter|changed its size|has [0-9]+ bytes' short.log || die "not said: $(tail -n 3 short.log)"
+ok "a file that became shorter: $(grep -E 'the size|shorter|changed its size|has [0-9]+ bytes' short.log \
+  | tail -n 1 | sed 's/.*disk.img: //' | cut -c1-150)"

@@ -118,3 +118,10 @@ nbdcopy "nbd+unix:///file2?socket=$sock" copy
 cmp copy srv/export/list/file2
 ok 'a directory URL serves its files'
 stop_nbdkit
+
+start_nbdkit exports bulkhead "$url/" version=3
+got=$(nbdinfo --list "$uri" 2>&1 || :)
+grep -q "$dir/srv/export" <<<"/$got" || grep -q "srv/readonly" <<<"$got" \
+  || die "no exports are listed: $got"
+ok 'the server itself lists its exports'
+stop_nbdkit
