@@ -11,7 +11,7 @@
 #define SSH_AGENT_IDENTITIES_ANSWER 12
 #define SSH_AGENTC_SIGN_REQUEST 13
 #define SSH_AGENT_SIGN_RESPONSE 14
-#define SSH_AGENT_RSA_SHA2_512 4u
+#define SSH_AGENT_RSA_SHA2_256 2u
 
 static const struct {
   const char *type;
@@ -21,7 +21,7 @@ static const struct {
     {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
     {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
     {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-    {"ssh-rsa", "rsa-sha2-512"},
+    {"ssh-rsa", "rsa-sha2-256"},
 };
 
 enum err
@@ -57,13 +57,13 @@ void
 agent_put_sign (struct wirebuf *b, const struct agent_key *k,
                 const uint8_t *data, size_t data_bytes)
 {
-  bool rsa = strcmp (k->algorithm, "rsa-sha2-512") == 0;
+  bool rsa = strcmp (k->algorithm, "rsa-sha2-256") == 0;
 
   wirebuf_u32 (b, (uint32_t)(1 + 4 + k->blob_bytes + 4 + data_bytes + 4));
   wirebuf_u8 (b, SSH_AGENTC_SIGN_REQUEST);
   wirebuf_string (b, k->blob, k->blob_bytes);
   wirebuf_string (b, data, data_bytes);
-  wirebuf_u32 (b, rsa ? SSH_AGENT_RSA_SHA2_512 : 0);
+  wirebuf_u32 (b, rsa ? SSH_AGENT_RSA_SHA2_256 : 0);
 }
 
 static void

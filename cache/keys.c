@@ -143,7 +143,10 @@ blob_rsa (struct ssh_key *k, struct wirebuf *b)
   if (!EVP_PKEY_get_bn_param (k->pkey, OSSL_PKEY_PARAM_RSA_N, &n)
       || !EVP_PKEY_get_bn_param (k->pkey, OSSL_PKEY_PARAM_RSA_E, &e))
     return ERR_INVAL;
-  k->algorithm = "rsa-sha2-512"; /* RFC 8332 §3: but the blob says ssh-rsa */
+  /* RFC 8332 §3: but the blob says ssh-rsa. Of its two algorithms it recommends
+   * this one, and dropbear has no other.
+   */
+  k->algorithm = "rsa-sha2-256";
   wirebuf_cstring (b, "ssh-rsa");
   put_mpint (b, e);
   put_mpint (b, n);
@@ -378,7 +381,7 @@ ssh_key_sign (const struct ssh_key *k, const void *data, size_t data_bytes,
   int id = EVP_PKEY_get_base_id (k->pkey);
   const char *digest = id == EVP_PKEY_ED25519 ? NULL
                        : id == EVP_PKEY_RSA
-                           ? "SHA512"
+                           ? "SHA256"
                            : curves[curve_index (k->pkey)].digest;
   uint8_t raw[SSH_SIGNATURE_BYTES];
   size_t n = sizeof raw;

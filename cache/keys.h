@@ -46,7 +46,7 @@ ssh_key_public (const char *text, size_t length_bytes, uint8_t **ret,
 void
 ssh_key_free (struct ssh_key *k);
 
-/* The algorithm of the signatures: ssh-ed25519, ecdsa-sha2-…, rsa-sha2-512. */
+/* The algorithm of the signatures: ssh-ed25519, ecdsa-sha2-…, rsa-sha2-256. */
 const char *
 ssh_key_algorithm (const struct ssh_key *k);
 /* The public key as it is offered (RFC 4253 §6.6; for RSA it says ssh-rsa). */

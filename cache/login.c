@@ -222,7 +222,7 @@ how_used (const struct ssh_key *k)
 {
   const char *algorithm = ssh_key_algorithm (k);
 
-  return strcmp (algorithm, "rsa-sha2-512") == 0 ? algorithm : NULL;
+  return strcmp (algorithm, "rsa-sha2-256") == 0 ? algorithm : NULL;
 }
 
 /* By either method; the worker chooses. */

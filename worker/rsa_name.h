@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* RFC 8332 §3: in a login with an RSA key the public key algorithm's name is
- * rsa-sha2-512, but the key's blob goes on saying ssh-rsa. libssh2 1.10 takes
+ * rsa-sha2-256, but the key's blob goes on saying ssh-rsa. libssh2 1.10 takes
  * that name from the blob, so that they would be the same. OpenSSH's sshd takes
- * a blob that says rsa-sha2-512, but proftpd, dropbear, rclone, asyncssh and
+ * a blob that says rsa-sha2-256, but proftpd, dropbear, rclone, asyncssh and
  * paramiko do not.
  *
  * libssh2_userauth_publickey copies the name first, then allocates its packet,

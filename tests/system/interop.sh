@@ -171,21 +171,15 @@ insisting () {
 
 # logins NAME: by the other kinds of keys.
 logins () {
-  local type log status=0
+  local type log
   for type in ecdsa rsa; do
     log=$1-$type.log
     timeout 20 "$run" nbdkit -U - bulkhead \
       "sftp://$user@127.0.0.1:$port$dir/disk" readonly=true \
       identity="$dir/id_$type" known-hosts="$known_hosts" \
-      --run 'nbdinfo --size "$uri"' >"$log" 2>&1 </dev/null || status=$?
-    if [ "$1-$type" = dropbear-rsa ]; then
-      [ "$status" != 0 ] || die "dropbear: takes rsa-sha2-512"
-      grep -q 'tried: .*id_rsa (rsa-sha2-512)' "$log" || die "$(cat "$log")"
-      ok "$1: no login with an $type key: $(cat "$log")"
-    else
-      [ "$(cat "$log")" = 8388608 ] || die "$1: $type: $(cat "$log")"
-      ok "$1: a login with an $type key"
-    fi
+      --run 'nbdinfo --size "$uri"' >"$log" 2>&1 </dev/null || :
+    [ "$(cat "$log")" = 8388608 ] || die "$1: $type: $(cat "$log")"
+    ok "$1: a login with an $type key"
   done
 }
 

@@ -51,7 +51,7 @@ lists_the_keys_that_we_can_use (void)
   put_key (&b, "sk-ssh-ed25519@openssh.com", "token");
   put_key (&b, "ecdsa-sha2-nistp384", "");
   CU_ASSERT (agent_next_key (bytes, b.used_bytes, &at, &k));
-  CU_ASSERT_STRING_EQUAL (k.algorithm, "rsa-sha2-512");
+  CU_ASSERT_STRING_EQUAL (k.algorithm, "rsa-sha2-256");
   CU_ASSERT_STRING_EQUAL (k.comment, "my ?[2J key");
   w = wire_init (k.blob, k.blob_bytes);
   wire_cstring (&w, name, sizeof name);
@@ -100,12 +100,12 @@ odd_lists_have_no_keys (void)
 }
 
 static void
-asks_for_sha512_of_rsa_keys_alone (void)
+asks_for_sha256_of_rsa_keys_alone (void)
 {
   static const struct {
     const char *type;
     uint32_t flags;
-  } cases[] = {{"ssh-rsa", 4}, {"ssh-ed25519", 0}, {"ecdsa-sha2-nistp256", 0}};
+  } cases[] = {{"ssh-rsa", 2}, {"ssh-ed25519", 0}, {"ecdsa-sha2-nistp256", 0}};
 
   for (size_t i = 0; i < 3; i++) {
     static struct agent_key k;
@@ -133,7 +133,7 @@ asks_for_sha512_of_rsa_keys_alone (void)
 static enum err
 take (uint8_t type, const char *algorithm, size_t sig_bytes, size_t extra)
 {
-  static struct agent_key k = {.algorithm = "rsa-sha2-512"};
+  static struct agent_key k = {.algorithm = "rsa-sha2-256"};
   static uint8_t sig[SSH_SIGNATURE_BYTES + 1];
   uint8_t inner[SSH_SIGNATURE_BYTES + 100];
   struct wirebuf b = wirebuf_init (bytes, sizeof bytes);
@@ -159,13 +159,13 @@ takes_the_signature_that_was_asked_for (void)
   const uint8_t *p;
   size_t n;
 
-  CU_ASSERT_EQUAL (take (14, "rsa-sha2-512", 256, 0), ERR_OK);
+  CU_ASSERT_EQUAL (take (14, "rsa-sha2-256", 256, 0), ERR_OK);
   CU_ASSERT_EQUAL (take (14, "ssh-rsa", 256, 0), ERR_PEER);
-  CU_ASSERT_EQUAL (take (14, "rsa-sha2-512", 0, 0), ERR_PEER);
-  CU_ASSERT_EQUAL (take (14, "rsa-sha2-512", 256, 1), ERR_PEER);
-  CU_ASSERT_EQUAL (take (14, "rsa-sha2-512", SSH_SIGNATURE_BYTES + 1, 0),
+  CU_ASSERT_EQUAL (take (14, "rsa-sha2-256", 0, 0), ERR_PEER);
+  CU_ASSERT_EQUAL (take (14, "rsa-sha2-256", 256, 1), ERR_PEER);
+  CU_ASSERT_EQUAL (take (14, "rsa-sha2-256", SSH_SIGNATURE_BYTES + 1, 0),
                    ERR_PEER);
-  CU_ASSERT_EQUAL (take (12, "rsa-sha2-512", 256, 0), ERR_PEER);
+  CU_ASSERT_EQUAL (take (12, "rsa-sha2-256", 256, 0), ERR_PEER);
   CU_ASSERT_EQUAL (take (5, "", 0, 0), ERR_AUTH);
   CU_ASSERT_EQUAL (agent_take_signature (bytes, 0, &k, &p, &n), ERR_PEER);
 }
@@ -355,7 +355,7 @@ questions_are_bounded (void)
 
 UNIT_MAIN ("agent", UNIT_TEST (lists_the_keys_that_we_can_use),
            UNIT_TEST (odd_lists_have_no_keys),
-           UNIT_TEST (asks_for_sha512_of_rsa_keys_alone),
+           UNIT_TEST (asks_for_sha256_of_rsa_keys_alone),
            UNIT_TEST (takes_the_signature_that_was_asked_for),
            UNIT_TEST (one_question_at_a_time),
            UNIT_TEST (the_answer_for_who_has_gone_is_not_the_nexts),

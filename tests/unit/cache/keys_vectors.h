@@ -75,7 +75,7 @@ static const struct key_vector key_vectors[] = {
      "oCjzVkQmWE+uAm46u7hNqVRF4o2HIndMzL6fQgowGK50hBlwWRu4FvATc/2tCGRg\n"
      "w4DLDS9t0xyh9gK6usc=\n"
      "-----END PUBLIC KEY-----\n"},
-  {"rsa 2048, openssh", "rsa-sha2-512",
+  {"rsa 2048, openssh", "rsa-sha2-256",
    "SHA256:2mlH8DlHcreU91AxusHTc4u1Wn/dxqIqCPJyVW64Uhc",
      "-----BEGIN OPENSSH PRIVATE KEY-----\n"
      "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAABFwAAAAdzc2gtcn\n"
@@ -135,7 +135,7 @@ static const struct key_vector key_vectors[] = {
      "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE+sUPNYSfjKdYerjXMngj3JnwqaKH\n"
      "QAGRGHuhq8yiRWPMpm3DnWaC6/S9iyxblpNnuGPmKT/NFr0twVRLuRQVCw==\n"
      "-----END PUBLIC KEY-----\n"},
-  {"rsa 2048, traditional PEM", "rsa-sha2-512",
+  {"rsa 2048, traditional PEM", "rsa-sha2-256",
    "SHA256:2mlH8DlHcreU91AxusHTc4u1Wn/dxqIqCPJyVW64Uhc",
      "-----BEGIN RSA PRIVATE KEY-----\n"
      "MIIEpAIBAAKCAQEAuBTO/zXgkTtWRIAuDpKT15LY1YQ1dZ290FjyvCASfoOXQBWY\n"
@@ -173,7 +173,7 @@ static const struct key_vector key_vectors[] = {
      "Rc1xNXvJNaHXtgwHotzcly72dV1fIktRHqvEaZq5S8bQpTcuRGDZlYe1EzdgIM2e\n"
      "2wIDAQAB\n"
      "-----END PUBLIC KEY-----\n"},
-  {"rsa 2048, PKCS#8", "rsa-sha2-512",
+  {"rsa 2048, PKCS#8", "rsa-sha2-256",
    "SHA256:2mlH8DlHcreU91AxusHTc4u1Wn/dxqIqCPJyVW64Uhc",
      "-----BEGIN PRIVATE KEY-----\n"
      "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC4FM7/NeCRO1ZE\n"
