@@ -33,7 +33,7 @@
   X (duplicate, "the final response twice")                                    \
   X (reordered, "the response with a StatSN of later, then that of now")       \
   X (statsn, "a StatSN that jumps")                                            \
-  X (ahs, "the answer behind 255 words of AHS, which is right")                                                  \
+  X (ahs, "the answer behind 255 words of AHS, which is right")                \
   X (header_digest, "a wrong header digest")                                   \
   X (data_digest, "a wrong data digest")                                       \
   X (short_data, "GOOD, and less data than asked for, without a residual")     \
@@ -149,6 +149,11 @@ uint32_t
 get24 (const uint8_t *p);
 uint32_t
 get32 (const uint8_t *p);
+/* RFC 7143 §13.1: CRC32C, as it goes on the wire. */
+void
+crc32c (const uint8_t *p, size_t n, uint8_t ret[4]);
+bool
+receive_all (int fd, void *p, size_t n);
 /* True once for each time that it is to be done. */
 bool
 bad_now (struct target *t, enum bad b);
