@@ -26,6 +26,14 @@ find_algorithm (uint8_t algorithm)
   return -1;
 }
 
+const char *
+chap_algorithm_name (uint8_t algorithm)
+{
+  int i = find_algorithm (algorithm);
+
+  return i < 0 ? "an unknown algorithm" : algorithms[i].digest;
+}
+
 /* RFC 1994 §4.1: over the identifier, the secret, the challenge. */
 static enum err
 respond (uint8_t algorithm, uint8_t id, const char *secret,

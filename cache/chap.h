@@ -54,6 +54,10 @@ struct chap {
   uint8_t challenge[CHAP_CHALLENGE_BYTES];
 };
 
+/* Of a CHAP_A, for messages. */
+const char *
+chap_algorithm_name (uint8_t algorithm);
+
 /* PROTO_WANT_CHAP and PROTO_WANT_CHAP_CHECK. ERR_OK: *ret is what to give,
  * which may be an error. ERR_PEER: the worker broke the rules, it must end.
  */

@@ -311,6 +311,11 @@ on_want (struct supervisor *s, struct wire *w, struct fault *f)
   if ((e = chap_answer (&s->chap, &secrets, &s->c.daemon->chap_issued, &want,
                         &given, f)))
     return e;
+  if (want.type == PROTO_WANT_CHAP && !given.error)
+    log_write (s->c.daemon->log, LOG_LEVEL_INFO,
+               "%s: worker %d logs in by %sCHAP with %s", s->c.name,
+               (int)s->worker.pid, want.mutual ? "mutual " : "",
+               chap_algorithm_name (want.algorithm));
   control_begin (&s->message, CONTROL_GIVEN);
   b = control_body (&s->message);
   given_put (&b, &given);

@@ -87,7 +87,7 @@ struct proto_request {
 
 /* error: ERR_OK or what failed. A READ with ERR_OK has delivered every byte.
  * token: see DESIGN, invariant 4: a FLUSH with the same token as a WRITE
- * proves that write stable.
+ * proves that write stable. All zero: nothing will ever prove it.
  */
 struct proto_completion {
   uint64_t id;

@@ -129,19 +129,17 @@ transfer_submit (struct transfer *t, const struct proto_request *r)
 }
 
 /* One token for the session: what it wrote, its fsync proves. An error proves
- * nothing, nor does a FLUSH without fsync.
+ * nothing. Without fsync nothing ever will: no token, so that nobody keeps a
+ * write until it is proven.
  */
 static void
 token (const struct transfer *t, const struct transfer_request *q,
        uint8_t ret[IO_TOKEN_BYTES])
 {
-  if (q->error) {
+  if (q->error || !t->setup.fsync)
     memset (ret, 0, IO_TOKEN_BYTES);
-    return;
-  }
-  memcpy (ret, t->setup.seed, IO_TOKEN_BYTES);
-  if (q->r.op == IO_FLUSH && !t->setup.fsync)
-    ret[IO_TOKEN_BYTES - 1] ^= 0xff;
+  else
+    memcpy (ret, t->setup.seed, IO_TOKEN_BYTES);
 }
 
 bool

@@ -58,6 +58,11 @@ copies () {
 copies "CHAP" "$url:one/1" user=me password=+secret
 copies "mutual CHAP" "$url:two/1" user=me password=+secret \
   target-user=them target-password=+theirs
+[ "$(grep -c 'logs in by CHAP with SHA3-256' runtime/bulkheadd.log)" = 1 ] \
+  || die "the one login was not by SHA3-256"
+[ "$(grep -c 'logs in by mutual CHAP with SHA3-256' runtime/bulkheadd.log)" = 1 ] \
+  || die "the mutual login was not by SHA3-256"
+ok "both by SHA3-256"
 if "$run" nbdkit -U "$dir/s" --foreground bulkhead "$url:one/1" user=me \
   password=+wrong 2>refused.err; then
   die "a wrong password is taken"
