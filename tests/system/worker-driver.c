@@ -732,7 +732,8 @@ violate (int rule)
     r->op = 77;
     break;
   case 2:
-    r->offset = UINT64_MAX - 100;
+    r->op = IO_STATUS; /* its answer is longer than what it asks about */
+    r->arena_offset = CHANNEL_ARENA_BYTES - 4096;
     break;
   case 3:
     r->length = CHANNEL_CHUNK_BYTES + 1;
