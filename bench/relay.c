@@ -239,6 +239,22 @@ deliver (struct relay *r, struct connection *c, int side, uint64_t now)
 
 /* ------------------------------------------------------------------ control */
 
+/* The way is mended. A network would not have kept the bytes of a connection
+ * that was reset meanwhile: neither do we.
+ */
+static void
+mend (struct relay *r)
+{
+  r->cut = false;
+  for (int i = 0; i < CONNECTIONS_MAX; i++) {
+    struct connection *c = &r->connection[i];
+    struct pollfd p[2] = {{.fd = c->fd[0]}, {.fd = c->fd[1]}};
+
+    if (c->fd[0] != -1 && poll (p, 2, 0) > 0)
+      drop (c, true);
+  }
+}
+
 static void
 obey (struct relay *r, const char *line)
 {
@@ -251,7 +267,7 @@ obey (struct relay *r, const char *line)
   else if (strcmp (line, "cut") == 0)
     r->cut = true;
   else if (strcmp (line, "mend") == 0)
-    r->cut = false;
+    mend (r);
   else if (strcmp (line, "reset") == 0) {
     for (int i = 0; i < CONNECTIONS_MAX; i++)
       if (r->connection[i].fd[0] != -1)
