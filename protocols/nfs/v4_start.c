@@ -340,7 +340,11 @@ got_renew (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
 
   if (e)
     return e;
+  /* The step stays: it is sent again. */
+  if (a->status && v4_status_find (a->status)->recovery == V4_DO_WAIT)
+    return v4_on_error (n, a, now_ns, f);
   v4_of (n)->step = V4_IDLE;
+  v4_of (n)->give_up_ns = 0;
   if (!a->status || v4_status_find (a->status)->recovery == V4_DO_AGAIN)
     return ERR_OK;
   from = v4_mends_from (n, a->status);

@@ -625,6 +625,32 @@ the_lease_is_renewed (void)
   end (&s);
 }
 
+/* A server that is busy is asked again, each time anew for as long. */
+static void
+a_delayed_renewal_is_sent_again (void)
+{
+  unsigned before;
+  struct peer s;
+
+  begin (&s);
+  CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 40; i++) {
+    before = server.executed[SEQUENCE];
+    server.fail_op = SEQUENCE;
+    server.fail_status = 10008; /* DELAY */
+    server.fail_times = 3;
+    for (unsigned k = 0; k < 20 && server.executed[SEQUENCE] == before; k++) {
+      sleep_once (&s);
+      answer (&s);
+    }
+    CU_ASSERT_EQUAL (server.fail_times, 0);
+    CU_ASSERT_EQUAL (server.executed[SEQUENCE], before + 1);
+    CU_ASSERT_EQUAL_FATAL (nfs_ops.state (s.p), PROTO_READY);
+  }
+  works (&s, 1);
+  end (&s);
+}
+
 static void
 no_answer_is_noticed (void)
 {
@@ -895,7 +921,9 @@ UNIT_MAIN ("nfs v4 engine", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (a_restarted_server_gives_back_what_was_open),
            UNIT_TEST (an_expired_lease_is_no_end),
            UNIT_TEST (another_file_is_not_taken_for_it),
-           UNIT_TEST (the_lease_is_renewed), UNIT_TEST (no_answer_is_noticed),
+           UNIT_TEST (the_lease_is_renewed),
+           UNIT_TEST (a_delayed_renewal_is_sent_again),
+           UNIT_TEST (no_answer_is_noticed),
            UNIT_TEST (a_write_is_executed_once),
            UNIT_TEST (a_read_is_asked_anew),
            UNIT_TEST (what_is_left_is_settled),
