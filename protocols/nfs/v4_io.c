@@ -266,10 +266,14 @@ status_extent (const struct nfs_piece *p, const struct answered *x,
 {
   struct io_extent e = {.length = p->length};
   bool in_hole = !x->hole_eof && x->hole == p->offset;
+  /* A write came between the two, so that nothing is known of what follows:
+   * "allocated" is what all of it may be called.
+   */
+  bool raced = in_hole && !no_data && !x->data_eof && x->data == p->offset;
   uint64_t next = in_hole ? x->data : x->hole;
   bool to_the_end = in_hole ? no_data || x->data_eof : x->hole_eof;
 
-  if (!to_the_end) {
+  if (!to_the_end && !raced) {
     if (next <= p->offset)
       return fault_set (f, ERR_PEER,
                         "the server answers SEEK from %" PRIu64 " by %" PRIu64
@@ -278,7 +282,7 @@ status_extent (const struct nfs_piece *p, const struct answered *x,
     if (next - p->offset < e.length)
       e.length = next - p->offset;
   }
-  if (in_hole)
+  if (in_hole && !raced)
     e.flags = IO_EXTENT_HOLE | IO_EXTENT_ZERO;
   memcpy (p->data, &e, sizeof e);
   ret->extents = 1;

@@ -368,6 +368,36 @@ holes_are_told (void)
   end (&s);
 }
 
+static bool
+seek_raced (struct peer *s, uint8_t *reply, size_t *bytes)
+{
+  (void)s;
+  /* SEEK is the last result: resop, status, sr_eof, sr_offset */
+  for (unsigned i = 0; i < 8; i++)
+    reply[*bytes - 8 + i] = (uint8_t)(4096ull >> 8 * (7 - i));
+  return true;
+}
+
+/* Somebody writes between the SEEK for a hole and the one for data. */
+static void
+a_write_between_two_seeks (void)
+{
+  struct io_extent *e = (struct io_extent *)(void *)back;
+  struct proto_completion c;
+  struct peer s;
+
+  begin (&s);
+  memset (server.content + 8192, 1, 8192);
+  CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+  s.tamper = seek_raced;
+  c = request (&s, IO_STATUS, 0, 4096, 65536, back);
+  s.tamper = NULL;
+  CU_ASSERT (!c.error && c.extents == 1 && e->length == 65536);
+  CU_ASSERT_EQUAL (e->flags, 0);
+  works (&s, 1);
+  end (&s);
+}
+
 static void
 zero_and_trim (void)
 {
@@ -915,6 +945,7 @@ UNIT_MAIN ("nfs v4 engine", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (gives_a_delegation_back), UNIT_TEST (lists_a_directory),
            UNIT_TEST (stability_is_the_servers_word),
            UNIT_TEST (fua_is_file_sync), UNIT_TEST (holes_are_told),
+           UNIT_TEST (a_write_between_two_seeks),
            UNIT_TEST (zero_and_trim), UNIT_TEST (errors_of_requests_are_theirs),
            UNIT_TEST (every_error_is_mended), UNIT_TEST (mending_ends),
            UNIT_TEST (a_delay_is_bounded),
