@@ -59,10 +59,12 @@ on_settle (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
   struct v4_answer a;
   enum v4_recovery recovery;
   enum v4_step from;
+  bool taken;
   enum err e;
 
   v4_open_answer (&a, &r->x, V4_OPERATIONS_MAX);
-  if (v4_take (&a, OP_SEQUENCE))
+  taken = v4_take (&a, OP_SEQUENCE);
+  if (taken)
     v4_get_sequence (&a, &sent, &s);
   e = v4_close_sequence (&a, f);
   if (e)
@@ -70,7 +72,8 @@ on_settle (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
   assert (v->settling > 0);
   v->settling--;
   slot->settling = false;
-  recovery = a.failed ? v4_status_find (a.status)->recovery : V4_DO_AGAIN;
+  /* An error without any result says nothing of the request (§16.2.3). */
+  recovery = taken ? V4_DO_AGAIN : v4_status_find (a.status)->recovery;
   if (recovery == V4_DO_WAIT) {
     v->settle_ns = now_ns + nfs_transfer_delay_ns (n, 0);
     return ERR_OK;

@@ -772,6 +772,50 @@ what_is_left_is_settled (void)
   }
 }
 
+static bool
+delay_without_results (struct peer *s, uint8_t *reply, size_t *bytes)
+{
+  if (s->tampered == 0 || s->tampered-- == 0)
+    return true;
+  /* behind xid, REPLY, MSG_ACCEPTED, AUTH_NONE and SUCCESS: status, tag<> */
+  memset (reply + 24, 0, 12);
+  reply[26] = 10008 >> 8;
+  reply[27] = 10008 & 0xff;
+  *bytes = 36;
+  return true;
+}
+
+/* An error that has no results settles nothing. */
+static void
+what_is_left_is_not_settled_by_an_error (void)
+{
+  unsigned writes;
+  struct peer s;
+
+  begin (&s);
+  CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+  works (&s, 1);
+  fill (2);
+  CU_ASSERT_EQUAL (submit (&s, 1000, IO_WRITE, 0, 8192, 4096, data), ERR_OK);
+  lose_answers (&s, true);
+  CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+  s.tamper = delay_without_results;
+  s.tampered = 1;
+  fill (3);
+  writes = server.executed[WRITE];
+  CU_ASSERT_EQUAL (submit (&s, 1001, IO_WRITE, 0, 10000, 10, data), ERR_OK);
+  for (unsigned i = 0; i < 10 && s.tampered; i++)
+    if (!answer (&s))
+      sleep_once (&s);
+  CU_ASSERT_EQUAL (s.tampered, 0);
+  CU_ASSERT_EQUAL (server.executed[WRITE], writes); /* it waits still */
+  CU_ASSERT_EQUAL (peer_call (&s), 0);
+  CU_ASSERT_EQUAL (finish (&s).error, ERR_OK);
+  CU_ASSERT_EQUAL (server.executed[WRITE], writes + 1);
+  works (&s, 4);
+  end (&s);
+}
+
 static void
 any_identity_page_will_do (void)
 {
@@ -958,6 +1002,7 @@ UNIT_MAIN ("nfs v4 engine", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (a_write_is_executed_once),
            UNIT_TEST (a_read_is_asked_anew),
            UNIT_TEST (what_is_left_is_settled),
+           UNIT_TEST (what_is_left_is_not_settled_by_an_error),
            UNIT_TEST (any_identity_page_will_do),
            UNIT_TEST (each_has_its_own_session),
            UNIT_TEST (a_session_of_another_one_is_not_used),
