@@ -9,8 +9,10 @@ every=0.2
 at_least=20
 rate=$((16 << 20))
 if [ -n "$small" ]; then
-  # A login of this build takes longer.
-  every=0.25
+  # A login of this build takes longer; what was not proven in one session's
+  # life is sent again in the next one's.
+  every=0.8
+  at_least=6
   rate=$((4 << 20))
 fi
 
