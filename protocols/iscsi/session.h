@@ -64,8 +64,8 @@ enum session_outcome {
    * needed. Data are void; it may be tried again.
    */
   SESSION_TARGET_FAILURE,
-  /* No command of ours: sense data of an asynchronous SCSI event (§11.9.1);
-   * tag 0, lun as in the PDU.
+  /* No command of ours: sense data of an asynchronous SCSI event (§11.9.1),
+   * or of our own LUN RESET; tag 0, lun as in the PDU.
    */
   SESSION_EVENT,
 };

@@ -7,6 +7,7 @@
 #include "protocols/iscsi/session_private.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define NS_PER_S 1000000000ull
 /* For the answer to a task management request, and to a logout. */
@@ -42,6 +43,27 @@ session_drop_sent (struct session *s, uint64_t lun, uint16_t overdue)
   }
 }
 
+/* What the LUN had not yet written may be lost, and not every target tells that
+ * to the one who has reset it: UNIT ATTENTION, "bus device reset function
+ * occurred" (SPC-4 §5.14, ASC/ASCQ 29h/03h), as an event.
+ */
+static void
+tell_of_reset (struct session *s)
+{
+  static const uint8_t sense[18]
+      = {0x70, 0, 6, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x29, 0x03};
+  struct session_result *r = &s->event;
+
+  r->tag = 0;
+  r->lun = s->task_lun;
+  r->outcome = SESSION_EVENT;
+  r->status = 0;
+  r->transferred_bytes = r->overflow_bytes = 0;
+  memcpy (r->sense, sense, sizeof sense);
+  r->sense_bytes = sizeof sense;
+  s->event_there = true;
+}
+
 enum err
 session_task_response (struct session *s, const struct pdu *p, struct fault *f)
 {
@@ -71,6 +93,7 @@ session_task_response (struct session *s, const struct pdu *p, struct fault *f)
                       "a command takes too long, and the target neither "
                       "aborts it nor resets the LUN (response %u, RFC 7143 "
                       "§11.6.1)", response);
+  tell_of_reset (s);
   session_drop_sent (s, s->task_lun, s->task_command);
   return ERR_OK;
 }

@@ -316,6 +316,54 @@ aborts_what_takes_too_long (void)
 }
 
 static enum err
+task_response (const struct heard *task, uint8_t response)
+{
+  uint8_t b[48] = {0x22, 0x80, response};
+
+  put32 (b + 16, task->itt);
+  return target_say (&t, b, NULL, 0, true);
+}
+
+static struct proto_completion
+write_of (uint64_t id)
+{
+  struct proto_completion c = {.error = ERR_SHUTDOWN};
+  struct heard h;
+
+  CU_ASSERT_EQUAL (target_submit (&t, id, IO_WRITE, 0, 4096, data), ERR_OK);
+  h = target_expect (&t, PDU_SCSI_COMMAND);
+  CU_ASSERT_EQUAL (target_status (&t, &h, 0, NULL, 0), ERR_OK);
+  CU_ASSERT (iscsi_ops.reap (t.p, &c));
+  CU_ASSERT (c.id == id && !c.error);
+  return c;
+}
+
+/* The target does not tell us of the reset that we have asked for. */
+static void
+our_own_reset_is_a_loss (void)
+{
+  struct proto_completion before, after;
+  struct heard task;
+
+  begin ();
+  target_start (&t);
+  before = write_of (1);
+  after = write_of (2);
+  CU_ASSERT_EQUAL (memcmp (before.token, after.token, IO_TOKEN_BYTES), 0);
+  target_submit (&t, 3, IO_READ, 0, 4096, data);
+  target_expect (&t, PDU_SCSI_COMMAND);
+  task = tick_until_said ();
+  CU_ASSERT_EQUAL (task_response (&task, 5), ERR_OK);
+  CU_ASSERT_FATAL (hear_but_pings (&task));
+  CU_ASSERT_EQUAL (task.bhs[1], 0x85);
+  CU_ASSERT_EQUAL (task_response (&task, 0), ERR_OK);
+  target_expect (&t, PDU_SCSI_COMMAND); /* the READ again */
+  after = write_of (4);
+  CU_ASSERT_NOT_EQUAL (memcmp (before.token, after.token, IO_TOKEN_BYTES), 0);
+  target_close (&t);
+}
+
+static enum err
 async (uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3)
 {
   uint8_t b[48] = {0x32, 0x80};
@@ -487,6 +535,7 @@ UNIT_MAIN ("iscsi session", UNIT_TEST (reads_straight_into_the_request),
            UNIT_TEST (obeys_the_command_window),
            UNIT_TEST (answers_pings_and_pings_itself),
            UNIT_TEST (aborts_what_takes_too_long),
+           UNIT_TEST (our_own_reset_is_a_loss),
            UNIT_TEST (an_answer_beats_its_abort),
            UNIT_TEST (leaves_when_asked),
            UNIT_TEST (obeys_asynchronous_messages),
