@@ -112,6 +112,8 @@ struct session {
   uint16_t task_command; /* the overdue one */
   uint64_t task_lun;
   uint32_t task_cmd_sn; /* of the request: it is about commands before that */
+  bool late_task;       /* an ABORT TASK that was given up may be answered yet */
+  uint32_t late_task_itt;
   bool event_there;
   struct session_result event;
 

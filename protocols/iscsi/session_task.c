@@ -70,6 +70,10 @@ session_task_response (struct session *s, const struct pdu *p, struct fault *f)
   enum { COMPLETE = 0, NO_SUCH_TASK = 1 }; /* §11.6.1 */
   uint8_t response = p->task_response.response;
 
+  if (s->late_task && p->itt == s->late_task_itt) {
+    s->late_task = false; /* the LUN RESET settles it */
+    return ERR_OK;
+  }
   if (s->task.state != CONTROL_SENT || p->itt != s->task.itt)
     return fault_set (f, ERR_PEER,
                       "Task Management Function Response that answers nothing "
@@ -153,6 +157,10 @@ check_task (struct session *s, uint64_t now_ns, struct fault *f)
   if (s->task.state == CONTROL_IDLE || now_ns < s->task.deadline_ns)
     return ERR_OK;
   if (s->task_function == PDU_ABORT_TASK && s->task_command != SESSION_NONE) {
+    if (s->task.state == CONTROL_SENT) {
+      s->late_task = true;
+      s->late_task_itt = s->task.itt;
+    }
     start_task (s, PDU_LUN_RESET, now_ns);
     return ERR_OK;
   }

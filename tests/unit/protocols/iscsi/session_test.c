@@ -363,6 +363,31 @@ our_own_reset_is_a_loss (void)
   target_close (&t);
 }
 
+/* An ABORT TASK is answered after we have lost patience; but once only. */
+static void
+an_abort_is_answered_late (void)
+{
+  struct heard h, task, reset;
+
+  begin ();
+  target_start (&t);
+  target_submit (&t, 1, IO_READ, 0, 4096, data);
+  h = target_expect (&t, PDU_SCSI_COMMAND);
+  task = tick_until_said ();
+  CU_ASSERT_EQUAL (task.bhs[1], 0x81);
+  reset = tick_until_said ();
+  CU_ASSERT_EQUAL (reset.opcode, PDU_TASK_REQUEST);
+  CU_ASSERT_EQUAL (reset.bhs[1], 0x85);
+  CU_ASSERT_EQUAL (task_response (&task, 0), ERR_OK);
+  CU_ASSERT_EQUAL (task_response (&reset, 0), ERR_OK);
+  h = target_expect (&t, PDU_SCSI_COMMAND); /* the READ again */
+  CU_ASSERT_EQUAL (target_data_in (&t, &h, 0, 0, 4096, 0x81), ERR_OK);
+  CU_ASSERT (target_done (&t, 1, ERR_OK));
+  CU_ASSERT_EQUAL (task_response (&task, 0), ERR_PEER);
+  CU_ASSERT (target_failed (&t, "answers nothing"));
+  target_close (&t);
+}
+
 static enum err
 async (uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3)
 {
@@ -536,6 +561,7 @@ UNIT_MAIN ("iscsi session", UNIT_TEST (reads_straight_into_the_request),
            UNIT_TEST (answers_pings_and_pings_itself),
            UNIT_TEST (aborts_what_takes_too_long),
            UNIT_TEST (our_own_reset_is_a_loss),
+           UNIT_TEST (an_abort_is_answered_late),
            UNIT_TEST (an_answer_beats_its_abort),
            UNIT_TEST (leaves_when_asked),
            UNIT_TEST (obeys_asynchronous_messages),
