@@ -535,6 +535,11 @@ carried_out (struct scsi_disk *d, struct scsi_request *q,
     retry (d, q, ERR_IO, now_ns);
     return;
   }
+  /* Nor has WRITE SAME zeroed anything if its block was not taken. */
+  if (q->r.op == IO_ZERO && r->transferred_bytes != d->info.block_min) {
+    failed (d, q, ERR_NOTSUP);
+    return;
+  }
   q->at += q->part_bytes;
   q->tries = 0;
   q->deadline_ns = now_ns + SCSI_PATIENCE_NS;

@@ -77,7 +77,8 @@ struct session_result {
   uint8_t status; /* of SAM: 00h GOOD, 02h CHECK CONDITION … */
   /* SESSION_READ: bytes of data that were received. With status GOOD they are
    * gapless from 0, and transferred_bytes + the underflow is length_bytes: that
-   * was checked. SESSION_WRITE: bytes that the target says it has taken.
+   * was checked. SESSION_WRITE: bytes that the target says it has taken;
+   * with another status 0 unless all had been sent.
    */
   uint32_t transferred_bytes;
   /* The target had or wanted that many more than length_bytes. */

@@ -130,6 +130,16 @@ session_place (struct session *s, const struct pdu *p, uint8_t **ret_data,
 
 /* ---------------------------------------------------------------- status --- */
 
+/* A write whose data the target has not asked for, or cannot have yet. */
+static bool
+unsent (const struct session *s, const struct command *k)
+{
+  return k->c.direction == SESSION_WRITE
+         && (k->asked_end != k->c.length_bytes || k->r2t_count
+             || k->sent_bytes != k->unsolicited_end
+             || k->tx_end > s->send->out.sent_bytes);
+}
+
 /* §11.4.5: what the residual says of the bytes that were moved. */
 static enum err
 take_residual (struct session *s, struct command *k, uint8_t flags,
@@ -147,17 +157,18 @@ take_residual (struct session *s, struct command *k, uint8_t flags,
   r->overflow_bytes = over ? residual : 0;
   r->transferred_bytes
       = k->c.direction == SESSION_READ ? k->received_bytes : moved;
-  if (r->status != STATUS_GOOD)
+  if (r->status != STATUS_GOOD) {
+    /* Not even where the sense data say that all went well. */
+    if (unsent (s, k))
+      r->transferred_bytes = 0;
     return ERR_OK;
+  }
   if (k->c.direction == SESSION_READ && k->received_bytes != moved) /* S3 */
     return fault_set (f, ERR_PEER,
                       "a read ends with GOOD after %u bytes, which should be "
                       "%u (Residual Count, RFC 7143 §11.4.5)",
                       k->received_bytes, moved);
-  if (k->c.direction == SESSION_WRITE && !under
-      && (k->asked_end != k->c.length_bytes || k->r2t_count
-          || k->sent_bytes != k->unsolicited_end
-          || k->tx_end > s->send->out.sent_bytes))
+  if (moved == k->c.length_bytes && unsent (s, k))
     return fault_set (f, ERR_PEER,
                       "a write ends with GOOD before its data were asked for "
                       "or sent (Residual Count, RFC 7143 §11.4.5)");

@@ -143,6 +143,12 @@ status (void)
   put32 (b + 16, command.itt);
   end (target_say (&t, b, NULL, 0, true), ERR_PEER,
        "GOOD before its data were asked for");
+  begin (IO_WRITE, 65536);
+  b[1] = 0x82; /* an underflow of nothing */
+  put32 (b + 16, command.itt);
+  end (target_say (&t, b, NULL, 0, true), ERR_PEER,
+       "GOOD before its data were asked for");
+  b[1] = 0x80;
   begin (IO_READ, 4096);
   b[1] = 0x86; /* overflow and underflow */
   put32 (b + 16, command.itt);
@@ -164,6 +170,25 @@ status (void)
   CU_ASSERT (target_done (&t, 1, ERR_OK));
   end (target_status (&t, &command, 0, NULL, 0), ERR_PEER,
        "names no command under way");
+}
+
+/* A write whose data were never asked for is not done, though all went well. */
+static void
+well_without_data (void)
+{
+  static const uint8_t recovered[18] = {0x70, 0, 1, 0, 0, 0, 0, 10};
+
+  for (unsigned i = 0; i < 2; i++) {
+    begin (IO_WRITE, 65536);
+    /* CHECK CONDITION with RECOVERED ERROR; CONDITION MET */
+    CU_ASSERT_EQUAL (target_status (&t, &command, i ? 4 : 2, recovered,
+                                    i ? 0 : sizeof recovered),
+                     ERR_OK);
+    CU_ASSERT (!target_done (&t, 1, ERR_OK));
+    command = target_expect (&t, PDU_SCSI_COMMAND); /* again */
+    CU_ASSERT_EQUAL (iscsi_ops.state (t.p), PROTO_READY);
+    target_close (&t);
+  }
 }
 
 static void
@@ -309,6 +334,7 @@ gone_after_logout (void)
 }
 
 UNIT_MAIN ("iscsi bad targets", UNIT_TEST (data_in), UNIT_TEST (r2t),
-           UNIT_TEST (status), UNIT_TEST (numbers), UNIT_TEST (headers),
+           UNIT_TEST (status), UNIT_TEST (well_without_data),
+           UNIT_TEST (numbers), UNIT_TEST (headers),
            UNIT_TEST (pings), UNIT_TEST (rejects), UNIT_TEST (wrong_digests),
            UNIT_TEST (gone_after_logout))
