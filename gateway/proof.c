@@ -105,10 +105,15 @@ proof_answered (struct link *l, uint32_t slot)
     mark_stale (l, r);
   } else if (p->replay[slot])
     retained_not_again (&p->log, r->offset, r->length);
-  else if (!s->server_errno)
+  else if (!s->server_errno) {
+    /* What takes bytes in doubt out of the log: a read that was served without
+     * them would find nothing there to put over its answer.
+     */
+    if (retained_in_doubt (&p->log, r->offset, r->length))
+      mark_stale (l, r);
     retained_acknowledged (&p->log, &p->room[slot], (enum io_op)r->op,
                            r->flags, r->offset, r->length, s->token);
-  else
+  } else
     retained_release (&p->log, &p->room[slot]);
   p->replay[slot] = false;
 }
