@@ -314,6 +314,8 @@ link_give_up (struct link *l, enum err why)
   inflight_fail (&l->inflight, why);
   proof_sweep (l);
   retained_clear (&l->proof.log);
+  /* Somebody else may have it by now. */
+  l->lease = LEASE_NONE;
   /* All requests fail now, those that the cache could answer too. */
   hot_detach (&l->hot);
   link_wake_all (l);

@@ -110,7 +110,7 @@ link_close (struct link *l)
       pthread_join (l->control_thread, NULL);
     pthread_join (l->lease_thread, NULL);
     /* Who ends in order has no client left that waits for a FLUSH. */
-    if (l->lease != LEASE_NONE)
+    if (l->lease == LEASE_HELD || l->lease == LEASE_REVOKED)
       stripes_set_unproven (&l->hot.stripes, false);
   }
   /* The daemon fences and ends our worker when it sees this end. */
