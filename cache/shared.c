@@ -487,6 +487,10 @@ member_join (struct shared_set *set, const struct volume_key *key,
       && (e = fills_open (set->d, s->name, on_page, m, &m->fills)))
     fault_set (f, e, "cannot make shared memory: %s", err_text (e));
   if (e) {
+    if (s && s->lease.holder == m) { /* take_seat */
+      lease_gone (&s->lease, m, has_open_stripes (s), now_ns ());
+      plan_turn (s);
+    }
     member_free (m);
     if (s && !s->members)
       plan_retain (s);
