@@ -50,9 +50,8 @@ counts (const struct revalidate *r, const struct revalidate_writes *w)
 static bool
 differs (const struct revalidate *r, uint64_t change, uint64_t size)
 {
-  return r->known
-         && (size != r->size
-             || (change != r->change && r->begun == r->at_ask.begun));
+  return size != r->size
+         || (r->known && change != r->change && r->begun == r->at_ask.begun);
 }
 
 bool

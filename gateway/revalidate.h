@@ -13,8 +13,9 @@
  *       soon.
  *   V2  An answer that counts differs from the last one, and no write of this
  *       host lies between them: somebody else has written. With such a write in
- *       between nothing is known, but for the size, which no write of ours
- *       changes; the answer is what the next one is compared with.
+ *       between, or where the server does not tell of changes, nothing is
+ *       known, but for the size, which no write of ours changes; the answer is
+ *       what the next one is compared with.
  *   V3  After a change of others the cache is dropped once more, when more than
  *       a second has passed: servers tell whole seconds, and what was written
  *       in the rest of that second would not show.

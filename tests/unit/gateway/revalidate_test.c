@@ -151,6 +151,20 @@ what_is_not_known_is_not_compared (void)
   CU_ASSERT (look ());
 }
 
+static void
+a_size_is_always_known (void)
+{
+  begin (5 * S);
+  change = 0;
+  CU_ASSERT (look ());
+  CU_ASSERT (look ()); /* V3 */
+  CU_ASSERT_FALSE (look ());
+  size++;
+  CU_ASSERT (look ());
+  CU_ASSERT (look ()); /* V3 */
+  CU_ASSERT_FALSE (look ());
+}
+
 UNIT_MAIN ("gateway revalidate", UNIT_TEST (never_is_never),
            UNIT_TEST (it_asks_every_interval),
            UNIT_TEST (a_write_of_others_is_seen),
@@ -158,4 +172,5 @@ UNIT_MAIN ("gateway revalidate", UNIT_TEST (never_is_never),
            UNIT_TEST (own_writes_keep_the_cache),
            UNIT_TEST (but_not_for_long),
            UNIT_TEST (no_write_of_ours_changes_the_size),
-           UNIT_TEST (what_is_not_known_is_not_compared))
+           UNIT_TEST (what_is_not_known_is_not_compared),
+           UNIT_TEST (a_size_is_always_known))
