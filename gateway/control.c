@@ -494,9 +494,9 @@ control_turn (struct link *l, struct control *m)
       hear_worker (l, path, m);
     check_health (l, path);
   }
-  changes_tick (l, m);
-  pthread_mutex_unlock (&l->lock);
   control_close (m);
+  changes_tick (l, m); /* m is scratch from here on */
+  pthread_mutex_unlock (&l->lock);
   if (l->daemon_sock < 0 && link_now_ns () >= l->adopt_try_ns)
     adopt_try (l, m);
   return true;
