@@ -412,6 +412,14 @@ ask_again (struct link *l, uint32_t slot)
   link_push_queued (l);
 }
 
+static void
+end_write (struct link *l, const struct ring_request *r)
+{
+  if (link_op_writes ((enum io_op)r->op) && l->hot.stripes.file)
+    stripes_end (&l->hot.stripes, r->offset / PAGE_BYTES,
+                 link_last_page (r->offset, r->length));
+}
+
 /* The oldest piece is DONE: takes its data and its result. */
 static void
 finish_piece (struct transfer *t)
@@ -431,9 +439,8 @@ finish_piece (struct transfer *t)
   /* Before the write is acknowledged. Without a worker's answer its outcome
    * is not known: then the stripe stays open, and the pages uncached.
    */
-  if (link_op_writes (t->op) && !s->error && l->hot.stripes.file)
-    stripes_end (&l->hot.stripes, s->request.offset / PAGE_BYTES,
-                 link_last_page (s->request.offset, s->request.length));
+  if (!s->error)
+    end_write (l, &s->request);
   retained_release (&l->proof.log, &l->proof.room[i]);
   inflight_put (&l->inflight, i);
   t->first = (t->first + 1) % PIECES_IN_FLIGHT;
@@ -455,6 +462,10 @@ leave_all (struct transfer *t)
   bool early = t->pieces > 0;
 
   for (; t->pieces; t->pieces--) {
+    const struct inflight_slot *s = &l->inflight.slot[t->piece[t->first]];
+
+    if (s->state == SLOT_DONE && !s->error)
+      end_write (l, &s->request);
     inflight_abandon (&l->inflight, t->piece[t->first]);
     t->first = (t->first + 1) % PIECES_IN_FLIGHT;
   }
