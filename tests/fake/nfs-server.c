@@ -205,5 +205,8 @@ main (int argc, char **argv)
     fflush (stdout);
   }
   save (&s, argv[2]);
+  for (int i = 0; i < CLIENTS; i++)
+    free (client[i].in);
+  free (reply);
   return 0;
 }
