@@ -374,6 +374,7 @@ advance (struct nfs_piece *p, uint32_t count)
   p->length -= count;
   if (p->data && carries_data (p->op))
     p->data += count;
+  p->repeated = false;
   p->give_up_ns = 0;
   p->waits = 0;
 }
@@ -396,6 +397,7 @@ nfs_transfer_result (struct nfs *n, uint16_t index, const struct nfs_result *r,
     delay (n, index, now_ns);
     return;
   case NFS_AGAIN:
+    p->repeated = true;
     again (t, index);
     return;
   case NFS_DONE:

@@ -50,6 +50,7 @@ struct nfs_piece {
   uint64_t offset;
   uint32_t length;
   uint8_t *data;
+  bool repeated; /* it was NFS_AGAIN already */
   /* The rest is transfer.c's. */
   enum nfs_piece_state state;
   uint32_t xid;

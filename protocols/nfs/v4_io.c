@@ -293,8 +293,8 @@ status_extent (const struct nfs_piece *p, const struct answered *x,
 /* SEQUENCE itself was refused: nothing was executed (§18.46.3). */
 static enum err
 sequence_refused (struct nfs *n, const struct rpc_call *call,
-                  const struct v4_answer *a, struct nfs_result *ret,
-                  struct fault *f)
+                  const struct nfs_piece *p, const struct v4_answer *a,
+                  struct nfs_result *ret, struct fault *f)
 {
   struct v4 *v = v4_of (n);
   enum v4_step from;
@@ -307,6 +307,8 @@ sequence_refused (struct nfs *n, const struct rpc_call *call,
     return ERR_OK;
   case V4_DO_AGAIN: /* §2.10.6.1.3.1: over; the next sequence id */
     v4_slots_end (&v->slots, call->slot);
+    if (p->repeated) /* not for ever */
+      ret->verdict = NFS_DELAY;
     return ERR_OK;
   case V4_DO_BIND:
     v4_slots_leave (&v->slots, call->slot);
@@ -343,7 +345,7 @@ piece_refused (struct nfs *n, const struct nfs_piece *p,
   }
   /* §2.10.6.1.3: SEQUENCE is kept always, what follows it was not. */
   if (s->recovery == V4_DO_AGAIN) {
-    ret->verdict = NFS_AGAIN;
+    ret->verdict = p->repeated ? NFS_DELAY : NFS_AGAIN;
     return ERR_OK;
   }
   if (a->status == NFS4ERR_MOVED || s->recovery == V4_DO_BROKEN)
@@ -411,7 +413,7 @@ v4_result (struct nfs *n, const struct rpc_call *call,
   if (e)
     return e;
   if (a.status && (a.failed == OP_SEQUENCE || !a.failed)) {
-    e = sequence_refused (n, call, &a, ret, f);
+    e = sequence_refused (n, call, p, &a, ret, f);
   } else {
     v4_slots_end (&v->slots, call->slot);
     v4_sequence_flags (n, &sequence, now_ns);

@@ -127,6 +127,8 @@ v4_on_error (struct nfs *n, const struct v4_answer *a, uint64_t now_ns,
     return v4_wait (n, a->status, now_ns, f);
   if (s->recovery == V4_DO_AGAIN) {
     /* §2.10.6.1.3: it is over, with an answer that nobody has. */
+    if (v->begun_again++ >= V4_BEGIN_AGAIN_MAX)
+      return v4_refused (n, a->failed, a->status, f);
     v->unsent = true;
     return ERR_OK;
   }
@@ -335,17 +337,19 @@ static enum err
 got_renew (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
            struct fault *f)
 {
+  enum v4_recovery recovery;
   enum v4_step from;
   enum err e = v4_close_answer (a, "SEQUENCE", f);
 
   if (e)
     return e;
+  recovery = a->status ? v4_status_find (a->status)->recovery : V4_DO_FAIL;
   /* The step stays: it is sent again. */
-  if (a->status && v4_status_find (a->status)->recovery == V4_DO_WAIT)
+  if (recovery == V4_DO_WAIT || recovery == V4_DO_AGAIN)
     return v4_on_error (n, a, now_ns, f);
   v4_of (n)->step = V4_IDLE;
   v4_of (n)->give_up_ns = 0;
-  if (!a->status || v4_status_find (a->status)->recovery == V4_DO_AGAIN)
+  if (!a->status)
     return ERR_OK;
   from = v4_mends_from (n, a->status);
   if (from == V4_IDLE)

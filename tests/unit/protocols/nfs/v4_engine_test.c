@@ -563,6 +563,37 @@ a_delay_is_bounded (void)
   end (&s);
 }
 
+/* Nor is what was executed without an answer asked anew for ever. */
+static void
+asking_anew_is_bounded (void)
+{
+  static const uint32_t ops[] = {WRITE, SEQUENCE};
+  struct proto_completion c;
+  struct peer s;
+
+  for (unsigned i = 0; i < 2; i++) {
+    begin (&s);
+    CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+    server.fail_op = ops[i];
+    server.fail_status = 10068; /* RETRY_UNCACHED_REP */
+    server.fail_times = 100000;
+    CU_ASSERT_EQUAL (submit (&s, 1, IO_WRITE, 0, 0, 4096, data), ERR_OK);
+    c = finish (&s);
+    /* the renewal of the lease comes first where SEQUENCE fails */
+    CU_ASSERT (i ? nfs_ops.state (s.p) == PROTO_FAILED
+                 : c.error == ERR_TIMEOUT);
+    CU_ASSERT (server.fail_times > 99900);
+    end (&s);
+  }
+  begin (&s);
+  server.fail_op = OPEN;
+  server.fail_status = 10068;
+  server.fail_times = 100000;
+  CU_ASSERT_EQUAL (start (&s), PROTO_FAILED);
+  CU_ASSERT (fault_says (&s, "RETRY_UNCACHED_REP"));
+  end (&s);
+}
+
 static void
 a_restarted_server_gives_back_what_was_open (void)
 {
@@ -993,6 +1024,7 @@ UNIT_MAIN ("nfs v4 engine", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (zero_and_trim), UNIT_TEST (errors_of_requests_are_theirs),
            UNIT_TEST (every_error_is_mended), UNIT_TEST (mending_ends),
            UNIT_TEST (a_delay_is_bounded),
+           UNIT_TEST (asking_anew_is_bounded),
            UNIT_TEST (a_restarted_server_gives_back_what_was_open),
            UNIT_TEST (an_expired_lease_is_no_end),
            UNIT_TEST (another_file_is_not_taken_for_it),
