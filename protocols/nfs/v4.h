@@ -141,6 +141,7 @@ struct v4 {
 
   /* of READDIR */
   uint64_t cookie;
+  unsigned entries;
   uint8_t cookie_verifier[NFS4_VERIFIER_SIZE];
 
   bool writable;

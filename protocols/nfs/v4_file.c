@@ -105,6 +105,7 @@ arrived (struct nfs *n, struct fault *f)
   if (n->options.list && type == NF4DIR) {
     v->memory.fh = v->walk_fh;
     v->cookie = 0;
+    v->entries = 0;
     memset (v->cookie_verifier, 0, sizeof v->cookie_verifier);
     v4_go (n, V4_READDIR);
     return ERR_OK;

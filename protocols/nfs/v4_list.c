@@ -9,6 +9,8 @@
 
 #define DIRCOUNT_BYTES (16u * 1024)
 #define MAXCOUNT_BYTES (64u * 1024)
+/* What a directory may have, with all that is not listed. */
+#define ENTRIES_MAX 65536u
 #define ATTRS                                                                  \
   (V4_ATTR (FATTR4_TYPE) | V4_ATTR (FATTR4_SIZE)                               \
    | V4_ATTR (FATTR4_RDATTR_ERROR))
@@ -99,7 +101,8 @@ v4_got_list (struct nfs *n, struct v4_answer *a, bool *ret_eof,
     return e;
   if (added == ERR_NOMEM)
     return fault_set (f, ERR_NOMEM, "out of memory");
-  if (added == ERR_LIMIT)
+  v->entries += entries;
+  if (added == ERR_LIMIT || v->entries >= ENTRIES_MAX)
     *ret_eof = true;
   return ERR_OK;
 }
