@@ -54,6 +54,12 @@ note_file (struct nfs *n, struct fault *f)
   char identity[sizeof n->info.identity];
   enum err e;
 
+  if (t->size > INT64_MAX)
+    return fault_set (f, ERR_LIMIT,
+                      "%s: the server says that the file has %" PRIu64
+                      " bytes, which is more than a volume can have "
+                      "(fattr4_size, RFC 8881 §5.8.1.5)",
+                      n->options.path, t->size);
   snprintf (identity, sizeof identity, "%" PRIx64 ":%" PRIx64 ":%" PRIx64,
             t->fsid_major, t->fsid_minor, t->fileid);
   e = same_file (n, identity, f);

@@ -234,6 +234,19 @@ says_what_is_wrong (void)
 }
 
 static void
+no_file_is_larger_than_a_volume (void)
+{
+  struct peer s;
+
+  begin (&s);
+  server.size = UINT64_MAX;
+  CU_ASSERT_EQUAL (start (&s), PROTO_FAILED);
+  CU_ASSERT (fault_says (&s, "fattr4_size"));
+  server.size = SIZE;
+  end (&s);
+}
+
+static void
 opens_what_it_may (void)
 {
   struct volume_info i;
@@ -1017,6 +1030,7 @@ a_flipped_bit_does_no_harm (void)
 UNIT_MAIN ("nfs v4 engine", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (any_fragmentation_will_do),
            UNIT_TEST (says_what_is_wrong), UNIT_TEST (opens_what_it_may),
+           UNIT_TEST (no_file_is_larger_than_a_volume),
            UNIT_TEST (gives_a_delegation_back), UNIT_TEST (lists_a_directory),
            UNIT_TEST (stability_is_the_servers_word),
            UNIT_TEST (fua_is_file_sync), UNIT_TEST (holes_are_told),
