@@ -102,7 +102,7 @@ struct peer {
   int holder;        /* gateway with the lease; -1 */
   bool revoking;
   unsigned waiting; /* bit set of gateways */
-  unsigned drops;     /* so many connections end when OPEN has come */
+  _Atomic unsigned drops; /* so many connections end when OPEN has come */
   _Atomic bool expel; /* the next turn: gives the first gateway up */
   _Atomic bool over;
   _Atomic unsigned deaths, distrusted, grants, settled;
