@@ -55,7 +55,7 @@ session_open (const struct session_setup *setup, uint64_t now_ns,
   s->exp_cmd_sn = setup->exp_cmd_sn;
   s->max_cmd_sn = setup->max_cmd_sn;
   s->check_ns = UINT64_MAX;
-  s->heard_ns = now_ns;
+  s->heard_ns = s->now_ns = now_ns;
   queue_init (&s->free);
   queue_init (&s->queued);
   queue_init (&s->ended);
@@ -112,6 +112,7 @@ session_submit (struct session *s, const struct session_command *c,
   struct command *k;
 
   assert ((c->direction == SESSION_NO_DATA) == (c->length_bytes == 0));
+  s->now_ns = now_ns;
   index = pop (s, &s->free);
   if (index == SESSION_NONE)
     return ERR_AGAIN;
@@ -121,8 +122,9 @@ session_submit (struct session *s, const struct session_command *c,
   k->c = *c;
   k->state = COMMAND_QUEUED;
   k->itt = session_new_itt (s, index);
-  k->deadline_ns
-      = now_ns + (c->timeout_ns ? c->timeout_ns : SESSION_COMMAND_TIMEOUT_NS);
+  if (!k->c.timeout_ns)
+    k->c.timeout_ns = SESSION_COMMAND_TIMEOUT_NS;
+  k->deadline_ns = now_ns + k->c.timeout_ns;
   if (k->deadline_ns < s->check_ns)
     s->check_ns = k->deadline_ns;
   k->result.tag = c->tag;
@@ -185,6 +187,7 @@ session_end_command (struct session *s, uint16_t index,
 void
 session_sent (struct session *s)
 {
+  session_task_sent (s);
   while (s->ended.head != SESSION_NONE
          && s->command[s->ended.head].tx_end <= s->send->out.sent_bytes) {
     uint16_t index = pop (s, &s->ended);

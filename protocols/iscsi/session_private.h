@@ -100,6 +100,7 @@ struct session {
   uint32_t generation;
   uint64_t check_ns; /* no command's deadline is before that */
   uint64_t heard_ns; /* of the last PDU */
+  uint64_t now_ns;   /* when we were called last */
 
   struct queue free, queued, ended, done;
   struct queue writers; /* commands with R2Ts, by next_writer */
@@ -111,6 +112,9 @@ struct session {
   enum pdu_task_function task_function;
   uint16_t task_command; /* the overdue one */
   uint64_t task_lun;
+  uint64_t task_tx_end; /* it is on the wire when that was sent */
+  bool task_on_wire;
+  uint64_t task_until_ns; /* no longer, whatever comes */
   uint32_t task_cmd_sn; /* of the request: it is about commands before that */
   bool late_task;       /* an ABORT TASK that was given up may be answered yet */
   uint32_t late_task_itt;
@@ -148,6 +152,8 @@ struct command *session_find (struct session *s, uint32_t itt);
 enum err session_task_response (struct session *s, const struct pdu *p,
                                 struct fault *f);
 void session_drop_sent (struct session *s, uint64_t lun, uint16_t overdue);
+/* Its time counts from when it is on the wire. */
+void session_task_sent (struct session *s);
 /* If we want to, and nothing is under way: queues the logout. */
 void session_try_leave (struct session *s, uint64_t now_ns);
 

@@ -500,7 +500,7 @@ session_pdu (struct session *s, const struct pdu *p, const uint8_t *body,
 {
   enum err e = take_stat_sn (s, p, f);
 
-  s->heard_ns = now_ns;
+  s->heard_ns = s->now_ns = now_ns;
   if (e || (e = take_window (s, p, f)) || (e = dispatch (s, p, body, now_ns, f)))
     return e;
   session_try_leave (s, now_ns);

@@ -65,6 +65,7 @@ send_task (struct session *s)
   s->task.state = CONTROL_SENT;
   pdu_encode_task_request (bhs, &t);
   sendbox_pdu (s->send, bhs, NULL, 0);
+  s->task_tx_end = s->send->out.queued_bytes;
 }
 
 static void
@@ -197,6 +198,7 @@ send_command (struct session *s)
   if (!c.final)
     s->unsolicited = index; /* S6 */
   k->cmd_sn = s->cmd_sn++;
+  k->deadline_ns = s->now_ns + k->c.timeout_ns; /* until now, as a queued one */
   k->state = COMMAND_SENT;
   s->sent_count++;
   pdu_encode_scsi_command (bhs, &c);

@@ -12,6 +12,8 @@
 #define NS_PER_S 1000000000ull
 /* For the answer to a task management request, and to a logout. */
 #define TASK_TIMEOUT_NS (4 * NS_PER_S)
+/* The answer may stand behind much data, and the request too. In all: */
+#define TASK_PATIENCE_NS (60 * NS_PER_S)
 #define LOGOUT_TIMEOUT_NS (5 * NS_PER_S)
 /* Silence after which the target is pinged: with work under way, and idle. */
 #define BUSY_SILENCE_NS (5 * NS_PER_S)
@@ -27,6 +29,20 @@ start_task (struct session *s, enum pdu_task_function function,
   s->task_function = function;
   s->task.state = CONTROL_WANTED;
   s->task.deadline_ns = now_ns + TASK_TIMEOUT_NS;
+  s->task_on_wire = false;
+  if (function == PDU_ABORT_TASK)
+    s->task_until_ns = now_ns + TASK_PATIENCE_NS;
+}
+
+void
+session_task_sent (struct session *s)
+{
+  if (s->task.state != CONTROL_SENT || s->task_on_wire
+      || s->task_tx_end > s->send->out.sent_bytes)
+    return;
+  s->task_on_wire = true;
+  if (s->task.deadline_ns < s->now_ns + TASK_TIMEOUT_NS)
+    s->task.deadline_ns = s->now_ns + TASK_TIMEOUT_NS;
 }
 
 /* Every command of this LUN that the target has; one of them is why. */
@@ -151,10 +167,25 @@ check_commands (struct session *s, uint64_t now_ns)
     give_up_queued (s);
 }
 
+/* It is not on the wire yet, or bytes keep coming. */
+static bool
+task_has_time (struct session *s, uint64_t now_ns)
+{
+  uint64_t more_ns = s->task_on_wire ? s->heard_ns : now_ns;
+
+  if (now_ns >= s->task_until_ns || now_ns >= more_ns + TASK_TIMEOUT_NS)
+    return false;
+  s->task.deadline_ns = more_ns + TASK_TIMEOUT_NS;
+  if (s->task.deadline_ns > s->task_until_ns)
+    s->task.deadline_ns = s->task_until_ns;
+  return true;
+}
+
 static enum err
 check_task (struct session *s, uint64_t now_ns, struct fault *f)
 {
-  if (s->task.state == CONTROL_IDLE || now_ns < s->task.deadline_ns)
+  if (s->task.state == CONTROL_IDLE || now_ns < s->task.deadline_ns
+      || task_has_time (s, now_ns))
     return ERR_OK;
   if (s->task_function == PDU_ABORT_TASK && s->task_command != SESSION_NONE) {
     if (s->task.state == CONTROL_SENT) {
@@ -202,7 +233,7 @@ check_silence (struct session *s, uint64_t now_ns, struct fault *f)
 void
 session_heard (struct session *s, uint64_t now_ns)
 {
-  s->heard_ns = now_ns;
+  s->heard_ns = s->now_ns = now_ns;
 }
 
 /* --------------------------------------------------------------- goodbye --- */
@@ -276,6 +307,7 @@ session_tick (struct session *s, uint64_t now_ns, struct fault *f)
 {
   enum err e;
 
+  s->now_ns = now_ns;
   if (now_ns >= s->check_ns)
     check_commands (s, now_ns);
   if (s->text.state != CONTROL_IDLE && now_ns >= s->text.deadline_ns)

@@ -389,6 +389,66 @@ an_abort_is_answered_late (void)
 }
 
 static enum err
+async (uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3);
+
+/* An answer that stands behind much data is waited for; but not for ever. */
+static void
+an_abort_waits_while_bytes_come (void)
+{
+  struct heard h, task;
+  uint64_t asked_ns;
+
+  begin ();
+  target_start (&t);
+  target_submit (&t, 1, IO_READ, 0, 4096, data);
+  h = target_expect (&t, PDU_SCSI_COMMAND);
+  task = tick_until_said ();
+  CU_ASSERT_EQUAL (get32 (task.bhs + 20), h.itt);
+  asked_ns = t.now_ns;
+  for (unsigned i = 0; i < 19; i++) {
+    t.now_ns += 3000000000u;
+    CU_ASSERT_EQUAL (async (255, 0, 0, 0), ERR_OK);
+    CU_ASSERT_EQUAL (iscsi_ops.tick (t.p, t.now_ns), ERR_OK);
+    CU_ASSERT (!hear_but_pings (&h));
+  }
+  t.now_ns += 2999000000u;
+  CU_ASSERT_EQUAL (async (255, 0, 0, 0), ERR_OK);
+  task = tick_until_said ();
+  CU_ASSERT_EQUAL (task.bhs[1], 0x85);
+  CU_ASSERT_EQUAL (t.now_ns, asked_ns + 60000000000u);
+  target_close (&t);
+}
+
+/* What waits for the window has its time when it is sent. */
+static void
+a_command_has_its_time_when_sent (void)
+{
+  uint8_t nop[48] = {0x20, 0x80};
+  struct heard h[65];
+
+  begin ();
+  target_start (&t);
+  t.window = 1;
+  put32 (nop + 16, PDU_NO_TAG);
+  put32 (nop + 20, PDU_NO_TAG);
+  for (unsigned i = 0; i < 66; i++)
+    target_submit (&t, i, IO_READ, i * 512u, 512, data + i * 512);
+  for (unsigned i = 0; i < 65; i++)
+    h[i] = target_expect (&t, PDU_SCSI_COMMAND);
+  t.now_ns += 19000000000u;
+  for (unsigned i = 0; i < 65; i++) {
+    CU_ASSERT_EQUAL (target_data_in (&t, &h[i], 0, 0, 512, 0x81), ERR_OK);
+    CU_ASSERT (target_done (&t, i, ERR_OK));
+  }
+  target_expect (&t, PDU_SCSI_COMMAND);
+  t.now_ns += 19000000000u;
+  CU_ASSERT_EQUAL (target_say (&t, nop, NULL, 0, false), ERR_OK);
+  CU_ASSERT_EQUAL (iscsi_ops.tick (t.p, t.now_ns), ERR_OK);
+  CU_ASSERT (!hear_but_pings (&h[0]));
+  target_close (&t);
+}
+
+static enum err
 async (uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3)
 {
   uint8_t b[48] = {0x32, 0x80};
@@ -562,6 +622,8 @@ UNIT_MAIN ("iscsi session", UNIT_TEST (reads_straight_into_the_request),
            UNIT_TEST (aborts_what_takes_too_long),
            UNIT_TEST (our_own_reset_is_a_loss),
            UNIT_TEST (an_abort_is_answered_late),
+           UNIT_TEST (an_abort_waits_while_bytes_come),
+           UNIT_TEST (a_command_has_its_time_when_sent),
            UNIT_TEST (an_answer_beats_its_abort),
            UNIT_TEST (leaves_when_asked),
            UNIT_TEST (obeys_asynchronous_messages),
