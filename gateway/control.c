@@ -54,6 +54,7 @@ link_down (struct link *l, struct path *p)
   if (!path_up (l, p))
     return;
   l->up &= ~(1u << p->index);
+  p->down_ns = now;
   fence (p->worker_net);
   cleanup_close (&p->worker_net);
   cleanup_close (&p->worker_sock);
@@ -133,6 +134,7 @@ link_distrust (struct link *l, struct path *p, const char *why, bool blame)
   else
     inflight_absolve (&l->inflight, p->index);
   tell_distrust (l, p, why);
+  p->down_ns = 0;
   link_push_queued (l);
 }
 
@@ -276,6 +278,7 @@ link_up (struct link *l, struct control *m)
     return ERR_PEER;
   p = &l->path[index];
   link_down (l, p);
+  p->down_ns = 0;
   /* If nobody has told why the last one died, nobody will. */
   inflight_absolve (&l->inflight, index);
   p->epoch = epoch;
@@ -352,6 +355,7 @@ take_gone (struct link *l, struct wire *w)
   p = &l->path[index];
   if (epoch == p->epoch) {
     link_down (l, p);
+    p->down_ns = 0;
     if (of_itself)
       link_blame (l, p);
     else
@@ -404,6 +408,16 @@ take_message (struct link *l, struct control *m)
   daemon_lost (l);
 }
 
+/* It is no use to us any more; its death would have been told by now. */
+static void
+check_end (struct link *l, struct path *p)
+{
+  if (!p->down_ns || link_now_ns () - p->down_ns < HANG_NS)
+    return;
+  p->down_ns = 0;
+  tell_distrust (l, p, "it has hung up, and does not end");
+}
+
 /* A worker that hangs, a server that is silent: both end the session. */
 static void
 check_health (struct link *l, struct path *p)
@@ -414,8 +428,10 @@ check_health (struct link *l, struct path *p)
   uint64_t progress, oldest_ns;
   bool idle;
 
-  if (!path_up (l, p))
+  if (!path_up (l, p)) {
+    check_end (l, p);
     return;
+  }
   progress = atomic_load_explicit (&worker->progress, memory_order_relaxed);
   /* It sleeps, and has taken all there is: it waits for the server. */
   idle = (atomic_load_explicit (&worker->sleep, memory_order_relaxed) & 1)

@@ -45,6 +45,8 @@ struct path {
   uint64_t asleep_epoch; /* wait.c: this ring was marked so in this epoch */
   /* What the worker showed of itself when it last moved. */
   uint64_t seen_progress, seen_ns;
+  uint64_t down_ns; /* since when it is not up and nobody has told of its
+                       death; 0: nothing is waited for */
   int worker_sock; /* -1: no worker */
   int worker_pidfd;
   int worker_net; /* dup of its network socket, to fence it; -1 */
