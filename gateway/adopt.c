@@ -6,6 +6,8 @@
 #include "config.h"
 #include "gateway/link_private.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ipc/connect.h"
@@ -19,10 +21,27 @@ _Static_assert (CONTROL_FILES + 1 + CHANNEL_PATHS * (CHANNEL_FDS + 2)
                   <= CONTROL_FDS,
                 "ADOPT brings all there can be");
 
+/* Whether it has a worker that is not known to be dead. */
 static bool
-path_alive (const struct link *l, const struct path *p)
+path_alive (const struct path *p)
 {
-  return path_up (l, p) && p->worker_pidfd >= 0 && p->worker_net >= 0;
+  return p->worker_pidfd >= 0 && p->worker_net >= 0;
+}
+
+/* Nobody could be asked to kill those that are of no use any more. The new
+ * daemon waits for their end.
+ */
+static void
+kill_useless (struct link *l)
+{
+  for (unsigned i = 0; i < l->paths; i++) {
+    struct path *p = &l->path[i];
+
+    if (path_up (l, p) || !path_alive (p))
+      continue;
+    syscall (SYS_pidfd_send_signal, p->worker_pidfd, SIGKILL, NULL, 0);
+    p->down_ns = link_now_ns (); /* if we may not kill it: check_health */
+  }
 }
 
 static enum err
@@ -50,7 +69,7 @@ add_fds (struct link *l, struct control *m)
   if (!e)
     e = control_add_fd (m, l->hot.stripes_fd);
   for (unsigned i = 0; i < l->paths && !e; i++)
-    e = add_path_fds (m, &l->path[i], path_alive (l, &l->path[i]));
+    e = add_path_fds (m, &l->path[i], path_alive (&l->path[i]));
   return e;
 }
 
@@ -61,13 +80,14 @@ send_adopt (struct link *l, struct control *m, int sock)
   struct wirebuf b;
   enum err e;
 
+  kill_useless (l);
   control_begin (m, CONTROL_ADOPT);
   b = control_body (m);
   wirebuf_u8 (&b, l->lease == LEASE_HELD || l->lease == LEASE_REVOKED);
   wirebuf_u8 (&b, (uint8_t)l->paths);
   for (unsigned i = 0; i < l->paths; i++) {
     wirebuf_u64 (&b, l->path[i].epoch);
-    wirebuf_u8 (&b, path_alive (l, &l->path[i]));
+    wirebuf_u8 (&b, path_alive (&l->path[i]));
   }
   volume_spec_put (&b, &l->spec);
   if (!(e = add_fds (l, m)))

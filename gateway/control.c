@@ -46,6 +46,16 @@ fence (int net)
   }
 }
 
+/* The path's worker is dead. */
+static void
+forget_worker (struct path *p)
+{
+  cleanup_close (&p->worker_net);
+  cleanup_close (&p->worker_pidfd);
+  p->worker_net = p->worker_pidfd = -1;
+  p->down_ns = 0;
+}
+
 void
 link_down (struct link *l, struct path *p)
 {
@@ -56,10 +66,8 @@ link_down (struct link *l, struct path *p)
   l->up &= ~(1u << p->index);
   p->down_ns = now;
   fence (p->worker_net);
-  cleanup_close (&p->worker_net);
   cleanup_close (&p->worker_sock);
-  cleanup_close (&p->worker_pidfd);
-  p->worker_net = p->worker_sock = p->worker_pidfd = -1;
+  p->worker_sock = -1;
   if (!l->up)
     l->down_since_ns = now;
   inflight_down (&l->inflight, p->index, now);
@@ -278,17 +286,17 @@ link_up (struct link *l, struct control *m)
     return ERR_PEER;
   p = &l->path[index];
   link_down (l, p);
-  p->down_ns = 0;
+  forget_worker (p);
   /* If nobody has told why the last one died, nobody will. */
   inflight_absolve (&l->inflight, index);
   p->epoch = epoch;
+  p->worker_net = control_take_fd (m, 1);
+  p->worker_pidfd = control_take_fd (m, 2);
   if (check_info (l, &info)) {
     link_distrust (l, p, "it has come to another object on the server", false);
     return ERR_OK;
   }
   p->worker_sock = control_take_fd (m, 0);
-  p->worker_net = control_take_fd (m, 1);
-  p->worker_pidfd = control_take_fd (m, 2);
   p->seen_progress = 0;
   p->seen_ns = link_now_ns ();
   ring_object_reset (channel_ring (&p->channel, CHANNEL_REQUESTS), epoch);
@@ -355,7 +363,7 @@ take_gone (struct link *l, struct wire *w)
   p = &l->path[index];
   if (epoch == p->epoch) {
     link_down (l, p);
-    p->down_ns = 0;
+    forget_worker (p);
     if (of_itself)
       link_blame (l, p);
     else

@@ -48,8 +48,11 @@ struct path {
   uint64_t down_ns; /* since when it is not up and nobody has told of its
                        death; 0: nothing is waited for */
   int worker_sock; /* -1: no worker */
+  /* Kept while it may live, though the path is down: a new daemon must not
+   * start another one on this channel before its end. -1: there is none.
+   */
   int worker_pidfd;
-  int worker_net; /* dup of its network socket, to fence it; -1 */
+  int worker_net; /* dup of its network socket, to fence it */
   /* constant after link_open */
   struct channel channel;
   int channel_fd[CHANNEL_FDS]; /* kept, to hand them to a new daemon */
