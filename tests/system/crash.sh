@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Workers are killed while a disk is copied both ways and while random I/O runs:
 # at least 20 inside each, and the client sees no error and the right bytes.
-time_limit=240
+time_limit=400
 . "$(dirname "$0")/lib.sh"
 
 every=0.2
@@ -29,10 +29,10 @@ with_kills "$every" nbdcopy "$uri" copy
 [ "$(sha256 copy)" = "$(sha256 disk)" ] || die "the copy differs"
 ok "copied from the server with $kills workers killed"
 
-random_file other "$(mib 96)"
+random_file other "$(mib 64)"
 with_kills "$every" nbdcopy --flush other "$uri"
 [ "$kills" -ge "$at_least" ] || die "only $kills kills inside the copy"
-[ "$(sha256 other)" = "$(sha256 disk)" ] || die "what was written differs"
+cmp -n "$(stat -c %s other)" other disk || die "what was written differs"
 ok "copied to the server with $kills workers killed"
 
 # Random I/O takes as long as it is told to.
