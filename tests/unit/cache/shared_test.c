@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cache/shared_private.h"
+#include "ipc/fence.h"
 #include "ipc/fill.h"
 #include "ipc/shm.h"
 #include "tests/unit/unit.h"
@@ -348,6 +349,7 @@ volumes_share_the_memory (void)
 static void
 the_lease_moves_and_the_dead_are_settled (void)
 {
+  ev_tstamp died_s;
   struct gateway a, b;
 
   start ();
@@ -363,10 +365,14 @@ the_lease_moves_and_the_dead_are_settled (void)
   CU_ASSERT_EQUAL (a.revoked, 1);
   CU_ASSERT_EQUAL (b.granted, 0);
   stripes_begin (&a.stripes, 3, 3);
+  died_s = ev_time ();
   die (&a);
   turn (300);
-  CU_ASSERT_EQUAL (b.granted, 0);
-  CU_ASSERT_EQUAL (stripes_unequal (&b.stripes), 1);
+  /* On a busy machine that may have taken longer. */
+  if ((ev_time () - died_s) * 1e9 < (double)FENCE_WAIT_NS) {
+    CU_ASSERT_EQUAL (b.granted, 0);
+    CU_ASSERT_EQUAL (stripes_unequal (&b.stripes), 1);
+  }
   turn (900);
   CU_ASSERT_EQUAL (b.granted, 1);
   CU_ASSERT_EQUAL (stripes_unequal (&b.stripes), 0);
