@@ -23,13 +23,15 @@ min3 (size_t a, size_t b, size_t c)
   return m < c ? m : c;
 }
 
-/* Levenshtein; both at most KEY_MAX characters. */
-static size_t
-distance (const char *a, const char *b)
+/* Levenshtein. */
+size_t
+param_distance (const char *a, const char *b)
 {
   size_t row[KEY_MAX + 1];
   size_t n = strlen (b);
 
+  if (n > KEY_MAX || strlen (a) > KEY_MAX)
+    return PARAM_FAR;
   for (size_t j = 0; j <= n; j++)
     row[j] = j;
   for (size_t i = 1; a[i - 1]; i++) {
@@ -44,19 +46,17 @@ distance (const char *a, const char *b)
       diagonal = above;
     }
   }
-  return row[n];
+  return row[n] < PARAM_FAR ? row[n] : PARAM_FAR;
 }
 
 const char *
 param_nearest (const struct param *table, const char *key)
 {
   const char *best = NULL;
-  size_t best_distance = 3;
+  size_t best_distance = PARAM_FAR;
 
-  if (strlen (key) > KEY_MAX)
-    return NULL;
   for (; table->key; table++) {
-    size_t d = strlen (table->key) > KEY_MAX ? 3 : distance (key, table->key);
+    size_t d = param_distance (key, table->key);
 
     if (d < best_distance) {
       best_distance = d;

@@ -41,6 +41,11 @@ struct param {
 
 /* The entry with this key, or NULL. */
 const struct param *param_find (const struct param *table, const char *key);
+/* How many letters differ between two words: at most PARAM_FAR, which is too
+ * far to be a slip of the fingers.
+ */
+#define PARAM_FAR 3
+size_t param_distance (const char *a, const char *b);
 /* The key nearest to a misspelt one (edit distance at most 2), or NULL. */
 const char *param_nearest (const struct param *table, const char *key);
 

@@ -2,6 +2,8 @@
 PODS_1 =
 PODS_8 =
 PODS_8 += %D%/bulkheadd.pod
+PODS_1 += %D%/bulkhead.pod
+PODS_1 += %D%/bulkhead-completion.pod
 PODS_1 += %D%/bulkhead-iscsi.pod
 PODS_1 += %D%/bulkhead-nfs.pod
 PODS_1 += %D%/bulkhead-sftp.pod

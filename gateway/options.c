@@ -51,6 +51,12 @@ static const struct param gateway_params[] = {
   {0},
 };
 
+const struct param *
+options_params (void)
+{
+  return gateway_params;
+}
+
 /* Whose meaning is no protocol's. */
 static const struct param *
 own_param (const char *key)

@@ -11,6 +11,7 @@
 
 #include "common/err.h"
 #include "common/log.h"
+#include "common/param.h"
 #include "gateway/link.h"
 #include "ipc/control.h"
 #include "ipc/volume.h"
@@ -45,6 +46,8 @@ enum err options_fds (const struct options *o, int *ret_fd, unsigned *ret_fds,
 /* Wipes and frees everything, closes the fds that are left. */
 void options_free (struct options *o);
 
+/* What the gateway itself understands, for every protocol; ends with {0}. */
+const struct param *options_params (void);
 /* The help text: every parameter of every protocol. */
 void options_help (char *dst, size_t dst_bytes);
 

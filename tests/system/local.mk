@@ -24,6 +24,7 @@ SYSTEM_TESTS = \
 	%D%/interop.sh \
 	%D%/auth.sh \
 	%D%/canary.sh \
+	%D%/cli.sh \
 	%D%/logins.sh \
 	%D%/connections.sh \
 	%D%/crash.sh \

@@ -1,0 +1,31 @@
+# The subcommands and what they share; main.c apart, so that tests can link it.
+noinst_LTLIBRARIES += libcli.la
+libcli_la_SOURCES = \
+	%D%/cli.h \
+	%D%/commands.c %D%/commands.h \
+	%D%/completion.c \
+	%D%/help.c \
+	%D%/output.c %D%/output.h \
+	%D%/parse.c \
+	%D%/progress.c
+libcli_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+CLI_LIBS = libcli.la $(GATEWAY_LIBS) $(JANSSON_LIBS)
+
+bin_PROGRAMS += bulkhead
+bulkhead_SOURCES = %D%/main.c
+bulkhead_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+bulkhead_LDADD = $(CLI_LIBS)
+
+# Completion of shells, out of the program's own tables, where they look for it.
+bash_completiondir = $(datadir)/bash-completion/completions
+zsh_completiondir = $(datadir)/zsh/vendor-completions
+fish_completiondir = $(datadir)/fish/vendor_completions.d
+nodist_bash_completion_DATA = completions/bash/bulkhead
+nodist_zsh_completion_DATA = completions/zsh/_bulkhead
+nodist_fish_completion_DATA = completions/fish/bulkhead.fish
+COMPLETIONS = $(nodist_bash_completion_DATA) $(nodist_zsh_completion_DATA) \
+	$(nodist_fish_completion_DATA)
+CLEANFILES += $(COMPLETIONS)
+$(COMPLETIONS): bulkhead$(EXEEXT)
+	$(AM_V_GEN)shell=`basename $(@D)` && $(MKDIR_P) $(@D) \
+	  && ./bulkhead$(EXEEXT) completion $$shell >$@.tmp && mv $@.tmp $@
