@@ -3,12 +3,15 @@
 #include "cache/client.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cache/status.h"
 #include "cache/volume.h"
 #include "common/cleanup.h"
 #include "ipc/control.h"
+#include "ipc/stats.h"
 
 #define PROGRAM_BYTES 64
 
@@ -17,6 +20,7 @@
   X (NEW, 5)                                                                   \
   X (GREETED, 10)                                                              \
   X (SERVING, 0)                                                               \
+  X (WATCHING, 60) /* asks for STATUS; again with each question */             \
   X (FAILED, 10) /* for the gateway to read why, and to close */               \
   X (CLOSED, 0)
 
@@ -40,7 +44,9 @@ static const struct {
 
 static const unsigned transitions[CLIENT_STATES] = {
     [CLIENT_NEW] = TO (GREETED) | TO (CLOSED),
-    [CLIENT_GREETED] = TO (SERVING) | TO (FAILED) | TO (CLOSED),
+    [CLIENT_GREETED]
+    = TO (SERVING) | TO (WATCHING) | TO (FAILED) | TO (CLOSED),
+    [CLIENT_WATCHING] = TO (WATCHING) | TO (CLOSED),
     [CLIENT_SERVING] = TO (FAILED) | TO (CLOSED),
     [CLIENT_FAILED] = TO (CLOSED),
     [CLIENT_CLOSED] = TO (CLOSED),
@@ -56,6 +62,8 @@ struct client {
   char program[PROGRAM_BYTES];
   bool adopted; /* an earlier daemon served it */
   struct volume *volume;
+  uint64_t id, began_ns;
+  int stats_fd; /* of ATTACH, read-only; -1 */
   ev_io readable;
   ev_timer deadline; /* of the state; CLOSED: frees */
   struct control in, out;
@@ -65,7 +73,7 @@ typedef enum err
 on_message (struct client *c, struct wire *w, struct fault *f);
 
 static on_message on_hello, on_open, on_attach, on_distrust, on_want, on_return,
-    on_late;
+    on_status, on_late;
 
 static const struct {
   enum control_type type;
@@ -79,6 +87,7 @@ static const struct {
     {CONTROL_DISTRUST, TO (SERVING), on_distrust},
     {CONTROL_LEASE_WANT, TO (SERVING), on_want},
     {CONTROL_LEASE_RETURN, TO (SERVING), on_return},
+    {CONTROL_STATUS, TO (GREETED) | TO (WATCHING), on_status},
     /* They crossed our FAULT. */
     {CONTROL_LEASE_WANT, TO (FAILED), on_late},
     {CONTROL_LEASE_RETURN, TO (FAILED), on_late},
@@ -115,6 +124,7 @@ client_free (struct client *c)
   ev_io_stop (c->d->loop, &c->readable);
   ev_timer_stop (c->d->loop, &c->deadline);
   volume_leave (c->volume);
+  cleanup_close (&c->stats_fd);
   close (c->sock);
   free (c);
 }
@@ -340,10 +350,21 @@ on_open (struct client *c, struct wire *w, struct fault *f)
 static enum err
 on_attach (struct client *c, struct wire *w, struct fault *f)
 {
+  struct volume_info info;
+
+  if (wire_left (w)) {
+    if (volume_info_take (w, &info))
+      return fault_set (f, ERR_PEER, "damaged ATTACH");
+    volume_tell_info (c->volume, &info);
+  }
   if (wire_end (w) || c->in.sender_pid <= 0)
     return fault_set (f, ERR_PEER, "damaged ATTACH");
   if (c->in.sender_uid != c->uid)
     return fault_set (f, ERR_PEER, "ATTACH of another uid");
+  if (c->in.fds > 1 || (c->in.fds && !stats_fd_check (c->in.fd[0])))
+    return fault_set (f, ERR_PEER, "ATTACH with a wrong file");
+  cleanup_close (&c->stats_fd);
+  c->stats_fd = control_take_fd (&c->in, 0);
   c->pid = c->in.sender_pid;
   log_write (c->d->log, LOG_LEVEL_DEBUG, "%s: served by pid %d",
              client_name (c), (int)c->pid);
@@ -379,6 +400,22 @@ on_return (struct client *c, struct wire *w, struct fault *f)
 {
   if (wire_end (w) || volume_lease_return (c->volume))
     return fault_set (f, ERR_PEER, "LEASE_RETURN at the wrong time");
+  return ERR_OK;
+}
+
+static enum err
+on_status (struct client *c, struct wire *w, struct fault *f)
+{
+  struct wirebuf b;
+
+  if (wire_u32 (w) != STATUS_VERSION)
+    return fault_set (f, ERR_VERSION, "STATUS of another version");
+  control_begin (&c->out, CONTROL_STATUS);
+  b = control_body (&c->out);
+  if (status_answer (c->d, c->server, c->uid, w, &c->out, &b))
+    return fault_set (f, ERR_PEER, "damaged STATUS");
+  set_state (c, CLIENT_WATCHING);
+  send_message (c, &b);
   return ERR_OK;
 }
 
@@ -463,6 +500,9 @@ client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
   c->sock = sock;
   c->pid = pid;
   c->uid = uid;
+  c->id = server_next_id (server);
+  c->began_ns = status_now_ns ();
+  c->stats_fd = -1;
   ev_io_init (&c->readable, on_readable, sock, EV_READ);
   ev_timer_init (&c->deadline, on_deadline, states[CLIENT_NEW].seconds, 0.);
   c->readable.data = c->deadline.data = c;
@@ -470,4 +510,30 @@ client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
   ev_timer_start (d->loop, &c->deadline);
   *ret = c;
   return ERR_OK;
+}
+
+uint64_t
+client_id (const struct client *c)
+{
+  return c->id;
+}
+
+bool
+client_status (const struct client *c, uid_t uid, struct status_gateway *ret,
+               int *ret_fd)
+{
+  if (!c->volume || (uid != 0 && uid != c->uid))
+    return false;
+  *ret = (struct status_gateway){
+      .id = c->id,
+      .pid = (uint32_t)c->pid,
+      .uid = c->uid,
+      .age_ns = status_now_ns () - c->began_ns,
+      .has_stats = c->stats_fd >= 0,
+      .stats_fd = -1,
+  };
+  snprintf (ret->program, sizeof ret->program, "%s", c->program);
+  volume_status (c->volume, ret);
+  *ret_fd = c->stats_fd;
+  return true;
 }

@@ -4,8 +4,9 @@
  * what becomes of its volume.
  *
  *   NEW ─HELLO─► GREETED ─OPEN─► SERVING ─► FAILED (the fault is sent)
- *     │             │    ADOPT      │          │
- *     └─────────────┴───────────────┴──────────┴─► CLOSED
+ *     │           │ │    ADOPT      │          │
+ *     │           │ STATUS─► WATCHING          │
+ *     └───────────┴────────────┴────┴──────────┴─► CLOSED
  *
  * Invariants
  *   C1  A message is legal in the states of the table in client.c; another one
@@ -23,6 +24,8 @@
 #include "cache/daemon.h"
 #include "cache/server.h"
 
+struct status_gateway;
+
 /* Takes sock over, on success. ERR_NOMEM. */
 enum err
 client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
@@ -30,5 +33,13 @@ client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
 /* At once: for the end of the daemon. Ends the volume and its worker. */
 void
 client_free (struct client *c);
+
+/* For status.h. Given once in the daemon's life. */
+uint64_t
+client_id (const struct client *c);
+/* False: it is no gateway that this uid may see. *ret_fd is borrowed. */
+bool
+client_status (const struct client *c, uid_t uid, struct status_gateway *ret,
+               int *ret_fd);
 
 #endif

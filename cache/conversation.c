@@ -91,6 +91,7 @@ on_sealed (struct supervisor *s, struct wire *w, struct fault *f)
   if ((layers & SBX_MANDATORY) != SBX_MANDATORY)
     return fault_set (f, ERR_SANDBOX,
                       "the worker lacks a mandatory layer of its sandbox");
+  s->layers = layers;
   sbx_layers_text (layers, text, sizeof text);
   log_write (s->c.daemon->log, LOG_LEVEL_DEBUG, "%s: worker %d sealed: %s",
              s->c.name, (int)s->worker.pid, text);

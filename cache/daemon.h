@@ -25,6 +25,7 @@ struct daemon {
   struct shared_set *volumes;
   struct volume *leaving; /* closed by their gateways, not yet by their servers */
   int child_stderr_fd; /* -1: /dev/null */
+  uint64_t began_ns;   /* CLOCK_MONOTONIC */
   struct chap_issued chap_issued;
 };
 

@@ -48,6 +48,18 @@ set_free (struct lease *l, bool open, uint64_t now_ns)
 }
 
 bool
+lease_has (const struct lease *l, const void *who)
+{
+  return is_holder (l, who);
+}
+
+bool
+lease_waits (const struct lease *l, const void *who)
+{
+  return waiter_index (l, who) < l->waiters;
+}
+
+bool
 lease_want (struct lease *l, const void *who)
 {
   if (is_holder (l, who) || waiter_index (l, who) < l->waiters /* L4 */

@@ -89,6 +89,11 @@ lease_foreign_gone (struct lease *l, bool open, uint64_t now_ns);
 void
 lease_foreign (struct lease *l, uint64_t now_ns);
 
+bool
+lease_has (const struct lease *l, const void *who);
+bool
+lease_waits (const struct lease *l, const void *who);
+
 /* One thing to do now; to be called until it is LEASE_ACT_NONE. */
 enum lease_act
 lease_step (struct lease *l, uint64_t now_ns, const void **ret_who);

@@ -31,6 +31,7 @@ libcache_la_SOURCES = \
 	%D%/shared.c %D%/shared.h %D%/shared_private.h \
 	%D%/shared_set.c \
 	%D%/signer.c %D%/signer.h \
+	%D%/status.c %D%/status.h \
 	%D%/stripes_file.c %D%/stripes_file.h \
 	%D%/supervisor.c %D%/supervisor.h \
 	%D%/supervisor_private.h \

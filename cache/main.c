@@ -21,6 +21,7 @@
 #include "cache/daemon.h"
 #include "cache/server.h"
 #include "cache/shared.h"
+#include "cache/status.h"
 #include "common/cleanup.h"
 #include "ipc/runtime.h"
 
@@ -378,6 +379,7 @@ start (struct program *p, struct fault *f)
   p->term.data = p->intr.data = p;
   ev_signal_start (loop, &p->term);
   ev_signal_start (loop, &p->intr);
+  p->daemon.began_ns = status_now_ns ();
   if ((e = shared_set_open (&p->daemon, p->dir, &p->options.limits,
                             &p->daemon.volumes, f)))
     return e;

@@ -27,6 +27,7 @@ struct server {
   ev_timer idle_timer;
   void (*idle) (void *ctx);
   void *idle_ctx;
+  uint64_t last_id;
   unsigned clients;
   struct client *client[SERVER_CLIENTS];
 };
@@ -51,6 +52,24 @@ server_remove (struct server *s, struct client *c)
       break;
     }
   watch_idle (s);
+}
+
+uint64_t
+server_next_id (struct server *s)
+{
+  return ++s->last_id;
+}
+
+struct client *
+server_client_after (const struct server *s, uint64_t id)
+{
+  struct client *next = NULL;
+
+  for (unsigned i = 0; i < s->clients; i++)
+    if (client_id (s->client[i]) > id
+        && (!next || client_id (s->client[i]) < client_id (next)))
+      next = s->client[i];
+  return next;
 }
 
 static bool

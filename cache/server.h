@@ -39,6 +39,12 @@ server_retire (struct server *s);
 
 /* For clients. */
 struct client;
+/* A number that no client had before; greater than all of them. */
+uint64_t
+server_next_id (struct server *s);
+/* The client with the smallest id that is greater; NULL: there is none. */
+struct client *
+server_client_after (const struct server *s, uint64_t id);
 void
 server_remove (struct server *s, struct client *c);
 

@@ -14,6 +14,7 @@
 #include "cache/fills.h"
 #include "cache/lease.h"
 #include "cache/shared_private.h"
+#include "cache/status.h"
 #include "cache/store.h"
 #include "common/cleanup.h"
 #include "ipc/fence.h"
@@ -40,6 +41,8 @@ struct shared {
   struct shared_set *set;
   struct shared *next;
   struct volume_key key;
+  uint64_t id;
+  uid_t uid;
   char name[NAME_BYTES];
   char why_none[160]; /* why there is no cache; "": there is */
   struct stripes_file stripes;
@@ -380,7 +383,7 @@ find_stripes (struct shared *s, const struct member_before *before,
 }
 
 static enum err
-shared_new (struct shared_set *set, const struct volume_key *key,
+shared_new (struct shared_set *set, const struct volume_key *key, uid_t uid,
             const char *name, const struct member_before *before,
             struct shared **ret, struct fault *f)
 {
@@ -392,6 +395,8 @@ shared_new (struct shared_set *set, const struct volume_key *key,
     return fault_set (f, ERR_NOMEM, "out of memory");
   s->set = set;
   s->key = *key;
+  s->uid = uid;
+  s->id = ++set->last_id;
   s->index_fd = s->pages_fd = s->stripes.fd = -1;
   s->size_bytes = UINT64_MAX;
   snprintf (s->name, sizeof s->name, "%s", name);
@@ -466,7 +471,7 @@ member_free (struct member *m)
 }
 
 enum err
-member_join (struct shared_set *set, const struct volume_key *key,
+member_join (struct shared_set *set, const struct volume_key *key, uid_t uid,
              const char *name, const struct member_before *before,
              const struct member_hooks *hooks, void *ctx, struct member **ret,
              struct fault *f)
@@ -479,7 +484,7 @@ member_join (struct shared_set *set, const struct volume_key *key,
     return fault_set (f, ERR_NOMEM, "out of memory");
   *m = (struct member){.hooks = hooks, .ctx = ctx, .seat = -1};
   if (!s)
-    e = shared_new (set, key, name, before, &s, f);
+    e = shared_new (set, key, uid, name, before, &s, f);
   m->s = s;
   if (!e)
     e = take_seat (m, before, f);
@@ -623,4 +628,63 @@ shared_set_has_path (const struct shared_set *set, const char *path)
     if (strcmp (s->stripes.path, path) == 0)
       return true;
   return false;
+}
+
+/* Status */
+
+void
+member_status (const struct member *m, struct status_gateway *ret)
+{
+  ret->volume = m->s->id;
+  ret->holds_lease = lease_has (&m->s->lease, m);
+  ret->waits_lease = lease_waits (&m->s->lease, m);
+}
+
+static void
+shared_status (const struct shared *s, struct status_volume *ret)
+{
+  static const uint8_t leases[] = {
+      [LEASE_FOREIGN] = STATUS_LEASE_FOREIGN,
+      [LEASE_FREE] = STATUS_LEASE_FREE,
+      [LEASE_HELD] = STATUS_LEASE_HELD,
+      [LEASE_REVOKED] = STATUS_LEASE_REVOKED,
+      [LEASE_EXPELLED] = STATUS_LEASE_REVOKED,
+      [LEASE_SETTLING] = STATUS_LEASE_SETTLING,
+  };
+
+  *ret = (struct status_volume){
+      .id = s->id,
+      .uid = s->uid,
+      .size = s->size_bytes,
+      .pages = s->store.touched,
+      .fills = s->store.inserts,
+      .evictions = s->store.evictions,
+      .lease = leases[s->lease.state],
+  };
+  snprintf (ret->name, sizeof ret->name, "%s", s->name);
+  snprintf (ret->no_cache, sizeof ret->no_cache, "%s", s->why_none);
+  for (const struct member *m = s->members; m; m = m->next)
+    ret->gateways++;
+}
+
+bool
+shared_set_status (const struct shared_set *set, uint64_t after, uid_t uid,
+                   struct status_volume *ret)
+{
+  const struct shared *next = NULL;
+
+  for (const struct shared *s = set->first; s; s = s->next)
+    if (s->id > after && (uid == 0 || s->uid == uid)
+        && (!next || s->id < next->id))
+      next = s;
+  if (next)
+    shared_status (next, ret);
+  return next != NULL;
+}
+
+void
+shared_set_sum (const struct shared_set *set, struct status_daemon *ret)
+{
+  ret->cache_pages = set->budget_slots;
+  ret->cache_pages_used = set->used_slots;
 }

@@ -22,6 +22,9 @@
 
 struct shared_set;
 struct member;
+struct status_daemon;
+struct status_gateway;
+struct status_volume;
 
 struct shared_limits {
   uint64_t cache_bytes; /* of pages, all volumes together; 0: no cache */
@@ -56,7 +59,7 @@ struct member_before {
  * be.
  */
 enum err
-member_join (struct shared_set *set, const struct volume_key *key,
+member_join (struct shared_set *set, const struct volume_key *key, uid_t uid,
              const char *name, const struct member_before *before,
              const struct member_hooks *hooks, void *ctx, struct member **ret,
              struct fault *f);
@@ -76,6 +79,18 @@ member_cache_sent (struct member *m);
  */
 void
 member_set_info (struct member *m, const struct volume_info *info);
+
+/* Its volume's id, and its part in the write lease. */
+void
+member_status (const struct member *m, struct status_gateway *ret);
+/* The volume that comes after this id, of that uid; UID 0: of any. False: that
+ * was the last one.
+ */
+bool
+shared_set_status (const struct shared_set *set, uint64_t after, uid_t uid,
+                   struct status_volume *ret);
+void
+shared_set_sum (const struct shared_set *set, struct status_daemon *ret);
 
 /* LEASE_WANT, LEASE_RETURN. ERR_PEER: not now. */
 enum err

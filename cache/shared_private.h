@@ -16,6 +16,7 @@ struct shared_set {
   uint32_t budget_slots;
   uint32_t used_slots; /* sum of what the volumes have touched */
   struct shared *first;
+  uint64_t last_id; /* of a volume; never given twice */
   ev_timer sweep; /* looks for what earlier daemons left */
 };
 

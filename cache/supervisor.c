@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cache/report.h"
+#include "cache/status.h"
 #include "common/cleanup.h"
 #include "ipc/shm.h"
 #include "sandbox/sandbox.h"
@@ -72,6 +73,8 @@ sup_set_state (struct supervisor *s, enum sup_state state)
   struct ev_loop *loop = s->c.daemon->loop;
 
   assert (transitions[s->state] & 1u << state);
+  if (state == SUP_READY || s->state == SUP_READY)
+    s->since_ns = status_now_ns ();
   s->state = state;
   ev_timer_stop (loop, &s->deadline);
   if (states[state].seconds > 0) {
@@ -137,6 +140,7 @@ plan_next (struct supervisor *s, const struct fault *f,
 {
   uint64_t delay_ns;
 
+  snprintf (s->last_why, sizeof s->last_why, "%.199s", f->text);
   if (!s->ever_ready
       && (is_permanent (f->code) || s->attempts >= ATTEMPTS_BEFORE_READY)) {
     sup_set_state (s, SUP_GIVEN_UP);
@@ -149,6 +153,7 @@ plan_next (struct supervisor *s, const struct fault *f,
     s->failures_logged = 0;
   log_failure (s, f, delay_ns);
   sup_set_state (s, SUP_BACKOFF);
+  s->retry_at_ns = status_now_ns () + delay_ns;
   ev_timer_set (&s->deadline, (double)delay_ns / NS_PER_S, 0.);
   ev_timer_start (s->c.daemon->loop, &s->deadline);
 }
@@ -569,10 +574,30 @@ on_deadline (struct ev_loop *loop, ev_timer *w, int events)
   }
 }
 
+/* Whose pidfd it is; 0 if that cannot be told. */
+static pid_t
+pid_of (int pidfd)
+{
+  char path[48], line[128];
+  FILE *f;
+  long pid = 0;
+
+  snprintf (path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+  f = fopen (path, "re");
+  while (f && fgets (line, sizeof line, f))
+    if (strncmp (line, "Pid:", 4) == 0)
+      pid = strtol (line + 4, NULL, 10);
+  if (f)
+    fclose (f);
+  return pid > 0 ? (pid_t)pid : 0;
+}
+
 static void
 adopt_worker (struct supervisor *s, struct supervisor_before *before)
 {
   s->worker.pidfd = steal_fd (&before->pidfd);
+  s->worker.pid = pid_of (s->worker.pidfd);
+  s->layers = 0;
   s->worker.net_fd = steal_fd (&before->net_fd);
   s->adopted = s->announced = true;
   s->ready_since = ev_now (s->c.daemon->loop);
@@ -612,6 +637,7 @@ supervisor_start (const struct supervisor_config *c,
   ev_timer_init (&s->acknowledge, on_acknowledge, 0., ACKNOWLEDGE_S);
   s->deadline.data = s->acknowledge.data = s;
   s->epoch = before->epoch;
+  s->since_ns = status_now_ns ();
   s->ever_ready = before->epoch > 0 || c->background;
   if (before->pidfd >= 0)
     adopt_worker (s, before);
@@ -651,6 +677,41 @@ supervisor_leave (struct supervisor *s, void (*left) (void *ctx), void *ctx)
   cleanup_close (&s->worker.control_fd);
   s->worker.control_fd = -1;
   return true;
+}
+
+void
+supervisor_status (const struct supervisor *s, struct status_worker *ret)
+{
+  static const uint8_t words[SUP_STATES] = {
+      [SUP_STOPPED] = STATUS_WORKER_NONE,
+      [SUP_RESOLVING] = STATUS_WORKER_RESOLVING,
+      [SUP_DIALLING] = STATUS_WORKER_DIALLING,
+      [SUP_SPAWNED] = STATUS_WORKER_STARTING,
+      [SUP_SEALED] = STATUS_WORKER_LOGIN,
+      [SUP_TRUSTED] = STATUS_WORKER_LOGIN,
+      [SUP_OFFERED] = STATUS_WORKER_LOGIN,
+      [SUP_ASKING] = STATUS_WORKER_LOGIN,
+      [SUP_READY] = STATUS_WORKER_READY,
+      [SUP_DYING] = STATUS_WORKER_DYING,
+      [SUP_BACKOFF] = STATUS_WORKER_BACKOFF,
+      [SUP_GIVEN_UP] = STATUS_WORKER_GIVEN_UP,
+  };
+  bool lives = s->worker.pidfd >= 0;
+  uint64_t now = status_now_ns ();
+
+  *ret = (struct status_worker){
+      .state = words[s->state],
+      .pid = lives ? (uint32_t)s->worker.pid : 0,
+      .since_ns = now - s->since_ns,
+      .restarts = s->epoch > 1 ? (uint32_t)(s->epoch - 1) : 0,
+      .layers = lives ? s->layers : 0,
+      .progress = atomic_load_explicit (&s->c.completions->progress,
+                                        memory_order_relaxed),
+      .retry_ns = s->state == SUP_BACKOFF && s->retry_at_ns > now
+                      ? s->retry_at_ns - now
+                      : 0,
+  };
+  snprintf (ret->why, sizeof ret->why, "%.199s", s->last_why);
 }
 
 void

@@ -88,6 +88,7 @@ struct supervisor_config {
 };
 
 struct supervisor;
+struct status_worker;
 
 /* Starts with resolving, or with the worker that is there: then before's fds are
  * taken over. The first hook comes later. ERR_NOMEM.
@@ -105,6 +106,9 @@ supervisor_close (struct supervisor *s);
  */
 bool
 supervisor_leave (struct supervisor *s, void (*left) (void *ctx), void *ctx);
+
+void
+supervisor_status (const struct supervisor *s, struct status_worker *ret);
 
 /* The gateway says that this worker broke the rules of the rings. An epoch
  * that is over is ignored.

@@ -80,6 +80,11 @@ struct supervisor {
   bool adopted;  /* it is an earlier daemon's child, and says nothing to us */
   struct backoff backoff;
   unsigned failures_logged;
+  /* For supervisor_status. */
+  uint64_t since_ns; /* when it became READY, or was no longer so */
+  uint64_t retry_at_ns;
+  uint32_t layers;
+  char last_why[200];
   struct control message; /* the one that was received, or is built */
 };
 

@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 
 #include "cache/credentials.h"
+#include "cache/status.h"
 #include "cache/volume_params.h"
 #include "common/cleanup.h"
 #include "ipc/shm.h"
@@ -39,6 +40,7 @@ struct volume {
   unsigned paths;
   struct volume_path path[CHANNEL_PATHS];
   char identity[sizeof ((struct volume_info *)0)->identity]; /* or "" */
+  struct volume_info info; /* of the last worker; request_max 0: none yet */
   struct member_before before; /* ADOPT: its fd is ours */
   const struct volume_hooks *hooks;
   void *hooks_ctx;
@@ -167,6 +169,7 @@ on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
   struct volume_path *p = ctx;
   struct volume *v = p->v;
 
+  v->info = *info;
   member_set_info (v->member, info);
   v->hooks->worker (v->hooks_ctx, p->index, epoch, info, fds);
   for (unsigned i = 0; i < v->paths; i++)
@@ -276,7 +279,7 @@ join_and_start (struct volume *v, struct fault *f)
 
   if (e)
     return fault_set (f, e, "out of memory");
-  if ((e = member_join (v->d->volumes, &key, v->name, &v->before,
+  if ((e = member_join (v->d->volumes, &key, v->uid, v->name, &v->before,
                         &lease_hooks, v, &v->member, f)))
     return e;
   v->hooks->cached (v->hooks_ctx);
@@ -535,6 +538,27 @@ enum err
 volume_lease_return (struct volume *v)
 {
   return v->member ? member_return (v->member) : ERR_PEER;
+}
+
+void
+volume_tell_info (struct volume *v, const struct volume_info *info)
+{
+  if (!v->info.request_max)
+    v->info = *info;
+}
+
+void
+volume_status (const struct volume *v, struct status_gateway *ret)
+{
+  snprintf (ret->name, sizeof ret->name, "%s", v->name);
+  ret->has_info = v->info.request_max != 0;
+  ret->info = v->info;
+  ret->workers = v->paths;
+  for (unsigned i = 0; i < v->paths; i++)
+    if (v->path[i].supervisor)
+      supervisor_status (v->path[i].supervisor, &ret->worker[i]);
+  if (v->member)
+    member_status (v->member, ret);
 }
 
 enum err

@@ -15,6 +15,7 @@
 #include "ipc/control.h"
 
 struct volume;
+struct status_gateway;
 
 /* Called from the loop, but cached may also be called by volume_start. cached:
  * the gateway can be told of its cache (volume_put_cache), before any worker.
@@ -77,6 +78,12 @@ enum err
 volume_lease_want (struct volume *v);
 enum err
 volume_lease_return (struct volume *v);
+/* What the gateway says of it, for volume_status, until a worker does. */
+void
+volume_tell_info (struct volume *v, const struct volume_info *info);
+/* All but what its client knows. */
+void
+volume_status (const struct volume *v, struct status_gateway *ret);
 /* ERR_PEER: there is no such path. */
 enum err
 volume_distrust (struct volume *v, unsigned path, uint64_t epoch,

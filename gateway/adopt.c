@@ -127,6 +127,7 @@ adopt_try (struct link *l, struct control *m)
     try_later (l);
   } else {
     l->daemon_sock = sock;
+    link_tell_attach (l, m, true); /* or the next message fails as well */
     /* What the old daemon was asked for, the new one does not know. */
     if (l->lease == LEASE_WANTED)
       l->lease = LEASE_NONE;

@@ -520,6 +520,7 @@ control_turn (struct link *l, struct control *m)
   }
   control_close (m);
   changes_tick (l, m); /* m is scratch from here on */
+  stats_gauges (l, link_now_ns ());
   pthread_mutex_unlock (&l->lock);
   if (l->daemon_sock < 0 && link_now_ns () >= l->adopt_try_ns)
     adopt_try (l, m);

@@ -65,6 +65,7 @@ link_new (const struct link_options *options, const struct log *log,
   pthread_cond_init (&l->lease_drained, NULL);
   inflight_init (&l->inflight);
   hot_init (&l->hot);
+  stats_init (&l->stats);
   retained_init (&l->proof.log, options->retain_bytes);
   prefetch_init (&l->ahead.prefetch, options->prefetch_bytes);
   for (unsigned i = 0; i < CHANNEL_PATHS; i++) {
@@ -121,6 +122,7 @@ link_close (struct link *l)
   for (unsigned i = 0; i < l->nfds; i++)
     close_fd (&l->fds[i]);
   hot_fini (&l->hot);
+  stats_fini (&l->stats);
   for (unsigned i = 0; i < INFLIGHT_SLOTS; i++) /* of abandoned writes */
     retained_release (&l->proof.log, &l->proof.room[i]);
   retained_fini (&l->proof.log);
@@ -327,18 +329,31 @@ link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
 }
 
 enum err
+link_tell_attach (struct link *l, struct control *m, bool adopted)
+{
+  struct wirebuf b;
+  enum err e;
+
+  control_begin (m, CONTROL_ATTACH);
+  b = control_body (m);
+  if (adopted)
+    volume_info_put (&b, &l->info);
+  if (l->stats.fd >= 0)
+    control_add_fd (m, l->stats.fd);
+  e = control_send_credentials (l->daemon_sock, m, &b, SEND_TIMEOUT_NS);
+  m->fds = 0; /* borrowed */
+  return e;
+}
+
+enum err
 link_start (struct link *l, struct fault *f)
 {
   CLEANUP_FREE struct control *m = calloc (1, sizeof *m);
-  struct wirebuf b;
   enum err e;
 
   if (!m)
     return fault_set (f, ERR_NOMEM, "out of memory");
-  control_begin (m, CONTROL_ATTACH);
-  b = control_body (m);
-  e = control_send_credentials (l->daemon_sock, m, &b, SEND_TIMEOUT_NS);
-  if (e)
+  if ((e = link_tell_attach (l, m, false)))
     return fault_set (f, e, "cannot tell bulkheadd which process serves: %s",
                       err_text (e));
   if (pthread_create (&l->control_thread, NULL, link_control_main, l))

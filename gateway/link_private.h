@@ -15,6 +15,7 @@
 #include "gateway/link.h"
 #include "gateway/proof.h"
 #include "gateway/revalidate.h"
+#include "gateway/stats.h"
 #include "ipc/control.h"
 
 #define LINK_SLICE_NS 100000000ull
@@ -101,6 +102,7 @@ struct link {
   uint64_t adopt_try_ns; /* without a daemon: when to look for one again */
   unsigned adopt_tries;
   struct hot hot;
+  struct gateway_stats stats;
 
   /* constant after link_open */
   int wake_gateway; /* eventfd that all channels share, of path 0 */
@@ -160,6 +162,10 @@ void link_distrust (struct link *l, struct path *p, const char *why,
 void link_blame (struct link *l, struct path *p);
 /* The volume is given up: nobody may wait for it any more. */
 void link_give_up (struct link *l, enum err why);
+/* ATTACH: which process serves, and what it counts; adopted: to a daemon that
+ * has not heard of its workers.
+ */
+enum err link_tell_attach (struct link *l, struct control *m, bool adopted);
 /* A message without a body. */
 enum err link_tell (struct link *l, enum control_type type);
 /* CONTROL_CACHE. */

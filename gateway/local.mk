@@ -20,6 +20,7 @@ libgateway_la_SOURCES = \
 	%D%/link.c %D%/link.h %D%/link_private.h \
 	%D%/options.c %D%/options.h \
 	%D%/proof.c %D%/proof.h \
+	%D%/stats.c %D%/stats.h \
 	%D%/transfer.c \
 	%D%/url.c %D%/url.h \
 	%D%/wait.c

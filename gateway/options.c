@@ -541,6 +541,7 @@ resolve_own (struct options *o, struct fault *f)
                                   .request_ns = REQUEST_SECONDS * NS_PER_S};
   if (readonly && (e = parse_bool ("readonly", readonly, &o->readonly, f)))
     return e;
+  o->link.readonly = o->readonly;
   if (cache && (e = parse_bool ("cache", cache, &o->link.cached, f)))
     return e;
   if (prefetch

@@ -552,7 +552,7 @@ run (struct transfer *t)
 {
   struct link *l = t->link;
   struct waiter *w;
-  uint64_t since_ns = link_now_ns ();
+  uint64_t since_ns = link_now_ns (), began_ns = since_ns;
 
   pthread_mutex_lock (&l->lock);
   w = waiter_enter (l);
@@ -592,6 +592,8 @@ run (struct transfer *t)
   leave_all (t);
   if (t->op == IO_FLUSH)
     flush_over (t);
+  else if (!t->internal)
+    stats_done (l, t->op, t->length_bytes, began_ns, t->result);
   waiter_leave (l, w);
   pthread_mutex_unlock (&l->lock);
   free (t->scratch);
@@ -601,6 +603,8 @@ run (struct transfer *t)
 int
 link_read (struct link *l, void *buf, uint32_t length_bytes, uint64_t offset)
 {
+  struct stats_seat *seat = stats_sit (&l->stats);
+  uint64_t began_ns = stats_hot_begin (seat);
   uint32_t hot_bytes = hot_read (&l->hot, buf, length_bytes, offset);
   uint64_t start = offset + hot_bytes;
   struct transfer t = {.link = l, .op = IO_READ,
@@ -611,6 +615,7 @@ link_read (struct link *l, void *buf, uint32_t length_bytes, uint64_t offset)
                        .asked_offset = offset,
                        .asked_bytes = length_bytes};
 
+  stats_hot_end (&l->stats, seat, !t.left_bytes, hot_bytes, began_ns);
   return t.left_bytes ? run (&t) : 0;
 }
 
@@ -634,7 +639,16 @@ link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
                        .start = offset, .left_bytes = length_bytes,
                        .length_bytes = length_bytes};
 
-  return op == IO_FLUSH ? link_prove (l, false) : run (&t);
+  uint64_t began_ns = link_now_ns ();
+  int result;
+
+  if (op != IO_FLUSH)
+    return run (&t);
+  result = link_prove (l, false);
+  pthread_mutex_lock (&l->lock);
+  stats_done (l, op, 0, began_ns, result);
+  pthread_mutex_unlock (&l->lock);
+  return result;
 }
 
 int

@@ -293,9 +293,9 @@ greet (int sock, const char *program, uint64_t deadline_ns, struct fault *f)
   return ERR_OK;
 }
 
-enum err
-daemon_connect (const char *program, uint64_t timeout_ns, int *ret_sock,
-                struct fault *f)
+static enum err
+reach (bool start, const char *program, uint64_t timeout_ns, int *ret_sock,
+       struct fault *f)
 {
   uint64_t deadline_ns = now_ns () + timeout_ns;
   char dir[RUNTIME_DIR_BYTES];
@@ -307,7 +307,11 @@ daemon_connect (const char *program, uint64_t timeout_ns, int *ret_sock,
   for (int i = 0; i < CONNECT_TRIES; i++) {
     CLEANUP_CLOSE int sock = -1;
 
-    if ((e = find_daemon (dir, &sa, deadline_ns, &sock, f)))
+    e = start ? find_daemon (dir, &sa, deadline_ns, &sock, f)
+              : try_connect (&sa, deadline_ns, &sock, f);
+    if (e == ERR_NOENT && !start)
+      fault_set (f, e, "no bulkheadd serves %s", dir);
+    if (e)
       return e;
     e = greet (sock, program, deadline_ns, f);
     if (e == ERR_OK)
@@ -318,4 +322,18 @@ daemon_connect (const char *program, uint64_t timeout_ns, int *ret_sock,
   fault_set (f, ERR_CLOSED, "the daemon closes every connection");
   fault_hint (f, "see %s/" RUNTIME_LOG, dir);
   return ERR_CLOSED;
+}
+
+enum err
+daemon_connect (const char *program, uint64_t timeout_ns, int *ret_sock,
+                struct fault *f)
+{
+  return reach (true, program, timeout_ns, ret_sock, f);
+}
+
+enum err
+daemon_find (const char *program, uint64_t timeout_ns, int *ret_sock,
+             struct fault *f)
+{
+  return reach (false, program, timeout_ns, ret_sock, f);
 }

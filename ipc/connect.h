@@ -20,5 +20,9 @@
 enum err
 daemon_connect (const char *program, uint64_t timeout_ns, int *ret_sock,
                 struct fault *f);
+/* The same, but starts none: ERR_NOENT if nobody serves. */
+enum err
+daemon_find (const char *program, uint64_t timeout_ns, int *ret_sock,
+             struct fault *f);
 
 #endif

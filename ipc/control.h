@@ -22,7 +22,10 @@
  *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
  *                                       is given up
  *   ATTACH         gateway → daemon     (empty; SCM_CREDENTIALS: the serving
- *                                       process, after nbdkit's fork)
+ *                                       process, after nbdkit's fork); no fd,
+ *                                       or a read-only one of what it counts
+ *                                       (ipc/stats.h). Again after ADOPT, then
+ *                                       with volume_info: both for STATUS alone
  *   DISTRUST       gateway → daemon     u8 path, u64 epoch, fault: kill this
  *                                       worker, it broke the rules of the rings
  *   ADOPT          gateway → daemon     in place of OPEN, to a new daemon: u8
@@ -38,6 +41,8 @@
  *   LEASE_GRANT    daemon → gateway     (empty): this gateway may write
  *   LEASE_REVOKE   daemon → gateway     (empty): another one waits; answered by
  *   LEASE_RETURN   gateway → daemon     (empty): drained and flushed
+ *   STATUS         client → daemon,     what is going on, page by page:
+ *                  daemon → client      ipc/status.h
  *   CONFIG         daemon → worker      u64 epoch, u8 path, volume_spec
  *                                       (worker's part), string types of the
  *                                       host keys that are known (name-list;
@@ -112,6 +117,7 @@ enum control_type {
   CONTROL_LEASE_GRANT,
   CONTROL_LEASE_REVOKE,
   CONTROL_LEASE_RETURN,
+  CONTROL_STATUS,
   CONTROL_CONFIG = 32,
   CONTROL_SEALED,
   CONTROL_HOSTKEY,

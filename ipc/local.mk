@@ -10,6 +10,8 @@ libipc_la_SOURCES = \
 	%D%/ring.c %D%/ring.h \
 	%D%/runtime.c %D%/runtime.h \
 	%D%/shm.c %D%/shm.h \
+	%D%/stats.c %D%/stats.h \
+	%D%/status.c %D%/status.h \
 	%D%/stripes.c %D%/stripes.h \
 	%D%/volume.c %D%/volume.h \
 	%D%/want.c %D%/want.h

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "ipc/shm.h"
 #include "ipc/volume.h"
 
@@ -546,6 +547,14 @@ distrusted (struct peer_gateway *g, struct control *m)
 }
 
 static void
+keep_stats (struct peer *p, int fd)
+{
+  int old = atomic_exchange (&p->stats_fd, fd);
+
+  cleanup_close (&old);
+}
+
+static void
 take_message (struct peer_gateway *g, struct control *m)
 {
   struct peer *p = g->peer;
@@ -573,6 +582,8 @@ take_message (struct peer_gateway *g, struct control *m)
     break;
   default:
     MUST (m->type == CONTROL_ATTACH);
+    MUST (m->fds == 1);
+    keep_stats (p, control_take_fd (m, 0));
   }
 }
 
@@ -697,6 +708,7 @@ peer_start (struct peer *p, enum peer_mischief mischief)
   memset (p, 0, sizeof *p);
   p->mischief = mischief;
   p->life_ns = PEER_SECOND / 50;
+  p->stats_fd = -1;
   p->holder = -1;
   p->paths = 1;
   p->bad_paths = ~0u;
@@ -721,6 +733,7 @@ peer_end (struct peer *p)
 
   p->over = true;
   pthread_join (p->daemon, NULL);
+  keep_stats (p, -1);
   close (p->listen_sock);
   store_fini (&p->store);
   shm_unmap (p->index, pages_index_bytes (PEER_SLOTS));

@@ -103,6 +103,7 @@ struct peer {
   bool revoking;
   unsigned waiting; /* bit set of gateways */
   _Atomic unsigned drops; /* so many connections end when OPEN has come */
+  _Atomic int stats_fd;   /* of the last ATTACH, the test's to close; -1 */
   _Atomic bool expel; /* the next turn: gives the first gateway up */
   _Atomic bool over;
   _Atomic unsigned deaths, distrusted, grants, settled;

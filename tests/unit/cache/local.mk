@@ -16,6 +16,7 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/shared_test \
 	tests/unit/cache/sessions_test \
 	tests/unit/cache/signer_test \
+	tests/unit/cache/status_test \
 	tests/unit/cache/store_test
 check_PROGRAMS += $(CACHE_UNIT_TESTS) tests/unit/cache/fake_worker
 TESTS += $(CACHE_UNIT_TESTS)
@@ -55,6 +56,8 @@ tests_unit_cache_signer_test_LDADD = libcache.la $(UNIT_LIBS)
 # The whole daemon but its main, with a worker that follows a script.
 tests_unit_cache_daemon_test_SOURCES = %D%/daemon_test.c
 tests_unit_cache_daemon_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_status_test_SOURCES = %D%/status_test.c
+tests_unit_cache_status_test_LDADD = libcache.la $(UNIT_LIBS) -lpthread
 tests_unit_cache_sessions_test_SOURCES = %D%/sessions_test.c
 tests_unit_cache_sessions_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_fake_worker_SOURCES = %D%/fake_worker.c

@@ -188,7 +188,7 @@ join (struct gateway *g, uint8_t key, int stripes_fd, bool holds_lease)
   memset (g, 0, sizeof *g);
   g->wake = -1;
   g->stripes_fd = stripes_fd;
-  e = member_join (set, &k, "test", &before, &hooks, g, &g->m, &f);
+  e = member_join (set, &k, 0, "test", &before, &hooks, g, &g->m, &f);
   if (!e)
     attach (g);
   return e;
@@ -479,7 +479,7 @@ stripes_that_nobody_knows_mean_no_cache (void)
   CU_ASSERT_EQUAL (pwrite (a.stripes_fd, &head, sizeof head, 0), sizeof head);
   before.stripes_fd = a.stripes_fd;
   CU_ASSERT_EQUAL_FATAL (
-    member_join (set, &k, "test", &before, &hooks, &a, &m, &f), ERR_OK);
+    member_join (set, &k, 0, "test", &before, &hooks, &a, &m, &f), ERR_OK);
   control_begin (&c, CONTROL_CACHE);
   b = control_body (&c);
   member_put_cache (m, &c, &b);

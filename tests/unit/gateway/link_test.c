@@ -13,8 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "common/cleanup.h"
 #include "gateway/inflight.h"
+#include "ipc/stats.h"
 #include "tests/fake/peer.h"
 #include "tests/unit/unit.h"
 
@@ -355,6 +358,52 @@ given_up_means_no_hits (void)
   peer_end (&peer);
 }
 
+/* What was asked for by clients is counted, and by whom it was answered. */
+static void
+requests_are_counted (void)
+{
+  CLEANUP_FREE struct stats *s = calloc (1, sizeof *s);
+  uint8_t buf[2 * PAGE_BYTES] = {0};
+  struct timespec before;
+  struct link *l;
+  unsigned hot = 0, cold = 0;
+
+  default_options ();
+  options.prefetch_bytes = 0;
+  peer_start (&peer, PEER_HONEST);
+  l = open_link ();
+  clock_gettime (CLOCK_MONOTONIC, &before);
+  do { /* until the cache has answered some */
+    struct link_stats was, is;
+
+    link_stats (l, &was);
+    CU_ASSERT_EQUAL (link_read (l, buf, PAGE_BYTES, 0), 0);
+    link_stats (l, &is);
+    hot += is.hits != was.hits;
+    cold += is.hits == was.hits;
+  } while (hot < 3 * STATS_SAMPLE && seconds_since (&before) < 20);
+  CU_ASSERT_EQUAL (link_write (l, buf, sizeof buf, 1u << 20, 0), 0);
+  CU_ASSERT_EQUAL (link_plain (l, IO_FLUSH, 0, 0, 0), 0);
+  while (peer.stats_fd < 0 && seconds_since (&before) < 20)
+    poll (NULL, 0, 1);
+  CU_ASSERT_EQUAL_FATAL (stats_read_fd (peer.stats_fd, s), ERR_OK);
+  CU_ASSERT_EQUAL (s->op[STATS_CACHED].requests, hot);
+  CU_ASSERT_EQUAL (s->op[STATS_CACHED].bytes, (uint64_t)hot * PAGE_BYTES);
+  CU_ASSERT (stats_percentile_ns (s->op[STATS_CACHED].bucket, 0.5) > 0);
+  CU_ASSERT_EQUAL (s->op[STATS_READ].requests, cold);
+  CU_ASSERT_EQUAL (s->op[STATS_READ].bytes, (uint64_t)cold * PAGE_BYTES);
+  CU_ASSERT (s->op[STATS_READ].busy_ns > 0);
+  CU_ASSERT_EQUAL (s->op[STATS_WRITE].requests, 1);
+  CU_ASSERT_EQUAL (s->op[STATS_WRITE].bytes, sizeof buf);
+  CU_ASSERT_EQUAL (s->op[STATS_FLUSH].requests, 1);
+  CU_ASSERT_EQUAL (s->gauge[STATS_PATHS_UP], 1);
+  CU_ASSERT_EQUAL (s->gauge[STATS_IN_FLIGHT], 0);
+  CU_ASSERT_EQUAL (s->gauge[STATS_DOWN_SINCE_NS], 0);
+  close (atomic_exchange (&peer.stats_fd, -1));
+  link_close (l);
+  peer_end (&peer);
+}
+
 /* Three daemons that die while they open the volume are forgiven. */
 static void
 a_daemon_that_dies_is_tried_again (void)
@@ -525,6 +574,7 @@ UNIT_MAIN ("link", UNIT_TEST (honest_worker),
            UNIT_TEST (a_flush_goes_where_was_written),
            UNIT_TEST (hostile_workers_are_replaced),
            UNIT_TEST (given_up_means_no_hits),
+           UNIT_TEST (requests_are_counted),
            UNIT_TEST (a_daemon_that_dies_is_tried_again),
            UNIT_TEST (shutdown_ends_all_waits),
            UNIT_TEST (a_hanging_worker_is_replaced),

@@ -27,3 +27,10 @@ check_PROGRAMS += tests/unit/ipc/want_test
 TESTS += tests/unit/ipc/want_test
 tests_unit_ipc_want_test_SOURCES = %D%/want_test.c
 tests_unit_ipc_want_test_LDADD = libipc.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/stats_test tests/unit/ipc/status_test
+TESTS += tests/unit/ipc/stats_test tests/unit/ipc/status_test
+tests_unit_ipc_stats_test_SOURCES = %D%/stats_test.c
+tests_unit_ipc_stats_test_LDADD = libipc.la $(UNIT_LIBS)
+tests_unit_ipc_status_test_SOURCES = %D%/status_test.c
+tests_unit_ipc_status_test_LDADD = libipc.la $(UNIT_LIBS)
