@@ -166,15 +166,14 @@ list (struct exports *x, struct catalog *ret, struct fault *f)
 
 enum err
 exports_list (struct exports *x,
-              void (*add) (void *ctx, const char *name,
-                           const char *description),
+              void (*add) (void *ctx, const struct listing_entry *entry),
               void *ctx, struct fault *f)
 {
   struct catalog c = {0};
   enum err e = list (x, &c, f);
 
   for (unsigned i = 0; i < c.entries; i++)
-    add (ctx, c.entry[i].name, c.entry[i].description);
+    add (ctx, &c.entry[i]);
   catalog_fini (&c);
   return e;
 }

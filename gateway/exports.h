@@ -14,6 +14,7 @@
 #ifndef BH_GATEWAY_EXPORTS_H
 #define BH_GATEWAY_EXPORTS_H
 
+#include "common/listing.h"
 #include "gateway/link.h"
 #include "gateway/options.h"
 
@@ -42,8 +43,8 @@ void exports_put (struct exports *x, struct link *l);
 bool exports_is_directory (const struct exports *x);
 /* Calls add for each name, sorted, none twice. */
 enum err exports_list (struct exports *x,
-                       void (*add) (void *ctx, const char *name,
-                                    const char *description),
+                       void (*add) (void *ctx,
+                                    const struct listing_entry *entry),
                        void *ctx, struct fault *f);
 /* Of all links there were. */
 void exports_stats (struct exports *x, struct link_stats *ret);

@@ -141,9 +141,9 @@ bulkhead_after_fork (void)
 }
 
 static void
-add_export (void *ctx, const char *name, const char *description)
+add_export (void *ctx, const struct listing_entry *e)
 {
-  nbdkit_add_export (ctx, name, description[0] ? description : NULL);
+  nbdkit_add_export (ctx, e->name, e->description[0] ? e->description : NULL);
 }
 
 static int
