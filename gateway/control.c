@@ -518,6 +518,7 @@ control_turn (struct link *l, struct control *m)
       hear_worker (l, path, m);
     check_health (l, path);
   }
+  link_settle (l);
   control_close (m);
   changes_tick (l, m); /* m is scratch from here on */
   stats_gauges (l, link_now_ns ());

@@ -53,6 +53,7 @@ add_stats (struct link_stats *sum, struct link *l)
   sum->fills += s.fills;
   sum->wakes += s.wakes;
   sum->takeovers += s.takeovers;
+  sum->joined += s.joined;
   if (s.paths > sum->paths)
     sum->paths = s.paths;
   for (unsigned i = 0; i < s.paths; i++)

@@ -17,7 +17,8 @@ op_writes (uint16_t op)
 static bool
 slot_writing (const struct inflight_slot *s)
 {
-  return s->state != SLOT_FREE && s->state != SLOT_DONE
+  return (s->state == SLOT_FILLING || s->state == SLOT_QUEUED
+          || s->state == SLOT_SENT)
          && op_writes (s->request.op);
 }
 
@@ -51,12 +52,17 @@ static void
 count (struct inflight *f, const struct inflight_slot *s, uint32_t by)
 {
   f->writing_slots += slot_writing (s) ? by : 0;
+  f->reading_slots
+    += s->state != SLOT_FREE && s->request.op == IO_READ ? by : 0;
+  f->unsure_slots += s->state == SLOT_UNSURE ? by : 0;
   f->sent_slots += s->state == SLOT_SENT ? by : 0;
   f->queued_slots += s->state == SLOT_QUEUED ? by : 0;
   f->suspects += is_suspect (s) ? by : 0;
   f->path[s->path].sent += s->state == SLOT_SENT ? by : 0;
-  f->path[s->path].bound
-    += s->state != SLOT_FREE && s->state != SLOT_DONE ? by : 0;
+  f->path[s->path].bound += s->state == SLOT_FILLING || s->state == SLOT_QUEUED
+                                || s->state == SLOT_SENT
+                              ? by
+                              : 0;
 }
 
 /* The one place where a state changes. */
@@ -64,15 +70,21 @@ static void
 set_state (struct inflight *f, struct inflight_slot *s,
            enum inflight_state to)
 {
-  static const bool legal[5][5] = {
+  static const bool legal[6][6] = {
     [SLOT_FREE] = {[SLOT_FILLING] = true},
     [SLOT_FILLING]
     = {[SLOT_QUEUED] = true, [SLOT_DONE] = true, [SLOT_FREE] = true},
-    [SLOT_QUEUED]
-    = {[SLOT_SENT] = true, [SLOT_DONE] = true, [SLOT_FREE] = true},
-    [SLOT_SENT]
-    = {[SLOT_DONE] = true, [SLOT_QUEUED] = true, [SLOT_FREE] = true},
-    [SLOT_DONE] = {[SLOT_FREE] = true, [SLOT_QUEUED] = true},
+    [SLOT_QUEUED] = {[SLOT_SENT] = true,
+                     [SLOT_DONE] = true,
+                     [SLOT_UNSURE] = true,
+                     [SLOT_FREE] = true},
+    [SLOT_SENT] = {[SLOT_DONE] = true,
+                   [SLOT_QUEUED] = true,
+                   [SLOT_UNSURE] = true,
+                   [SLOT_FREE] = true},
+    [SLOT_DONE]
+    = {[SLOT_FREE] = true, [SLOT_QUEUED] = true, [SLOT_UNSURE] = true},
+    [SLOT_UNSURE] = {[SLOT_FREE] = true},
   };
 
   assert (legal[s->state][to]);
@@ -159,6 +171,7 @@ new_generation (struct inflight *f, struct inflight_slot *s)
   s->deaths = 0;
   s->blamable = 0;
   s->covers = 0;
+  s->over_ns = 0;
 }
 
 enum err
@@ -184,6 +197,7 @@ inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
   i = f->free_stack[--f->free_slots];
   s = &f->slot[i];
   s->owner = owner;
+  s->users = 1;
   s->path = (uint8_t)pick_path (f, usable);
   s->request = (struct ring_request){
     .offset = offset,
@@ -344,13 +358,53 @@ inflight_complete (struct inflight *f, unsigned path,
   return ERR_OK;
 }
 
+/* Nobody waits for it any more, and no worker has it. */
+static void
+dismiss (struct inflight *f, struct inflight_slot *s)
+{
+  bool answered = s->state == SLOT_DONE && !s->error;
+
+  set_state (f, s,
+             op_writes (s->request.op) && s->state != SLOT_FILLING && !answered
+               ? SLOT_UNSURE /* I8 */
+               : SLOT_FREE);
+}
+
+static void
+leave (struct inflight *f, struct inflight_slot *s)
+{
+  assert (s->users > 0);
+  if (--s->users > 0) /* I7 */
+    return;
+  if (s->state == SLOT_SENT)
+    s->abandoned = true; /* I5: the worker may still use its chunk */
+  else
+    dismiss (f, s);
+}
+
+void
+inflight_join (struct inflight *f, uint32_t slot)
+{
+  struct inflight_slot *s = &f->slot[slot];
+
+  assert (s->users > 0 && s->request.op == IO_READ);
+  s->users++;
+}
+
+void
+inflight_unjoin (struct inflight *f, uint32_t slot)
+{
+  leave (f, &f->slot[slot]);
+}
+
 void
 inflight_put (struct inflight *f, uint32_t slot)
 {
   struct inflight_slot *s = &f->slot[slot];
 
   assert (s->state == SLOT_FILLING || s->state == SLOT_DONE);
-  set_state (f, s, SLOT_FREE);
+  s->owner = NULL;
+  leave (f, s);
 }
 
 void
@@ -358,7 +412,8 @@ inflight_again (struct inflight *f, uint32_t slot)
 {
   struct inflight_slot *s = &f->slot[slot];
 
-  assert (s->state == SLOT_DONE && !op_writes (s->request.op));
+  assert (s->state == SLOT_DONE && !op_writes (s->request.op)
+          && s->users == 1);
   new_generation (f, s);
   s->error = f->failed;
   if (!f->failed)
@@ -371,10 +426,22 @@ inflight_abandon (struct inflight *f, uint32_t slot)
   struct inflight_slot *s = &f->slot[slot];
 
   s->owner = NULL;
-  if (s->state == SLOT_SENT)
-    s->abandoned = true; /* I5: the worker may still use its chunk */
-  else
+  leave (f, s);
+}
+
+bool
+inflight_settle (struct inflight *f, uint64_t now_ns, struct ring_request *ret)
+{
+  for (uint32_t i = 0; f->unsure_slots && i < INFLIGHT_SLOTS; i++) {
+    struct inflight_slot *s = &f->slot[i];
+
+    if (s->state != SLOT_UNSURE || s->over_ns > now_ns)
+      continue;
+    *ret = s->request;
     set_state (f, s, SLOT_FREE);
+    return true;
+  }
+  return false;
 }
 
 static void
@@ -409,12 +476,16 @@ inflight_down (struct inflight *f, unsigned path, uint64_t now_ns)
 
     if (s->state != SLOT_SENT || s->path != path)
       continue;
+    s->over_ns = now_ns + FENCE_WAIT_NS;
     if (op_writes (s->request.op))
-      add_doubt (f, &s->request, now_ns + FENCE_WAIT_NS);
+      add_doubt (f, &s->request, s->over_ns);
     count (f, s, (uint32_t)-1);
     s->blamable |= (uint8_t)(1u << path);
     count (f, s, 1);
-    set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_QUEUED);
+    if (s->abandoned)
+      dismiss (f, s);
+    else
+      set_state (f, s, SLOT_QUEUED);
   }
 }
 

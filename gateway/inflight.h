@@ -18,6 +18,8 @@
  *   SENT       in the ring or at the worker of its     complete, down
  *              path
  *   DONE       answered; the owner copies data out     put, again
+ *   UNSURE     a write that nobody waits for and that  settle
+ *              no worker has answered
  *
  * Invariants
  *   I1  Every slot is answered at most once: a completion counts only for a
@@ -43,8 +45,15 @@
  *       trusted any more) with a request in hand that was answered by another
  *       path since; it would write what its chunk has now where that request
  *       wanted something else.
- *   I5  An abandoned slot (its owner has left) has no buffer but its chunk; it
- *       becomes FREE when it is answered, or when its worker is gone.
+ *   I5  An abandoned slot (its last user has left) has no buffer but its chunk;
+ *       it becomes FREE when it is answered, or when its worker is gone: a write
+ *       then UNSURE.
+ *   I7  A READ may have users beside its owner, who have joined it (join.h). It
+ *       is not FREE, nor asked again, before the last of them has left.
+ *   I8  A write that no worker has answered is UNSURE until nobody can execute
+ *       it any more: FENCE_WAIT_NS after the last session that it was sent to
+ *       has ended, at once if it was never sent. Until then its stripes are open
+ *       (ipc/stripes.h). What overlaps it waits by I3, not by I2.
  */
 #ifndef BH_GATEWAY_INFLIGHT_H
 #define BH_GATEWAY_INFLIGHT_H
@@ -64,7 +73,7 @@
 #define INFLIGHT_DEATHS_FATAL 3u
 
 enum inflight_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_SENT,
-                      SLOT_DONE };
+                      SLOT_DONE, SLOT_UNSURE };
 
 struct inflight_slot {
   enum inflight_state state;
@@ -74,6 +83,9 @@ struct inflight_slot {
                        there, and nobody has told why yet */
   uint8_t covers;   /* FLUSH: bit set of the paths whose writes it proves */
   uint64_t covers_writes; /* FLUSH: those up to this one, see write_count */
+  uint32_t users; /* who will take the answer: the owner, who has joined it */
+  uint64_t over_ns; /* when no session that it was sent to and that has ended
+                       can execute it any more; 0: there was none */
   uint32_t generation; /* never 0 */
   uint64_t sequence;   /* order of submission */
   uint64_t sent_ns;    /* SENT: since when */
@@ -83,14 +95,16 @@ struct inflight_slot {
   int server_errno; /* DONE: 0, or the errno in the completion */
   uint32_t answer_bytes; /* DONE: READ, STATUS: in the read arena */
   uint8_t token[IO_TOKEN_BYTES];
-  void *owner; /* the caller's; NULL when abandoned */
+  void *owner; /* the caller's; NULL when that has left */
 };
 
 struct inflight {
   struct inflight_slot slot[INFLIGHT_SLOTS];
   uint32_t free_stack[INFLIGHT_SLOTS]; /* last in, first out: warm chunks */
   uint32_t free_slots;
-  uint32_t writing_slots; /* not FREE, not DONE, writing */
+  uint32_t writing_slots; /* FILLING, QUEUED or SENT, writing */
+  uint32_t reading_slots; /* READ, not FREE */
+  uint32_t unsure_slots;
   uint32_t sent_slots;
   uint32_t queued_slots;
   uint32_t suspects; /* QUEUED or SENT, with too many deaths */
@@ -168,12 +182,29 @@ void inflight_covers (struct inflight *f, uint32_t slot, uint32_t covers);
 enum err inflight_complete (struct inflight *f, unsigned path,
                             const struct ring_completion *c,
                             void **ret_owner);
-/* The owner is through with it: FILLING or DONE → FREE. */
+/* One more user for a READ that has one (I7); it leaves by inflight_unjoin, at
+ * any time.
+ */
+void inflight_join (struct inflight *f, uint32_t slot);
+void inflight_unjoin (struct inflight *f, uint32_t slot);
+static inline bool
+inflight_shared (const struct inflight *f, uint32_t slot)
+{
+  return f->slot[slot].users > 1;
+}
+/* The owner is through with it: FILLING or DONE → FREE, or UNSURE. */
 void inflight_put (struct inflight *f, uint32_t slot);
-/* The answer is of no use, it must be asked again: DONE → QUEUED. */
+/* The answer is of no use, it must be asked again: DONE → QUEUED. Not if it is
+ * shared.
+ */
 void inflight_again (struct inflight *f, uint32_t slot);
 /* The owner leaves without waiting. */
 void inflight_abandon (struct inflight *f, uint32_t slot);
+/* One that was UNSURE, and is no longer: FREE; *ret is what it was, so that its
+ * stripes can be closed. False: there is none.
+ */
+bool inflight_settle (struct inflight *f, uint64_t now_ns,
+                      struct ring_request *ret);
 
 /* The path's worker is gone: its SENT slots → QUEUED; what it may have written
  * is in doubt until now_ns + FENCE_WAIT_NS. Either of the two that follow must

@@ -140,9 +140,10 @@ give_back (struct link *l)
   int error = 0;
   uint64_t now;
 
-  /* What is open now was left by writes of unknown outcome; nobody executes
-   * them any more, and nobody else may write yet.
+  /* Nobody executes any more what was left unanswered, and nobody else may
+   * write yet.
    */
+  link_settle (l);
   if (l->hot.stripes.file)
     stripes_settle (&l->hot.stripes);
   if (l->info.caps & VOLUME_CAN_FLUSH) {

@@ -386,8 +386,10 @@ link_stats (struct link *l, struct link_stats *ret)
   pthread_mutex_lock (&l->lock);
   ret->wakes = l->wakes;
   ret->takeovers = l->takeovers;
+  ret->joined = l->joined;
   ret->retained = l->proof.log.entries;
   ret->resent = l->proof.resent;
+  ret->doubts = l->proof.log.doubts;
   ret->paths = l->paths;
   for (unsigned i = 0; i < CHANNEL_PATHS; i++)
     ret->requests[i] = l->inflight.path[i].pushes;

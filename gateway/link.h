@@ -59,8 +59,10 @@ const struct volume_info *link_info (const struct link *l);
 /* Pages answered from the cache, not found there, offered to it. */
 struct link_stats {
   uint64_t hits, misses, fills, wakes;
+  uint64_t joined;    /* parts of reads that joined another one's request */
   uint64_t takeovers; /* workers that came after another one had gone */
   uint64_t retained, resent; /* writes: now in the log; sent again, ever */
+  uint64_t doubts;           /* of those in the log: the server may have lost */
   unsigned paths;
   uint64_t requests[CHANNEL_PATHS]; /* sent to the workers of each path */
 };

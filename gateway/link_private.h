@@ -12,6 +12,7 @@
 #include "gateway/ahead.h"
 #include "gateway/hot.h"
 #include "gateway/inflight.h"
+#include "gateway/join.h"
 #include "gateway/link.h"
 #include "gateway/proof.h"
 #include "gateway/revalidate.h"
@@ -80,6 +81,7 @@ struct link {
   uint64_t down_since_ns; /* while !up */
   uint64_t wakes; /* of workers */
   uint64_t takeovers;
+  uint64_t joined; /* reads, or parts of one, that joined another one's */
   struct revalidate revalidate;
   unsigned revalidate_path; /* asked: whom */
   uint64_t told_size;       /* the last one that was logged */
@@ -188,6 +190,12 @@ int link_flush_once (struct link *l, bool internal);
  */
 bool link_wait (struct link *l, struct waiter *w, bool internal, bool blocked,
                 uint64_t since_ns, uint64_t until_ns);
+/* A write is over: closes its stripes. What is none is let through. */
+void link_end_write (struct link *l, const struct ring_request *r);
+/* Closes those of writes that nobody has answered and nobody can execute any
+ * more (inflight.h, I8).
+ */
+void link_settle (struct link *l);
 /* Whether the outage has lasted for as long as the user wants to wait. */
 bool link_outage_over (const struct link *l);
 /* What the server is asked for is whole units of so many bytes. */

@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libgateway_logic.la
 libgateway_logic_la_SOURCES = \
 	%D%/inflight.c %D%/inflight.h \
+	%D%/join.c %D%/join.h \
 	%D%/prefetch.c %D%/prefetch.h \
 	%D%/retained.c %D%/retained.h \
 	%D%/revalidate.c %D%/revalidate.h
@@ -11,6 +12,7 @@ noinst_LTLIBRARIES += libgateway.la
 libgateway_la_SOURCES = \
 	%D%/adopt.c \
 	%D%/ahead.c %D%/ahead.h \
+	%D%/answer.c \
 	%D%/catalog.c %D%/catalog.h \
 	%D%/changes.c \
 	%D%/control.c \
@@ -21,7 +23,7 @@ libgateway_la_SOURCES = \
 	%D%/options.c %D%/options.h \
 	%D%/proof.c %D%/proof.h \
 	%D%/stats.c %D%/stats.h \
-	%D%/transfer.c \
+	%D%/transfer.c %D%/transfer.h \
 	%D%/url.c %D%/url.h \
 	%D%/wait.c
 libgateway_la_CPPFLAGS = $(AM_CPPFLAGS) $(URIPARSER_CFLAGS)

@@ -75,6 +75,8 @@ print_stats (void)
            "to it; %llu wake-ups of workers\n",
            (unsigned long long)s.hits, (unsigned long long)s.misses,
            (unsigned long long)s.fills, (unsigned long long)s.wakes);
+  fprintf (stderr, "bulkhead: %llu reads joined one on its way\n",
+           (unsigned long long)s.joined);
   for (unsigned i = 0; i < s.paths; i++)
     fprintf (stderr, "bulkhead: connection %u: %llu requests\n", i + 1,
              (unsigned long long)s.requests[i]);

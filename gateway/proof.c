@@ -126,7 +126,7 @@ proof_sweep (struct link *l)
   for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
     const struct inflight_slot *s = &l->inflight.slot[i];
 
-    if (s->state != SLOT_FREE)
+    if (s->state != SLOT_FREE && s->state != SLOT_UNSURE)
       continue;
     retained_release (&p->log, &p->room[i]);
     if (p->replay[i])
@@ -208,11 +208,11 @@ replay_finish (struct replay *y)
 
   if (error && !y->result)
     y->result = error;
-  if (!s->error && l->hot.stripes.file)
-    stripes_end (&l->hot.stripes, s->request.offset / PAGE_BYTES,
-                 link_last_page (s->request.offset, s->request.length));
+  if (!s->error)
+    link_end_write (l, &s->request);
   inflight_put (&l->inflight, i);
   proof_sweep (l); /* if it failed without an answer */
+  link_settle (l);
   y->first = (y->first + 1) % REPLAY_IN_FLIGHT;
   y->slots--;
   link_wake_blocked (l);
@@ -258,10 +258,16 @@ replay_run (struct replay *y)
       break;
   }
   for (; y->slots; y->slots--) {
+    const struct inflight_slot *s = &l->inflight.slot[y->slot[y->first]];
+
+    /* Answered, before it was its turn. */
+    if (s->state == SLOT_DONE && !s->error)
+      link_end_write (l, &s->request);
     inflight_abandon (&l->inflight, y->slot[y->first]);
     y->first = (y->first + 1) % REPLAY_IN_FLIGHT;
   }
   proof_sweep (l);
+  link_settle (l);
 }
 
 /* Sends a batch of what is in doubt again; if another thread does so already,

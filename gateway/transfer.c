@@ -1,49 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* NBD requests in pieces, and the threads that wait for them. */
 #include "config.h"
-#include "gateway/link_private.h"
+#include "gateway/transfer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What one NBD request may have in flight: enough to keep a connection busy,
- * and other requests get slots too.
- */
-#define PIECES_IN_FLIGHT 16u
 /* Slots that are left to FLUSH and to what is sent again out of the log: else
  * writes that wait for room there could hold all of them.
  */
 #define SLOTS_RESERVED 1u
 /* What one TRIM or ZERO covers at most: its stripes are advanced one by one. */
 #define RANGE_BYTES (64u << 20)
-
-struct transfer {
-  struct link *link;
-  enum io_op op;
-  uint32_t flags;
-  bool internal;            /* nobody's request: not one of nbdkit's threads */
-  bool may_write;           /* in lease_enter */
-  bool waits_lease;         /* lease.c's: it was not let in yet */
-  struct proof_wait waits_room; /* proof.c's */
-  uint8_t *scratch;         /* READ: a piece that is wider than what is asked */
-  uint8_t *read_buf;        /* READ: where pieces go */
-  const uint8_t *write_buf; /* WRITE: where they come from */
-  uint64_t offset;          /* of the next piece, bytes of the volume */
-  uint64_t start;           /* of the whole */
-  uint32_t left_bytes;      /* not yet in a piece */
-  uint32_t length_bytes;    /* the whole */
-  uint64_t asked_offset;    /* READ: with what the cache has answered */
-  uint32_t asked_bytes;
-  bool noted; /* by the prefetcher */
-  uint32_t flush_left; /* FLUSH: paths to come, a bit set; bit CHANNEL_PATHS:
-                          one for all */
-  struct io_extent *extents; /* STATUS: IO_EXTENTS_MAX of them */
-  uint32_t n_extents;
-  uint32_t piece[PIECES_IN_FLIGHT]; /* slots, first in, first out */
-  uint32_t first, pieces;
-  int result; /* the first errno */
-};
 
 bool
 link_wait (struct link *l, struct waiter *w, bool internal, bool blocked,
@@ -229,6 +198,27 @@ get_slot (struct transfer *t, struct waiter *w, uint64_t offset, uint32_t n,
   return ERR_OK;
 }
 
+/* The next bytes, n of them, are answered or on their way. */
+static void
+go_on (struct transfer *t, uint32_t n)
+{
+  t->offset += n;
+  t->left_bytes -= n;
+}
+
+static void
+add_piece (struct transfer *t, struct piece p)
+{
+  t->piece[(t->first + t->pieces++) % PIECES_IN_FLIGHT] = p;
+}
+
+static void
+next_in_line (struct transfer *t)
+{
+  t->first = (t->first + 1) % PIECES_IN_FLIGHT;
+  t->pieces--;
+}
+
 static void
 note_versions (struct link *l, uint32_t slot)
 {
@@ -272,135 +262,36 @@ send_piece (struct transfer *t, struct waiter *w, uint64_t *ret_retry_ns)
     copy_payload_in (t, slot, n);
   note_versions (l, slot);
   inflight_ready (&l->inflight, slot);
-  t->piece[(t->first + t->pieces++) % PIECES_IN_FLIGHT] = slot;
+  add_piece (t, (struct piece){.slot = slot, .offset = t->offset});
   taken = (uint32_t)(offset + n - t->offset);
-  if (taken > t->left_bytes)
-    taken = t->left_bytes;
-  t->offset += taken;
-  t->left_bytes -= taken;
+  go_on (t, taken < t->left_bytes ? taken : t->left_bytes);
   link_push_queued (l);
   return ERR_OK;
 }
 
-/* Something was sent to the server again since this was: it may not have it. */
-#define ASK_AGAIN (-1)
-
-/* What is in doubt comes out of the log; bytes: what the slot's READ got. */
-static int
-overlay (struct link *l, uint32_t slot, uint8_t *bytes)
-{
-  const struct ring_request *r = &l->inflight.slot[slot].request;
-  int result = 0;
-
-  pthread_mutex_lock (&l->lock);
-  if (l->proof.stale[slot])
-    result = ASK_AGAIN;
-  else
-    retained_overlay (&l->proof.log, bytes, r->offset, r->length);
-  pthread_mutex_unlock (&l->lock);
-  return result;
-}
-
-static const uint8_t *
-read_chunk (const struct link *l, uint32_t slot)
-{
-  const struct path *p = &l->path[l->inflight.slot[slot].path];
-
-  return (const uint8_t *)p->channel.base[CHANNEL_READ_ARENA]
-         + (size_t)slot * CHANNEL_CHUNK_BYTES;
-}
-
-/* The payload of a READ, out of memory that the worker can write, by one copy:
- * only that is used from here on, for the client and for the cache (DESIGN,
- * invariant 1). Without the lock. doubt: something is in doubt.
+/* The next bytes are on their way already, for somebody else. Not where the
+ * user wants the server asked each time, nor while what it has is in doubt.
  */
-static int
-copy_payload_out (struct transfer *t, uint32_t slot, bool doubt)
+static bool
+join (struct transfer *t)
 {
   struct link *l = t->link;
-  const struct ring_request *r = &l->inflight.slot[slot].request;
-  uint64_t end = t->start + t->length_bytes;
-  uint64_t r_end = r->offset + r->length;
-  bool whole = r->offset >= t->start && r_end <= end;
-  uint32_t pages = r->length / PAGE_BYTES;
-  uint8_t *dst;
+  const struct join_view v = {.inflight = &l->inflight,
+                              .stripes = &l->hot.stripes,
+                              .version = l->version,
+                              .stale = l->proof.stale,
+                              .not_of = &l->ahead};
+  struct piece p = {.joined = true, .offset = t->offset};
 
-  if (whole)
-    dst = t->read_buf + (r->offset - t->start);
-  else if (!t->scratch && !(t->scratch = malloc (CHANNEL_CHUNK_BYTES)))
-    return ENOMEM;
-  else
-    dst = t->scratch;
-  memcpy (dst, read_chunk (l, slot), r->length);
-  if (doubt && overlay (l, slot, dst))
-    return ASK_AGAIN;
-  if (!whole) {
-    uint64_t from = r->offset > t->start ? r->offset : t->start;
-    uint64_t to = r_end < end ? r_end : end;
-
-    memcpy (t->read_buf + (from - t->start), dst + (from - r->offset),
-            to - from);
-    /* What is behind the end of the volume is never asked for. */
-    if (r->length % PAGE_BYTES && r_end == l->info.size) {
-      memset (dst + r->length, 0, PAGE_BYTES - r->length % PAGE_BYTES);
-      pages++;
-    }
-  }
-  if (l->hot.view && r->offset % PAGE_BYTES == 0)
-    hot_offer (&l->hot, r->offset / PAGE_BYTES, pages, l->version[slot], dst);
-  return 0;
-}
-
-/* A STATUS is answered by one piece, which may be wider than what was asked. A
- * worker may say what it likes: copy, check, use.
- */
-static int
-take_extents (struct transfer *t, uint32_t slot)
-{
-  struct link *l = t->link;
-  const struct inflight_slot *s = &l->inflight.slot[slot];
-  uint64_t at = s->request.offset, end = t->start + t->length_bytes;
-  uint32_t n = s->answer_bytes / (uint32_t)sizeof (struct io_extent);
-  uint64_t left = s->request.length;
-
-  memcpy (t->extents, read_chunk (l, slot), n * sizeof (struct io_extent));
-  if (retained_in_doubt (&l->proof.log, at, left)) {
-    t->extents[0] = (struct io_extent){.length = left}; /* data, maybe */
-    n = 1;
-  }
-  for (uint32_t i = 0; i < n; i++) {
-    struct io_extent x = t->extents[i];
-    uint64_t x_end = at + x.length < end ? at + x.length : end;
-
-    if (!x.length || x.length > left
-        || (x.flags & ~(IO_EXTENT_HOLE | IO_EXTENT_ZERO)))
-      return EIO;
-    left -= x.length;
-    if (x_end > t->start && at < end)
-      t->extents[t->n_extents++]
-        = (struct io_extent){.length = x_end - (at > t->start ? at : t->start),
-                             .flags = x.flags};
-    at += x.length;
-  }
-  return t->n_extents ? 0 : EIO;
-}
-
-/* What a DONE slot of a READ or STATUS has brought. */
-static int
-take_answer (struct transfer *t, uint32_t slot)
-{
-  struct link *l = t->link;
-  bool doubt = l->proof.log.doubts > 0;
-  int result;
-
-  if (l->proof.stale[slot])
-    return ASK_AGAIN;
-  if (t->op == IO_STATUS)
-    return take_extents (t, slot);
-  pthread_mutex_unlock (&l->lock);
-  result = copy_payload_out (t, slot, doubt);
-  pthread_mutex_lock (&l->lock);
-  return result;
+  if (t->op != IO_READ || t->alone || !l->options.cached
+      || !l->hot.stripes.file || l->proof.log.doubts
+      || !join_find (&v, t->offset, t->left_bytes, &p.slot, &p.bytes))
+    return false;
+  inflight_join (&l->inflight, p.slot);
+  l->joined++;
+  add_piece (t, p);
+  go_on (t, p.bytes);
+  return true;
 }
 
 static void
@@ -412,12 +303,74 @@ ask_again (struct link *l, uint32_t slot)
   link_push_queued (l);
 }
 
-static void
-end_write (struct link *l, const struct ring_request *r)
+void
+link_end_write (struct link *l, const struct ring_request *r)
 {
   if (link_op_writes ((enum io_op)r->op) && l->hot.stripes.file)
     stripes_end (&l->hot.stripes, r->offset / PAGE_BYTES,
                  link_last_page (r->offset, r->length));
+}
+
+void
+link_settle (struct link *l)
+{
+  struct ring_request r;
+  bool any = false;
+
+  while (l->inflight.unsure_slots
+         && inflight_settle (&l->inflight, link_now_ns (), &r)) {
+    /* A volume that was given up may be another's to write by now. */
+    if (!l->inflight.failed)
+      link_end_write (l, &r);
+    any = true;
+  }
+  if (any)
+    link_wake_blocked (l);
+}
+
+/* Leaves all pieces, whatever has become of them. */
+static void
+drop_pieces (struct transfer *t)
+{
+  struct link *l = t->link;
+
+  for (; t->pieces; next_in_line (t)) {
+    struct piece p = t->piece[t->first];
+    const struct inflight_slot *s = &l->inflight.slot[p.slot];
+
+    if (s->state == SLOT_DONE && !s->error)
+      link_end_write (l, &s->request);
+    if (p.joined)
+      inflight_unjoin (&l->inflight, p.slot);
+    else
+      inflight_abandon (&l->inflight, p.slot);
+  }
+}
+
+/* A READ begins once more at what the oldest piece was to bring. */
+static void
+begin_again (struct transfer *t)
+{
+  t->offset = t->piece[t->first].offset;
+  t->left_bytes = (uint32_t)(t->start + t->length_bytes - t->offset);
+  drop_pieces (t);
+}
+
+/* What another one's request has failed with need not be about our part. */
+static void
+finish_joined (struct transfer *t)
+{
+  struct link *l = t->link;
+  struct piece p = t->piece[t->first];
+
+  if (transfer_take_joined (t, &p)) {
+    inflight_unjoin (&l->inflight, p.slot);
+    next_in_line (t);
+  } else {
+    t->alone = true;
+    begin_again (t);
+  }
+  link_wake_blocked (l);
 }
 
 /* The oldest piece is DONE: takes its data and its result. */
@@ -425,26 +378,34 @@ static void
 finish_piece (struct transfer *t)
 {
   struct link *l = t->link;
-  uint32_t i = t->piece[t->first];
+  uint32_t i = t->piece[t->first].slot;
   const struct inflight_slot *s = &l->inflight.slot[i];
   int error = s->error ? err_errno (s->error) : s->server_errno;
 
+  if (t->piece[t->first].joined) {
+    finish_joined (t);
+    return;
+  }
   if (!error && (t->op == IO_READ || t->op == IO_STATUS)
-      && (error = take_answer (t, i)) == ASK_AGAIN) {
-    ask_again (l, i);
+      && (error = transfer_take (t, i)) == ASK_AGAIN) {
+    if (inflight_shared (&l->inflight, i))
+      begin_again (t);
+    else
+      ask_again (l, i);
     return;
   }
   if (error && !t->result)
     t->result = error;
   /* Before the write is acknowledged. Without a worker's answer its outcome
-   * is not known: then the stripe stays open, and the pages uncached.
+   * is not known: then the stripe stays open, and the pages uncached, until
+   * nobody can execute it any more.
    */
   if (!s->error)
-    end_write (l, &s->request);
+    link_end_write (l, &s->request);
   retained_release (&l->proof.log, &l->proof.room[i]);
   inflight_put (&l->inflight, i);
-  t->first = (t->first + 1) % PIECES_IN_FLIGHT;
-  t->pieces--;
+  next_in_line (t);
+  link_settle (l);
   link_wake_blocked (l);
 }
 
@@ -461,16 +422,11 @@ leave_all (struct transfer *t)
   struct link *l = t->link;
   bool early = t->pieces > 0;
 
-  for (; t->pieces; t->pieces--) {
-    const struct inflight_slot *s = &l->inflight.slot[t->piece[t->first]];
-
-    if (s->state == SLOT_DONE && !s->error)
-      end_write (l, &s->request);
-    inflight_abandon (&l->inflight, t->piece[t->first]);
-    t->first = (t->first + 1) % PIECES_IN_FLIGHT;
-  }
-  if (early)
+  drop_pieces (t);
+  if (early) {
     proof_sweep (l);
+    link_settle (l);
+  }
   lease_leave (l, t->may_write, &t->waits_lease);
   link_wake_blocked (l);
 }
@@ -493,12 +449,11 @@ advance (struct transfer *t, struct waiter *w, uint32_t *ret_wanted,
     uint32_t n;
 
     if (!a) {
-      e = send_piece (t, w, ret_retry_ns);
+      e = join (t) ? ERR_OK : send_piece (t, w, ret_retry_ns);
     } else if (l->inflight.slot[a->slot].state == SLOT_DONE) {
       n = ahead_copy (l, a, t->read_buf + (t->offset - t->start),
                       t->left_bytes, t->offset);
-      t->offset += n;
-      t->left_bytes -= n;
+      go_on (t, n);
     } else {
       *ret_wanted = a->slot;
       e = ERR_AGAIN;
@@ -518,8 +473,7 @@ read_from_log (struct transfer *t)
   uint32_t n = retained_front (&t->link->proof.log, t->read_buf, t->offset,
                                t->left_bytes);
 
-  t->offset += n;
-  t->left_bytes -= n;
+  go_on (t, n);
 }
 
 /* What no FLUSH has told yet, this one tells: an error of one that no client
@@ -573,14 +527,14 @@ run (struct transfer *t)
     if (e && e != ERR_AGAIN && !t->result)
       t->result = err_errno (e);
     if (t->pieces
-        && l->inflight.slot[t->piece[t->first]].state == SLOT_DONE) {
+        && l->inflight.slot[t->piece[t->first].slot].state == SLOT_DONE) {
       finish_piece (t);
       since_ns = link_now_ns ();
       continue;
     }
     if (!t->pieces && (t->result || all_in_pieces (t)))
       break;
-    w->wanted = t->pieces ? t->piece[t->first] : wanted;
+    w->wanted = t->pieces ? t->piece[t->first].slot : wanted;
     leave = link_wait (l, w, t->internal,
                        e == ERR_AGAIN && wanted == INFLIGHT_SLOTS, since_ns,
                        retry_ns);

@@ -145,7 +145,7 @@ link_wake_blocked (struct link *l)
       wake_now (l, w);
 }
 
-/* A prefetched piece is there; any number of threads may wait for it. */
+/* Any number of threads may wait for it: what was prefetched, or joined. */
 static void
 wake_wanting (struct link *l, uint32_t slot)
 {
@@ -160,11 +160,7 @@ wake_wanting (struct link *l, uint32_t slot)
 static void
 end_abandoned (struct link *l, uint32_t slot)
 {
-  const struct ring_request *r = &l->inflight.slot[slot].request;
-
-  if (link_op_writes ((enum io_op)r->op) && l->hot.stripes.file)
-    stripes_end (&l->hot.stripes, r->offset / PAGE_BYTES,
-                 link_last_page (r->offset, r->length));
+  link_end_write (l, &l->inflight.slot[slot].request);
   link_wake_blocked (l);
 }
 
@@ -192,8 +188,10 @@ drain_path (struct link *l, struct path *p)
       continue;
     }
     w = owner;
-    if (!w)
+    if (l->inflight.slot[slot].state == SLOT_FREE)
       end_abandoned (l, slot);
+    else if (!w || inflight_shared (&l->inflight, slot))
+      wake_wanting (l, slot);
     else if (w->wanted == slot) /* pieces before their turn wake nobody */
       wake_later (l, w);
   }

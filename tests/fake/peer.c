@@ -115,7 +115,10 @@ serve (struct peer_path *w, const struct ring_request *r)
   p->misaligned += r->offset % p->info.block_min != 0
                    || r->length % p->info.block_min != 0;
   pthread_mutex_lock (&p->server_lock);
-  if (r->op == IO_READ) {
+  if (r->op == IO_READ && p->failing_reads) {
+    p->failing_reads--;
+    c.error = EIO;
+  } else if (r->op == IO_READ) {
     memcpy (rd, p->disk.bytes + r->offset, r->length);
     c.length = r->length;
   } else if (r->op == IO_FLUSH)
@@ -193,8 +196,22 @@ poisonous (const struct peer_path *w, const struct ring_request *r)
 struct held {
   struct ring_request request[RING_ENTRIES];
   unsigned n;
+  struct ring_completion late[RING_ENTRIES];
+  unsigned n_late;
   unsigned seed;
 };
+
+static bool
+is_late (const struct peer_path *w, const struct ring_request *r)
+{
+  struct peer *p = w->gateway->peer;
+  uint64_t late = p->late_page;
+
+  return late && r->length
+         && (p->late_gateways & 1u << (w->gateway - p->gateway))
+         && r->offset / PAGE_BYTES <= late - 1
+         && late - 1 <= (r->offset + r->length - 1) / PAGE_BYTES;
+}
 
 static bool
 worker_turn (struct peer_path *w, struct ring *ring, struct held *h)
@@ -207,9 +224,14 @@ worker_turn (struct peer_path *w, struct ring *ring, struct held *h)
       w->died = true;
       return false;
     }
-    h->request[h->n++] = e.request;
+    if (is_late (w, &e.request))
+      h->late[h->n_late++] = serve (w, &e.request);
+    else
+      h->request[h->n++] = e.request;
     worked = true;
   }
+  for (; h->n_late && !w->gateway->peer->late_page; worked = true)
+    answer (ring, &h->late[--h->n_late]);
   /* In any order; sometimes some are kept for the next turn. */
   while (h->n && rand_r (&h->seed) % 8) {
     unsigned i = (unsigned)rand_r (&h->seed) % h->n;
@@ -712,6 +734,7 @@ peer_start (struct peer *p, enum peer_mischief mischief)
   p->holder = -1;
   p->paths = 1;
   p->bad_paths = ~0u;
+  p->late_gateways = ~0u;
   p->info = default_info;
   disk_init (&p->disk, PEER_VOLUME_BYTES);
   pthread_mutex_init (&p->server_lock, NULL);

@@ -87,6 +87,12 @@ struct peer {
   _Atomic unsigned misaligned; /* requests, by info.block_min */
   _Atomic unsigned kills; /* count it up to end all workers once */
   _Atomic bool hold; /* starts no new ones */
+  /* 0, or one more than a page: requests of it are carried out at once, but not
+   * answered before this is 0. Of these gateways only, a bit set; all by
+   * peer_start. */
+  _Atomic uint64_t late_page;
+  _Atomic unsigned late_gateways;
+  _Atomic unsigned failing_reads; /* so many more */
   char dir[64];
   int listen_sock;
   pthread_t daemon;

@@ -53,6 +53,7 @@ tests_system_nbd_steps_SOURCES = %D%/nbd-steps.c
 tests_system_nbd_steps_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_system_nbd_steps_LDADD = $(LIBNBD_LIBS)
 SYSTEM_TESTS += %D%/cache.sh
+SYSTEM_TESTS += %D%/joined.sh
 
 check_PROGRAMS += tests/system/worker-driver
 tests_system_worker_driver_SOURCES = %D%/worker-driver.c

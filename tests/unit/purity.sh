@@ -8,7 +8,8 @@ set -eu
 b=${BULKHEAD_BUILDDIR:-.}
 
 objects=$(find "$b/protocols" -path '*/.libs/*.o' ! -name params.o
-  for o in gateway/inflight gateway/prefetch gateway/retained gateway/revalidate \
+  for o in gateway/inflight gateway/join gateway/prefetch gateway/retained \
+    gateway/revalidate \
     cache/store cache/lease cache/report \
     ipc/ring ipc/pages ipc/stripes ipc/fill; do
     echo "$b/${o%/*}/.libs/${o##*/}.o"

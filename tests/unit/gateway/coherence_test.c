@@ -194,7 +194,7 @@ check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
   struct link *links[PEER_GATEWAYS];
   struct link_stats s;
   unsigned n = gateways * THREADS_A_GATEWAY;
-  unsigned long reads = 0, writes = 0, hits = 0;
+  unsigned long reads = 0, writes = 0, hits = 0, joined = 0;
 
   reset_blocks ();
   peer_start (&peer, mischief);
@@ -220,11 +220,14 @@ check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
   for (unsigned i = 0; i < gateways; i++) {
     link_stats (links[i], &s);
     hits += s.hits;
+    joined += s.joined;
     link_close (links[i]);
   }
-  printf (" %lu reads (%lu hits), %lu writes, %u leases, %u worker deaths ",
-          reads, hits, writes, peer.grants, peer.deaths);
+  printf (" %lu reads (%lu hits, %lu joined), %lu writes, %u leases, %u worker "
+          "deaths ",
+          reads, hits, joined, writes, peer.grants, peer.deaths);
   CU_ASSERT (hits > 100);
+  CU_ASSERT (joined > 0);
   CU_ASSERT (writes > 20);
   CU_ASSERT (peer.grants >= writers);
   /* A lease that goes round and is not used would be a livelock. */

@@ -233,6 +233,7 @@ a_write_in_doubt_holds_back_newer_ones (void)
 static void
 more_doubts_than_places_lose_nothing (void)
 {
+  struct ring_request over;
   uint32_t slot;
 
   start ();
@@ -244,6 +245,9 @@ more_doubts_than_places_lose_nothing (void)
       inflight_abandon (&f, slot);
     }
     inflight_down (&f, 0, 1);
+    CU_ASSERT_EQUAL (f.free_slots, INFLIGHT_SLOTS - 100);
+    while (inflight_settle (&f, UINT64_MAX, &over))
+      ;
     CU_ASSERT_EQUAL (f.free_slots, INFLIGHT_SLOTS);
     ring_object_reset (&requests, 2);
     ring_object_reset (&completions, 2);
@@ -251,6 +255,91 @@ more_doubts_than_places_lose_nothing (void)
   }
   for (uint32_t i = 0; i < 300; i++)
     CU_ASSERT_EQUAL (get (IO_WRITE, i * 10, 10, 2, &slot), ERR_AGAIN);
+}
+
+/* I8 */
+static void
+unanswered_writes_are_unsure_until_nobody_can_do_them (void)
+{
+  uint32_t a, b, c, d;
+  struct ring_request over;
+  struct ring_completion answer;
+  void *owner;
+
+  start ();
+  a = sent (IO_WRITE, 0, 10); /* its client goes, then its worker */
+  b = sent (IO_TRIM, 10, 10); /* the other way round */
+  CU_ASSERT_EQUAL (get (IO_ZERO, 20, 10, 0, &c), ERR_OK); /* never sent */
+  inflight_ready (&f, c);
+  d = sent (IO_READ, 0, 10);
+  inflight_abandon (&f, a);
+  inflight_abandon (&f, d);
+  inflight_down (&f, 0, 1000);
+  CU_ASSERT_EQUAL (f.slot[d].state, SLOT_FREE);
+  CU_ASSERT_EQUAL (f.slot[a].state, SLOT_UNSURE);
+  CU_ASSERT_EQUAL (f.slot[b].state, SLOT_QUEUED);
+  CU_ASSERT_FALSE (inflight_settle (&f, 1000, &over));
+  inflight_abandon (&f, b);
+  inflight_abandon (&f, c);
+  CU_ASSERT_EQUAL (f.writing_slots, 0);
+  CU_ASSERT_EQUAL (inflight_writes_over_ns (&f), 1000 + FENCE_WAIT_NS);
+  CU_ASSERT_TRUE (inflight_settle (&f, 1000, &over));
+  CU_ASSERT_EQUAL (over.offset, 20);
+  CU_ASSERT_FALSE (inflight_settle (&f, 999 + FENCE_WAIT_NS, &over));
+  CU_ASSERT_TRUE (inflight_settle (&f, 1000 + FENCE_WAIT_NS, &over));
+  CU_ASSERT_TRUE (inflight_settle (&f, 1000 + FENCE_WAIT_NS, &over));
+  CU_ASSERT_FALSE (inflight_settle (&f, UINT64_MAX, &over));
+  CU_ASSERT_EQUAL (f.free_slots, INFLIGHT_SLOTS);
+  /* What failed without an answer, and what was answered after all. */
+  CU_ASSERT_EQUAL (get (IO_WRITE, 100, 10, 0, &a), ERR_OK);
+  inflight_ready (&f, a);
+  b = sent (IO_WRITE, 200, 10);
+  answer = answer_to (b);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &answer, &owner), ERR_OK);
+  inflight_fail (&f, ERR_IO);
+  inflight_put (&f, b);
+  CU_ASSERT_EQUAL (f.slot[b].state, SLOT_FREE);
+  inflight_put (&f, a);
+  CU_ASSERT_EQUAL (f.slot[a].state, SLOT_UNSURE);
+  CU_ASSERT_TRUE (inflight_settle (&f, 0, &over));
+  CU_ASSERT_EQUAL (over.offset, 100);
+}
+
+/* I7 */
+static void
+a_shared_read_is_there_for_its_last_user (void)
+{
+  struct ring_completion c;
+  void *owner = &me;
+  uint32_t a;
+
+  start ();
+  a = sent (IO_READ, 0, 10);
+  inflight_join (&f, a);
+  inflight_join (&f, a);
+  CU_ASSERT_TRUE (inflight_shared (&f, a));
+  inflight_abandon (&f, a); /* the owner */
+  CU_ASSERT_FALSE (f.slot[a].abandoned);
+  inflight_down (&f, 0, 0); /* it is sent again for the others */
+  CU_ASSERT_EQUAL (f.slot[a].state, SLOT_QUEUED);
+  CU_ASSERT_EQUAL (inflight_push (&f, &gateway, a, 7), ERR_OK);
+  inflight_unjoin (&f, a);
+  c = answer_to (a);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
+  CU_ASSERT_PTR_NULL (owner);
+  CU_ASSERT_EQUAL (f.slot[a].state, SLOT_DONE);
+  inflight_unjoin (&f, a);
+  CU_ASSERT_EQUAL (f.slot[a].state, SLOT_FREE);
+  /* The last one leaves before the answer. */
+  a = sent (IO_READ, 0, 10);
+  inflight_join (&f, a);
+  inflight_abandon (&f, a);
+  inflight_unjoin (&f, a);
+  CU_ASSERT_TRUE (f.slot[a].abandoned);
+  c = answer_to (a);
+  CU_ASSERT_EQUAL (inflight_complete (&f, 0, &c, &owner), ERR_OK);
+  CU_ASSERT_EQUAL (f.free_slots, INFLIGHT_SLOTS);
+  CU_ASSERT_EQUAL (f.reading_slots, 0);
 }
 
 static void
@@ -533,11 +622,18 @@ a_flush_proves_what_was_answered_before (void)
   CU_ASSERT_EQUAL (inflight_unflushed (&f), 0);
 }
 
+static bool
+is_writing (const struct inflight_slot *s)
+{
+  return s->state != SLOT_FREE && s->state != SLOT_DONE
+         && s->state != SLOT_UNSURE && s->request.op != IO_READ;
+}
+
 /* Random life for a while; the invariants are looked at after each step. */
 static void
 random_steps_keep_the_invariants (void)
 {
-  unsigned long answers = 0;
+  unsigned long answers = 0, unsure = 0;
   uint32_t up = ALL_UP;
 
   start ();
@@ -550,6 +646,7 @@ random_steps_keep_the_invariants (void)
     void *owner;
     uint64_t now = (uint64_t)step * 1000000;
     unsigned path = (unsigned)rand () % PATHS;
+    struct ring_request over;
 
     switch (rand () % 8) {
     case 0:
@@ -593,22 +690,22 @@ random_steps_keep_the_invariants (void)
       } else if (rand () % 20 == 0) {
         inflight_absolve (&f, path);
         up |= ON (path);
-      } else if (s->state != SLOT_FREE && rand () % 10 == 0 && !s->abandoned)
+      } else if (s->users && rand () % 10 == 0)
         inflight_abandon (&f, slot);
+      else if (inflight_settle (&f, now, &over))
+        unsure++;
     }
     uint32_t writing = 0, free_slots = 0;
     for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
       const struct inflight_slot *a = &f.slot[i];
-      bool w = a->state != SLOT_FREE && a->state != SLOT_DONE
-               && a->request.op != IO_READ;
+      bool w = is_writing (a);
 
       writing += w;
       free_slots += a->state == SLOT_FREE;
       for (uint32_t j = 0; w && j < i && step % 64 == 0; j++) {
         const struct inflight_slot *b = &f.slot[j];
 
-        if (b->state == SLOT_FREE || b->state == SLOT_DONE
-            || b->request.op == IO_READ)
+        if (!is_writing (b))
           continue;
         CU_ASSERT_FATAL (
           a->request.offset >= b->request.offset + b->request.length
@@ -619,6 +716,7 @@ random_steps_keep_the_invariants (void)
     CU_ASSERT_EQUAL_FATAL (f.free_slots, free_slots);
   }
   CU_ASSERT (answers > 1000);
+  CU_ASSERT (unsure > 10);
 }
 
 static void
@@ -676,6 +774,8 @@ UNIT_MAIN ("inflight", UNIT_TEST (an_answer_of_no_use_is_asked_for_again),
            UNIT_TEST (overlapping_writes_wait),
            UNIT_TEST (a_write_in_doubt_holds_back_newer_ones),
            UNIT_TEST (more_doubts_than_places_lose_nothing),
+           UNIT_TEST (unanswered_writes_are_unsure_until_nobody_can_do_them),
+           UNIT_TEST (a_shared_read_is_there_for_its_last_user),
            UNIT_TEST (an_abandoned_slot_is_not_reused_early),
            UNIT_TEST (a_volume_given_up_answers_all),
            UNIT_TEST (a_lying_head_is_refused),
