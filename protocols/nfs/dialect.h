@@ -89,6 +89,11 @@ struct nfs_dialect {
                       uint64_t now_ns, struct nfs_result *ret,
                       struct fault *f);
 
+  /* In PROTO_READY: asks the server for the file's change and size, which go
+   * to nfs_probed. False: not now; it is asked again at each tx_iov.
+   */
+  bool (*probe) (struct nfs *n);
+
   /* Optional: as proto_ops. */
   void (*leave) (struct nfs *n, uint64_t now_ns);
   uint64_t (*deadline_ns) (const struct nfs *n);
@@ -107,6 +112,13 @@ struct nfs_options {
   uint32_t uid, gid;
   /* Which daemon of which user of which host; "": not known. */
   char client[65];
+};
+
+enum nfs_probe_state {
+  NFS_PROBE_NONE,
+  NFS_PROBE_ASKED, /* by our user; the dialect has not sent it */
+  NFS_PROBE_SENT,
+  NFS_PROBE_ANSWERED,
 };
 
 /* The engine. */
@@ -135,6 +147,9 @@ struct nfs {
   unsigned pieces_max;    /* under way at once; at most TRANSFER_PIECES */
   bool keep_xids;         /* v3: a request that is sent again has its old XID */
   struct listing listing; /* VOLUME_IS_LIST: the content */
+
+  enum nfs_probe_state probe;
+  uint64_t probed_change, probed_size;
 
   /* What the engine before this one moved here with: for start. */
   uint8_t moved[PROTO_WANT_BYTES];
@@ -170,6 +185,9 @@ nfs_ready (struct nfs *n);
 void
 nfs_move (struct nfs *n, uint16_t port, const void *moved, size_t moved_bytes,
           const char *why);
+/* The answer to a probe that was sent; change as in volume_info. */
+void
+nfs_probed (struct nfs *n, uint64_t change, uint64_t size);
 uint32_t
 nfs_random (struct nfs *n);
 /* A hash for identities and change counters (FNV-1a, 64 bits). */

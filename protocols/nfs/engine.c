@@ -239,6 +239,15 @@ nfs_move (struct nfs *n, uint16_t port, const void *moved, size_t moved_bytes,
   n->deadline_ns = n->now_ns + NFS_STEP_TIMEOUT_NS;
 }
 
+void
+nfs_probed (struct nfs *n, uint64_t change, uint64_t size)
+{
+  assert (n->probe == NFS_PROBE_SENT);
+  n->probe = NFS_PROBE_ANSWERED;
+  n->probed_change = change;
+  n->probed_size = size;
+}
+
 /* xorshift64: jitter needs no better. */
 uint32_t
 nfs_random (struct nfs *n)
@@ -406,6 +415,8 @@ engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
   struct nfs *n = &p->nfs;
 
   assert (n->state != PROTO_FAILED);
+  if (n->probe == NFS_PROBE_ASKED && n->dialect->probe (n))
+    n->probe = NFS_PROBE_SENT;
   if (n->state == PROTO_READY && !(n->info.caps & VOLUME_IS_LIST))
     nfs_transfer_fill (n);
   return outbox_iov (&n->rpc.outbox, ret, max);
@@ -435,6 +446,33 @@ engine_give (struct proto *p, const struct proto_given *g, uint64_t now_ns)
   (void)now_ns;
   return done (&p->nfs, fault_set (&p->nfs.fault, ERR_PEER,
                                    "bulkheadd answers what was not asked"));
+}
+
+static void
+engine_probe (struct proto *p, uint64_t now_ns)
+{
+  struct nfs *n = &p->nfs;
+
+  assert (n->state == PROTO_READY && n->probe == NFS_PROBE_NONE);
+  n->now_ns = now_ns;
+  n->probe = NFS_PROBE_ASKED;
+  if (!(n->info.caps & VOLUME_IS_LIST))
+    return;
+  n->probe = NFS_PROBE_SENT; /* a list stays as it is */
+  nfs_probed (n, n->info.change, n->info.size);
+}
+
+static bool
+engine_probed (struct proto *p, uint64_t *ret_change, uint64_t *ret_size)
+{
+  struct nfs *n = &p->nfs;
+
+  if (n->state != PROTO_READY || n->probe != NFS_PROBE_ANSWERED)
+    return false;
+  n->probe = NFS_PROBE_NONE;
+  *ret_change = n->probed_change;
+  *ret_size = n->probed_size;
+  return true;
 }
 
 static void
@@ -503,6 +541,8 @@ const struct proto_ops nfs_ops = {
     .tx_done = engine_tx_done,
     .want = engine_want,
     .give = engine_give,
+    .probe = engine_probe,
+    .probed = engine_probed,
     .leave = engine_leave,
     .deadline_ns = engine_deadline_ns,
     .tick = engine_tick,

@@ -12,6 +12,7 @@ libprotocols_la_SOURCES += \
 	%D%/transfer.c %D%/transfer.h \
 	%D%/v3.c %D%/v3.h \
 	%D%/v3_list.c \
+	%D%/v3_probe.c \
 	%D%/v3_start.c \
 	%D%/v4.h \
 	%D%/v4_attr.c %D%/v4_attr.h \

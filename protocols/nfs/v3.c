@@ -178,6 +178,31 @@ v3_result (struct nfs *n, const struct rpc_call *call,
   return ERR_OK;
 }
 
+/* --------------------------------------------------------- the dialect --- */
+
+static enum err
+v3_reply (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
+          uint64_t now_ns, struct fault *f)
+{
+  if (call->step == V3_PROBE)
+    return v3_probe_reply (n, call, r, now_ns, f);
+  return v3_start_reply (n, call, r, now_ns, f);
+}
+
+static uint64_t
+v3_deadline_ns (const struct nfs *n)
+{
+  return n->state == PROTO_STARTING ? v3_start_deadline_ns (n)
+                                    : v3_probe_deadline_ns (n);
+}
+
+static enum err
+v3_tick (struct nfs *n, uint64_t now_ns, struct fault *f)
+{
+  return n->state == PROTO_STARTING ? v3_start_tick (n, now_ns, f)
+                                    : v3_probe_tick (n, now_ns, f);
+}
+
 const struct nfs_dialect nfs_v3 = {
     .name = "NFSv3",
     .id = 3,
@@ -186,11 +211,12 @@ const struct nfs_dialect nfs_v3 = {
     .own_bytes = sizeof (struct v3),
     .arguments_bytes = NFS3_ARGUMENTS_MAX_BYTES,
     .start = v3_start,
-    .reply = v3_start_reply,
+    .reply = v3_reply,
     .procedure = v3_procedure,
     .encode = v3_encode,
     .locate = v3_locate,
     .result = v3_result,
-    .deadline_ns = v3_start_deadline_ns,
-    .tick = v3_start_tick,
+    .probe = v3_probe,
+    .deadline_ns = v3_deadline_ns,
+    .tick = v3_tick,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* NFSv3's own state, shared by v3.c (requests), v3_start.c (the way to the
- * file) and v3_list.c (a directory's names).
+ * file), v3_list.c (a directory's names) and v3_probe.c (has it changed?).
  */
 #ifndef BH_PROTOCOLS_NFS_V3_H
 #define BH_PROTOCOLS_NFS_V3_H
@@ -16,6 +16,7 @@ enum v3_step {
   V3_GETATTR,
   V3_ACCESS,
   V3_LIST,
+  V3_PROBE, /* not a step of the way */
 };
 
 struct v3 {
@@ -31,6 +32,11 @@ struct v3 {
   uint64_t wake_ns; /* 0: it is */
   uint64_t give_up_ns;
   unsigned waits;
+
+  /* The probe: not before, or an answer by then; 0: none is due. */
+  uint64_t probe_wake_ns, probe_by_ns;
+  uint64_t probe_give_up_ns;
+  unsigned probe_waits;
 
   /* The list */
   uint64_t cookie;
@@ -52,6 +58,25 @@ v3_start_tick (struct nfs *n, uint64_t now_ns, struct fault *f);
 enum err
 v3_path_fault (const struct nfs *n, const struct rpc_call *call,
                enum nfs3_status s, struct fault *f);
+
+/* A file as large as a volume can be. ERR_PEER. */
+enum err
+v3_check_size (const struct nfs *n, const struct nfs3_attr *a,
+               struct fault *f);
+/* A volume_info's change. */
+uint64_t
+v3_change (const struct nfs3_attr *a);
+
+/* v3_probe.c: as nfs_dialect */
+bool
+v3_probe (struct nfs *n);
+enum err
+v3_probe_reply (struct nfs *n, const struct rpc_call *call,
+                struct rpc_reply *r, uint64_t now_ns, struct fault *f);
+uint64_t
+v3_probe_deadline_ns (const struct nfs *n);
+enum err
+v3_probe_tick (struct nfs *n, uint64_t now_ns, struct fault *f);
 
 /* v3_list.c */
 void

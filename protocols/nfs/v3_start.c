@@ -207,11 +207,23 @@ type_words (enum nfs3_type type)
   return words[type];
 }
 
+enum err
+v3_check_size (const struct nfs *n, const struct nfs3_attr *a, struct fault *f)
+{
+  if (a->size <= INT64_MAX)
+    return ERR_OK;
+  return fault_set (f, ERR_PEER,
+                    "the server says that %s has %" PRIu64 " bytes (field "
+                    "fattr3.size, RFC 1813 §2.5)",
+                    n->options.path, a->size);
+}
+
 static enum err
 on_getattr (struct nfs *n, struct fault *f)
 {
   struct v3 *v = n->own;
   const char *path = n->options.path;
+  enum err e;
 
   if (n->options.list) {
     if (v->attr.type != NF3DIR)
@@ -228,18 +240,17 @@ on_getattr (struct nfs *n, struct fault *f)
       fault_hint (f, "name the file that it points to");
     return f->code;
   }
-  if (v->attr.size > INT64_MAX)
-    return fault_set (f, ERR_PEER,
-                      "the server says that %s has %" PRIu64 " bytes (field "
-                      "fattr3.size, RFC 1813 §2.5)",
-                      path, v->attr.size);
-  enter (n, V3_ACCESS);
-  return ERR_OK;
+  e = v3_check_size (n, &v->attr, f);
+  if (!e)
+    enter (n, V3_ACCESS);
+  return e;
 }
 
-/* Changes whenever somebody writes, in so far as the server's clock does. */
-static uint64_t
-change_of (const struct nfs3_attr *a)
+/* Changes whenever somebody writes, in so far as the server's clock does: ctime
+ * as well, which nobody can put back as mtime can be.
+ */
+uint64_t
+v3_change (const struct nfs3_attr *a)
 {
   const uint64_t words[] = {
       (uint64_t)a->mtime.seconds << 32 | a->mtime.nseconds,
@@ -262,7 +273,7 @@ on_access (struct nfs *n, uint32_t access, struct fault *f)
     return ERR_ACCESS;
   }
   i->size = v->attr.size;
-  i->change = change_of (&v->attr);
+  i->change = v3_change (&v->attr);
   snprintf (i->identity, sizeof i->identity,
             "nfs3 fsid %016" PRIx64 " fileid %016" PRIx64, v->attr.fsid,
             v->attr.fileid);
@@ -302,6 +313,7 @@ take (struct nfs *n, struct xdr *x, struct answer *ret)
   case V3_ACCESS:
     return nfs3_take_access (x, &ret->access);
   case V3_LIST:
+  case V3_PROBE:
     break;
   }
   return NFS3_OK;
@@ -325,6 +337,7 @@ go_on (struct nfs *n, const struct answer *a, struct fault *f)
   case V3_ACCESS:
     return on_access (n, a->access, f);
   case V3_LIST:
+  case V3_PROBE:
     break;
   }
   return ERR_OK; /* the list goes on by itself */

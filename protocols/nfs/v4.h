@@ -76,6 +76,7 @@ enum v4_step {
   V4_PROBE_DEALLOCATE,
   V4_PROBE_ALLOCATE,
   V4_READDIR,
+  V4_LOOK, /* has the file changed? */
   V4_RENEW,
   V4_LEAVE,
   V4_LEAVE_CLIENT,
@@ -201,6 +202,12 @@ v4_sequence_flags (struct nfs *n, const struct v4_sequence_result *s,
 enum err
 v4_begin_again (struct nfs *n, enum v4_step from, uint32_t op, uint32_t status,
                 uint64_t now_ns, struct fault *f);
+/* The session is ready, and a call of its own beside the requests (RENEW, LOOK)
+ * was refused: what mends it is begun, or the step stays and goes again.
+ */
+enum err
+v4_beside_refused (struct nfs *n, const struct v4_answer *a, uint64_t now_ns,
+                   struct fault *f);
 /* The answer to a step is an error. */
 enum err
 v4_on_error (struct nfs *n, const struct v4_answer *a, uint64_t now_ns,
@@ -248,6 +255,13 @@ v4_got_probe (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
 enum err
 v4_got_readdir (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
                 struct fault *f);
+
+/* As nfs_dialect. */
+bool
+v4_probe (struct nfs *n);
+enum err
+v4_got_look (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+             struct fault *f);
 
 /* v4_list.c */
 

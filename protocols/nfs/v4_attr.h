@@ -38,6 +38,9 @@ enum v4_attr {
    | V4_ATTR (FATTR4_NAMED_ATTR) | V4_ATTR (FATTR4_FSID)                       \
    | V4_ATTR (FATTR4_UNIQUE_HANDLES) | V4_ATTR (FATTR4_LEASE_TIME))
 
+/* What tells whether somebody has changed the file. */
+#define V4_ATTRS_LOOK (V4_ATTR (FATTR4_CHANGE) | V4_ATTR (FATTR4_SIZE))
+
 /* Values of attributes of no interest are checked and dropped. */
 struct v4_attrs {
   uint32_t have; /* V4_ATTR bits */

@@ -219,7 +219,7 @@ leave (struct nfs *n, uint64_t now_ns)
     .arguments_bytes = V4_PIECE_ARGUMENTS_BYTES, .start = starter,             \
     .reply = on_reply, .may_send = v4_may_send,                                \
     .procedure = v4_piece_procedure, .encode = v4_encode, .locate = v4_locate, \
-    .result = v4_result, .leave = leave, .deadline_ns = deadline_ns,           \
+    .result = v4_result, .probe = v4_probe, .leave = leave, .deadline_ns = deadline_ns,           \
     .tick = tick,                                                              \
   }
 

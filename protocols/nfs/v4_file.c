@@ -46,6 +46,25 @@ io_size (uint64_t attr, uint32_t channel_bytes)
 }
 
 static enum err
+check_size (const struct nfs *n, const struct v4_attrs *t, struct fault *f)
+{
+  if (t->size <= INT64_MAX)
+    return ERR_OK;
+  return fault_set (f, ERR_LIMIT,
+                    "%s: the server says that the file has %" PRIu64
+                    " bytes, which is more than a volume can have "
+                    "(fattr4_size, RFC 8881 §5.8.1.5)",
+                    n->options.path, t->size);
+}
+
+/* A volume_info's: 0 would say that it is not known. */
+static uint64_t
+change_of (const struct v4_attrs *t)
+{
+  return t->change ? t->change : 1;
+}
+
+static enum err
 note_file (struct nfs *n, struct fault *f)
 {
   struct v4 *v = v4_of (n);
@@ -54,12 +73,9 @@ note_file (struct nfs *n, struct fault *f)
   char identity[sizeof n->info.identity];
   enum err e;
 
-  if (t->size > INT64_MAX)
-    return fault_set (f, ERR_LIMIT,
-                      "%s: the server says that the file has %" PRIu64
-                      " bytes, which is more than a volume can have "
-                      "(fattr4_size, RFC 8881 §5.8.1.5)",
-                      n->options.path, t->size);
+  e = check_size (n, t, f);
+  if (e)
+    return e;
   snprintf (identity, sizeof identity, "%" PRIx64 ":%" PRIx64 ":%" PRIx64,
             t->fsid_major, t->fsid_minor, t->fileid);
   e = same_file (n, identity, f);
@@ -76,8 +92,7 @@ note_file (struct nfs *n, struct fault *f)
     return ERR_OK;
   strcpy (n->info.identity, identity);
   n->info.size = t->size;
-  /* 0 would say that it is not known. */
-  n->info.change = t->change ? t->change : 1;
+  n->info.change = change_of (t);
   n->read_max_bytes = io_size (t->maxread, v->memory.maxresponsesize);
   n->write_max_bytes = io_size (t->maxwrite, v->memory.maxrequestsize);
   if (n->read_max_bytes < V4_IO_LEAST_BYTES || n->write_max_bytes < V4_IO_LEAST_BYTES)
@@ -432,7 +447,50 @@ v4_got_probe (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   return ERR_OK;
 }
 
+/* --------------------------------------------------- has it been changed? --- */
 
+bool
+v4_probe (struct nfs *n)
+{
+  struct v4 *v = v4_of (n);
+
+  if (v->step != V4_IDLE || v->mending || v->leaving)
+    return false;
+  v4_go (n, V4_LOOK);
+  v4_pump (n, n->now_ns);
+  return true;
+}
+
+enum err
+v4_got_look (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+             struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  struct v4_attrs t = {0};
+  enum err e;
+
+  if (v4_take (a, OP_PUTFH) && v4_take (a, OP_GETATTR)) {
+    v4_get_attrs (a->x, V4_ATTRS_LOOK, &t);
+    if (t.have != V4_ATTRS_LOOK)
+      xdr_reject (a->x, "fattr4.attrmask: size or change is missing, RFC 8881 "
+                        "§5.6");
+  }
+  e = v4_close_answer (a, "GETATTR", f);
+  if (e)
+    return e;
+  if (a->status) {
+    e = v4_beside_refused (n, a, now_ns, f);
+    if (!e && v->step == V4_IDLE)
+      n->probe = NFS_PROBE_ASKED; /* when it is mended */
+    return e;
+  }
+  v->step = V4_IDLE;
+  v->give_up_ns = 0;
+  e = check_size (n, &t, f);
+  if (!e)
+    nfs_probed (n, change_of (&t), t.size);
+  return e;
+}
 
 enum err
 v4_got_readdir (struct nfs *n, struct v4_answer *a, uint64_t now_ns,

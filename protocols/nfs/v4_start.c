@@ -333,28 +333,38 @@ got_reclaim_complete (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   return ERR_OK;
 }
 
+enum err
+v4_beside_refused (struct nfs *n, const struct v4_answer *a, uint64_t now_ns,
+                   struct fault *f)
+{
+  struct v4 *v = v4_of (n);
+  enum v4_recovery recovery = v4_status_find (a->status)->recovery;
+  enum v4_step from;
+
+  /* The step stays: it is sent again. */
+  if (recovery == V4_DO_WAIT || recovery == V4_DO_AGAIN)
+    return v4_on_error (n, a, now_ns, f);
+  v->step = V4_IDLE;
+  v->give_up_ns = 0;
+  from = v4_mends_from (n, a->status);
+  if (from == V4_IDLE || v->begun_again > V4_BEGIN_AGAIN_MAX)
+    return v4_refused (n, a->failed, a->status, f);
+  v4_mend (n, from);
+  return ERR_OK;
+}
+
 static enum err
 got_renew (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
            struct fault *f)
 {
-  enum v4_recovery recovery;
-  enum v4_step from;
   enum err e = v4_close_answer (a, "SEQUENCE", f);
 
   if (e)
     return e;
-  recovery = a->status ? v4_status_find (a->status)->recovery : V4_DO_FAIL;
-  /* The step stays: it is sent again. */
-  if (recovery == V4_DO_WAIT || recovery == V4_DO_AGAIN)
-    return v4_on_error (n, a, now_ns, f);
+  if (a->status)
+    return v4_beside_refused (n, a, now_ns, f);
   v4_of (n)->step = V4_IDLE;
   v4_of (n)->give_up_ns = 0;
-  if (!a->status)
-    return ERR_OK;
-  from = v4_mends_from (n, a->status);
-  if (from == V4_IDLE)
-    return v4_on_error (n, a, now_ns, f);
-  v4_mend (n, from);
   return ERR_OK;
 }
 
@@ -429,6 +439,8 @@ v4_step_answer (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
     return v4_got_probe (n, a, now_ns, f);
   case V4_READDIR:
     return v4_got_readdir (n, a, now_ns, f);
+  case V4_LOOK:
+    return v4_got_look (n, a, now_ns, f);
   case V4_RENEW:
     return got_renew (n, a, now_ns, f);
   case V4_LEAVE:

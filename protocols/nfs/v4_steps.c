@@ -46,6 +46,7 @@ const struct rpc_procedure v4_procedure[V4_STEPS] = {
     [V4_PROBE_DEALLOCATE] = PROCEDURE ("DEALLOCATE"),
     [V4_PROBE_ALLOCATE] = PROCEDURE ("ALLOCATE"),
     [V4_READDIR] = PROCEDURE ("READDIR"),
+    [V4_LOOK] = PROCEDURE ("GETATTR"),
     [V4_RENEW] = PROCEDURE ("SEQUENCE"),
     [V4_LEAVE] = PROCEDURE ("CLOSE and DESTROY_SESSION"),
     [V4_LEAVE_CLIENT] = PROCEDURE ("DESTROY_CLIENTID"),
@@ -175,6 +176,15 @@ put_probe (struct nfs *n, struct v4_call *c, enum v4_step step)
                   &v->memory.open, 0, 0);
 }
 
+static void
+put_look (struct nfs *n, struct v4_call *c)
+{
+  static const uint32_t mask[2] = {V4_ATTRS_LOOK, 0};
+
+  v4_put_putfh (c, &v4_of (n)->memory.fh);
+  v4_put_getattr (c, mask);
+}
+
 /* §18.37.3: DESTROY_SESSION has to be the last one. */
 static void
 put_leave (struct nfs *n, struct v4_call *c)
@@ -239,6 +249,9 @@ put_step (struct nfs *n, struct v4_call *c, enum v4_step step)
     break;
   case V4_READDIR:
     v4_put_list (n, c);
+    break;
+  case V4_LOOK:
+    put_look (n, c);
     break;
   case V4_LEAVE:
     put_leave (n, c);

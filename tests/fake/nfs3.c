@@ -102,8 +102,8 @@ put_attr (struct wirebuf *b, const struct fake_nfs3 *s, uint8_t object)
   wirebuf_u64 (b, 0); /* rdev */
   wirebuf_u64 (b, 77);
   wirebuf_u64 (b, 1000u + object);
-  for (int i = 0; i < 3; i++) {
-    wirebuf_u32 (b, s->mtime);
+  for (int i = 0; i < 3; i++) { /* atime, mtime, ctime */
+    wirebuf_u32 (b, s->mtime + (i == 2 ? s->ctime_ahead : 0));
     wirebuf_u32 (b, 5);
   }
 }

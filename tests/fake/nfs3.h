@@ -24,7 +24,7 @@ struct fake_nfs3 {
   uint32_t most_bytes; /* of a READ or WRITE that is done at once; 0: all */
   uint32_t committed_how; /* least: 0 UNSTABLE … 2 FILE_SYNC */
   uint32_t access;        /* bits that ACCESS grants */
-  uint32_t mtime;
+  uint32_t mtime, ctime_ahead; /* in seconds */
   uint32_t root_type, dir_type, file_type; /* NF3REG … */
   unsigned jukebox;       /* so many next answers are JUKEBOX */
   uint32_t status;        /* of every next READ, WRITE and COMMIT */

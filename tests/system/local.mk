@@ -35,6 +35,7 @@ SYSTEM_TESTS = \
 	%D%/lost.sh \
 	%D%/nfs.sh \
 	%D%/nfs-forgetful.sh \
+	%D%/nfs-revalidate.sh \
 	%D%/nfs4.sh \
 	%D%/possessed.sh \
 	%D%/resolve.sh \

@@ -37,16 +37,20 @@ NFS_TESTS = \
 	tests/unit/protocols/nfs/bad_input_test \
 	tests/unit/protocols/nfs/engine_test \
 	tests/unit/protocols/nfs/nfs3_codec_test \
+	tests/unit/protocols/nfs/probe_test \
 	tests/unit/protocols/nfs/v4_codec_test \
-	tests/unit/protocols/nfs/v4_engine_test \
-	tests/unit/protocols/nfs/v4_slots_test
+	tests/unit/protocols/nfs/v4_io_test \
+	tests/unit/protocols/nfs/v4_once_test \
+	tests/unit/protocols/nfs/v4_recovery_test \
+	tests/unit/protocols/nfs/v4_slots_test \
+	tests/unit/protocols/nfs/v4_start_test
 check_PROGRAMS += $(NFS_TESTS)
 TESTS += $(NFS_TESTS)
 
 # The other end, with a server that forgets.
 check_LTLIBRARIES += libnfspeer.la
 libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h \
-	tests/fake/nfs4.c tests/fake/nfs4.h
+	%D%/nfs/v4_peer.c %D%/nfs/v4_peer.h tests/fake/nfs4.c tests/fake/nfs4.h
 libnfspeer_la_LIBADD = libfakenfs3.la libprotocols.la
 
 tests_unit_protocols_nfs_bad_input_test_SOURCES = %D%/nfs/bad_input_test.c
@@ -58,11 +62,23 @@ tests_unit_protocols_nfs_engine_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 tests_unit_protocols_nfs_nfs3_codec_test_SOURCES = %D%/nfs/nfs3_codec_test.c
 tests_unit_protocols_nfs_nfs3_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
+tests_unit_protocols_nfs_probe_test_SOURCES = %D%/nfs/probe_test.c
+tests_unit_protocols_nfs_probe_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
 tests_unit_protocols_nfs_v4_codec_test_SOURCES = %D%/nfs/v4_codec_test.c
 tests_unit_protocols_nfs_v4_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
-tests_unit_protocols_nfs_v4_engine_test_SOURCES = %D%/nfs/v4_engine_test.c
-tests_unit_protocols_nfs_v4_engine_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+tests_unit_protocols_nfs_v4_io_test_SOURCES = %D%/nfs/v4_io_test.c
+tests_unit_protocols_nfs_v4_io_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_once_test_SOURCES = %D%/nfs/v4_once_test.c
+tests_unit_protocols_nfs_v4_once_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_recovery_test_SOURCES = %D%/nfs/v4_recovery_test.c
+tests_unit_protocols_nfs_v4_recovery_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_start_test_SOURCES = %D%/nfs/v4_start_test.c
+tests_unit_protocols_nfs_v4_start_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_slots_test_SOURCES = %D%/nfs/v4_slots_test.c
 tests_unit_protocols_nfs_v4_slots_test_LDADD = libprotocols.la $(UNIT_LIBS)
