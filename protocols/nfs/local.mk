@@ -23,10 +23,13 @@ libprotocols_la_SOURCES += \
 	%D%/v4_file.c \
 	%D%/v4_io.c \
 	%D%/v4_list.c \
+	%D%/v4_locations.c \
 	%D%/v4_memory.c \
 	%D%/v4_proto.h \
 	%D%/v4_slots.c %D%/v4_slots.h \
 	%D%/v4_start.c \
 	%D%/v4_status.c \
 	%D%/v4_steps.c \
+	%D%/v4_walk.c \
+	%D%/walk.c %D%/walk.h \
 	%D%/xdr.c %D%/xdr.h

@@ -17,7 +17,7 @@ const struct rpc_procedure nfs3_procedure[NFS3_PROCEDURES] = {
     PROCEDURE (ACCESS, false),  PROCEDURE (READ, true),
     PROCEDURE (WRITE, false),   PROCEDURE (READDIRPLUS, false),
     PROCEDURE (FSINFO, false),  PROCEDURE (PATHCONF, false),
-    PROCEDURE (COMMIT, false),
+    PROCEDURE (COMMIT, false),  PROCEDURE (READLINK, false),
 };
 
 static const struct {
@@ -227,15 +227,29 @@ nfs3_take_getattr (struct xdr *x, struct nfs3_attr *ret)
 }
 
 enum nfs3_status
-nfs3_take_lookup (struct xdr *x, struct nfs3_fh *ret)
+nfs3_take_lookup (struct xdr *x, struct nfs3_fh *ret, bool *ret_has_attr,
+                  struct nfs3_attr *ret_attr)
 {
   enum nfs3_status s = take_status (x);
 
   if (s == NFS3_OK) {
     nfs3_take_fh (x, ret);
-    skip_attr (x);
+    *ret_has_attr = take_post_op_attr (x, ret_attr);
   }
   skip_attr (x);
+  take_end (x);
+  return s;
+}
+
+enum nfs3_status
+nfs3_take_readlink (struct xdr *x, char *ret, size_t ret_size_bytes)
+{
+  enum nfs3_status s = take_status (x);
+
+  skip_attr (x);
+  if (s == NFS3_OK)
+    xdr_cstring (x, ret, ret_size_bytes,
+                 FIELD ("READLINK3resok.data", "3.3.5"));
   take_end (x);
   return s;
 }

@@ -76,6 +76,7 @@ enum nfs3_procedure {
   NFS3_GETATTR = 1,
   NFS3_LOOKUP = 3,
   NFS3_ACCESS = 4,
+  NFS3_READLINK = 5,
   NFS3_READ = 6,
   NFS3_WRITE = 7,
   NFS3_READDIRPLUS = 17,
@@ -170,8 +171,13 @@ void
 nfs3_take_fh (struct xdr *x, struct nfs3_fh *ret);
 enum nfs3_status
 nfs3_take_getattr (struct xdr *x, struct nfs3_attr *ret);
+/* *ret_has_attr: *ret_attr is the object's. */
 enum nfs3_status
-nfs3_take_lookup (struct xdr *x, struct nfs3_fh *ret);
+nfs3_take_lookup (struct xdr *x, struct nfs3_fh *ret, bool *ret_has_attr,
+                  struct nfs3_attr *ret_attr);
+/* The target, NUL-terminated. */
+enum nfs3_status
+nfs3_take_readlink (struct xdr *x, char *ret, size_t ret_size_bytes);
 enum nfs3_status
 nfs3_take_access (struct xdr *x, uint32_t *ret);
 enum nfs3_status

@@ -8,11 +8,13 @@
 #include "protocols/nfs/dialect.h"
 #include "protocols/nfs/mount.h"
 #include "protocols/nfs/nfs3_codec.h"
+#include "protocols/nfs/walk.h"
 
 enum v3_step {
   V3_FSINFO,
   V3_PATHCONF,
   V3_LOOKUP,
+  V3_READLINK,
   V3_GETATTR,
   V3_ACCESS,
   V3_LIST,
@@ -21,9 +23,13 @@ enum v3_step {
 
 struct v3 {
   enum v3_step step;
-  struct nfs3_fh fh; /* of the root, then along the path, then of the file */
-  const char *rest;  /* of the path, behind the component that is looked up */
-  size_t name_bytes; /* of that component, in front of rest */
+  struct nfs3_fh root; /* of the export, */
+  size_t root_bytes;   /* which is that much of options.path */
+  struct nfs3_fh fh;   /* along the path, then of the file */
+  struct nfs_walk walk;
+  size_t walk_at;      /* in walk.path: behind what is looked up, or was */
+  const char *name;    /* that is looked up: its last part */
+  size_t name_bytes;
   uint32_t name_max; /* 0: not known */
   uint32_t list_bytes;
   struct nfs3_attr attr;

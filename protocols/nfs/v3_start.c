@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* NFSv3 from the export's root handle to the file:
  *
- *   FSINFO → PATHCONF → LOOKUP for each component → GETATTR → ACCESS → ready
- *                                                          ↘ LIST → ready
+ *   FSINFO → PATHCONF → (LOOKUP, READLINK …) → GETATTR → ACCESS → ready
+ *                                                    ↘ LIST → ready
  *
- * One call at a time. A handle that is stale leads back to mountd.
+ * One call at a time. A handle that is stale leads back to mountd. What a LOOKUP
+ * has found is a directory, or a link to be followed (walk.h), or the end; a
+ * server that does not say which is asked by GETATTR.
  */
 #include "config.h"
 #include "protocols/nfs/v3.h"
@@ -28,7 +30,7 @@ ask (struct nfs *n)
   static const enum nfs3_procedure procedures[] = {
       [V3_FSINFO] = NFS3_FSINFO,   [V3_PATHCONF] = NFS3_PATHCONF,
       [V3_LOOKUP] = NFS3_LOOKUP,   [V3_GETATTR] = NFS3_GETATTR,
-      [V3_ACCESS] = NFS3_ACCESS,
+      [V3_READLINK] = NFS3_READLINK, [V3_ACCESS] = NFS3_ACCESS,
   };
   struct v3 *v = n->own;
   struct rpc_message m;
@@ -39,7 +41,7 @@ ask (struct nfs *n)
   }
   m = nfs_begin (n, &nfs3_procedure[procedures[v->step]], 0);
   if (v->step == V3_LOOKUP)
-    nfs3_put_lookup (&m.b, &v->fh, v->rest - v->name_bytes, v->name_bytes);
+    nfs3_put_lookup (&m.b, &v->fh, v->name, v->name_bytes);
   else if (v->step == V3_ACCESS)
     nfs3_put_access (&m.b, &v->fh,
                      NFS3_ACCESS_READ | NFS3_ACCESS_MODIFY
@@ -60,31 +62,25 @@ enter (struct nfs *n, enum v3_step step)
   ask (n);
 }
 
-/* The next component, or the file itself. "." and doubled slashes are
- * skipped; ".." was refused (options.c).
- */
+/* The next component, or the end. */
 static enum err
 walk (struct nfs *n, struct fault *f)
 {
   struct v3 *v = n->own;
-  const char *p = v->rest;
-  size_t length;
 
-  do {
-    p += strspn (p, "/");
-    length = strcspn (p, "/");
-    p += length;
-  } while (length == 1 && p[-1] == '.');
-  v->rest = p;
-  v->name_bytes = length;
-  if (length == 0) {
+  if (v->walk.done_bytes == 0)
+    v->fh = v->root;
+  v->walk_at = v->walk.done_bytes;
+  if (!nfs_walk_name (&v->walk, &v->walk_at, &v->name, &v->name_bytes)) {
+    v->walk_at = strlen (v->walk.path);
     enter (n, V3_GETATTR);
     return ERR_OK;
   }
-  if (length > NFS_NAME_MAX_BYTES || (v->name_max && length > v->name_max))
+  if (v->name_bytes > NFS_NAME_MAX_BYTES
+      || (v->name_max && v->name_bytes > v->name_max))
     return fault_set (f, ERR_NOENT,
                       "%.*s… is a longer name than the server has (%u bytes)",
-                      32, p - length,
+                      32, v->name,
                       v->name_max ? v->name_max : NFS_NAME_MAX_BYTES);
   enter (n, V3_LOOKUP);
   return ERR_OK;
@@ -103,26 +99,40 @@ v3_start (struct nfs *n, uint64_t now_ns, struct fault *f)
     nfs3_begin_mount (n, "NFSv3 needs the export's handle from mountd");
     return ERR_OK;
   }
-  v->fh = root.fh;
-  v->rest = n->options.path + root.prefix_bytes;
+  v->fh = v->root = root.fh;
+  v->root_bytes = root.prefix_bytes;
+  nfs_walk_begin (&v->walk, n->options.path + root.prefix_bytes);
   enter (n, V3_FSINFO);
   return ERR_OK;
 }
 
 /* ------------------------------------------------------------- in words --- */
 
+/* What was reached of the path, with the links that were followed. */
+static void
+tell_path (const struct nfs *n, char *ret, size_t ret_size_bytes)
+{
+  const struct v3 *v = n->own;
+  size_t root_bytes = v->root_bytes;
+
+  while (root_bytes > 0 && n->options.path[root_bytes - 1] == '/')
+    root_bytes--;
+  snprintf (ret, ret_size_bytes, "%.*s%.*s", (int)root_bytes, n->options.path,
+            (int)v->walk_at, v->walk.path);
+  if (!*ret)
+    snprintf (ret, ret_size_bytes, "%s", n->options.path);
+}
+
 enum err
 v3_path_fault (const struct nfs *n, const struct rpc_call *call,
                enum nfs3_status s, struct fault *f)
 {
-  const struct v3 *v = n->own;
   enum err e = nfs3_status_err (s);
-  int path_bytes = v->rest ? (int)(v->rest - n->options.path)
-                           : (int)strlen (n->options.path);
+  char path[NFS_PATH_MAX_BYTES];
 
-  fault_set (f, e, "%.*s: %s (%s: %s, RFC 1813 §2.6)", path_bytes,
-             n->options.path, nfs3_status_text (s), call->procedure->name,
-             nfs3_status_name (s));
+  tell_path (n, path, sizeof path);
+  fault_set (f, e, "%s: %s (%s: %s, RFC 1813 §2.6)", path, nfs3_status_text (s),
+             call->procedure->name, nfs3_status_name (s));
   if (e == ERR_ACCESS)
     fault_hint (f,
                 "the server was asked as uid %u, gid %u (uid=, gid=, groups=); "
@@ -218,8 +228,9 @@ v3_check_size (const struct nfs *n, const struct nfs3_attr *a, struct fault *f)
                     n->options.path, a->size);
 }
 
+/* The end of the path. */
 static enum err
-on_getattr (struct nfs *n, struct fault *f)
+arrived (struct nfs *n, struct fault *f)
 {
   struct v3 *v = n->own;
   const char *path = n->options.path;
@@ -233,17 +244,60 @@ on_getattr (struct nfs *n, struct fault *f)
     enter (n, V3_LIST);
     return ERR_OK;
   }
-  if (v->attr.type != NF3REG) {
-    fault_set (f, v->attr.type == NF3DIR ? ERR_ISDIR : ERR_INVAL,
-               "%s is %s, not a file", path, type_words (v->attr.type));
-    if (v->attr.type == NF3LNK)
-      fault_hint (f, "name the file that it points to");
-    return f->code;
-  }
+  if (v->attr.type != NF3REG)
+    return fault_set (f, v->attr.type == NF3DIR ? ERR_ISDIR : ERR_INVAL,
+                      "%s is %s, not a file", path, type_words (v->attr.type));
   e = v3_check_size (n, &v->attr, f);
   if (!e)
     enter (n, V3_ACCESS);
   return e;
+}
+
+/* v->attr is what is at walk_at. */
+static enum err
+on_attr (struct nfs *n, struct fault *f)
+{
+  struct v3 *v = n->own;
+  char path[NFS_PATH_MAX_BYTES];
+  enum err e;
+
+  if (v->attr.type == NF3LNK && v->walk_at > 0) {
+    enter (n, V3_READLINK);
+    return ERR_OK;
+  }
+  if (nfs_walk_ends (&v->walk, v->walk_at))
+    return arrived (n, f);
+  if (v->attr.type != NF3DIR) {
+    tell_path (n, path, sizeof path);
+    return fault_set (f, ERR_NOENT, "%s is %s, not a directory", path,
+                      type_words (v->attr.type));
+  }
+  e = nfs_walk_advance (&v->walk, v->walk_at, f);
+  return e ? e : walk (n, f);
+}
+
+static enum err
+on_lookup (struct nfs *n, bool has_attr, struct fault *f)
+{
+  struct v3 *v = n->own;
+
+  /* At the end they are asked for in any case: these may be old ones. */
+  if (!has_attr
+      || (v->attr.type != NF3LNK && nfs_walk_ends (&v->walk, v->walk_at))) {
+    enter (n, V3_GETATTR);
+    return ERR_OK;
+  }
+  return on_attr (n, f);
+}
+
+static enum err
+on_readlink (struct nfs *n, const char *target, struct fault *f)
+{
+  struct v3 *v = n->own;
+  enum err e = nfs_walk_follow (&v->walk, v->walk_at, target, n->options.path,
+                                v->root_bytes, f);
+
+  return e ? e : walk (n, f);
 }
 
 /* Changes whenever somebody writes, in so far as the server's clock does: ctime
@@ -291,6 +345,8 @@ on_access (struct nfs *n, uint32_t access, struct fault *f)
 
 /* Decodes the answer to the step; what is good goes into *v and *ret_access. */
 struct answer {
+  bool has_attr;
+  char target[NFS_PATH_MAX_BYTES];
   struct nfs3_fsinfo fsinfo;
   struct nfs3_pathconf pathconf;
   uint32_t access;
@@ -307,7 +363,9 @@ take (struct nfs *n, struct xdr *x, struct answer *ret)
   case V3_PATHCONF:
     return nfs3_take_pathconf (x, &ret->pathconf);
   case V3_LOOKUP:
-    return nfs3_take_lookup (x, &v->fh);
+    return nfs3_take_lookup (x, &v->fh, &ret->has_attr, &v->attr);
+  case V3_READLINK:
+    return nfs3_take_readlink (x, ret->target, sizeof ret->target);
   case V3_GETATTR:
     return nfs3_take_getattr (x, &v->attr);
   case V3_ACCESS:
@@ -331,9 +389,11 @@ go_on (struct nfs *n, const struct answer *a, struct fault *f)
     v->name_max = a->pathconf.name_max;
     return walk (n, f);
   case V3_LOOKUP:
-    return walk (n, f);
+    return on_lookup (n, a->has_attr, f);
+  case V3_READLINK:
+    return on_readlink (n, a->target, f);
   case V3_GETATTR:
-    return on_getattr (n, f);
+    return on_attr (n, f);
   case V3_ACCESS:
     return on_access (n, a->access, f);
   case V3_LIST:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of the NFSv4.1/4.2 dialect share: v4_dialect.c (the table,
  * time, goodbye), v4_steps.c (the calls of its own), v4_start.c and
- * v4_file.c (what follows what), v4_io.c (pieces of requests), v4_memory.c (the identity page).
+ * v4_walk.c and v4_file.c (what follows what), v4_io.c (pieces of requests),
+ * v4_memory.c (the identity page).
  *
  * The session (RFC 8881 §2.10) is made by one chain of steps, and a broken one
  * is mended by the same chain, entered where the error says:
@@ -12,6 +13,7 @@
  *     a new client ID: → RECLAIM → RECLAIM_COMPLETE ──→│
  *                                                    WALK → TEST → OPEN → probes
  *   → done: nfs_ready, or the pieces go on
+ *   WALK ⇄ READLINK; MOVED: → WHERE → a fault
  *
  * While it is being mended no piece is sent (may_send), and those that the
  * server refused go again afterwards.
@@ -36,6 +38,7 @@
 #include "protocols/nfs/v4_attr.h"
 #include "protocols/nfs/v4_compound.h"
 #include "protocols/nfs/v4_slots.h"
+#include "protocols/nfs/walk.h"
 
 #define V4_NS_PER_S 1000000000ull
 /* COMPOUND of a piece without payload, and of any step. */
@@ -67,7 +70,9 @@ enum v4_step {
   V4_CLAIM,
   V4_RECLAIM,
   V4_RECLAIM_COMPLETE,
+  V4_WHERE,
   V4_WALK,
+  V4_READLINK,
   V4_TEST,
   V4_FREE,
   V4_OPEN,
@@ -134,8 +139,17 @@ struct v4 {
   uint32_t nonce_masks[3];
 
   /* of WALK */
-  size_t walk_at, walk_next; /* in options.path */
-  struct v4_fh walk_fh;
+  struct nfs_walk walk;
+  size_t walk_next;      /* in walk.path, behind what the call looks up */
+  uint32_t walk_lookups; /* in the call */
+  bool walk_last;        /* it goes to the path's end */
+  struct v4_fh walk_fh;  /* of walk.done_bytes, if that is not the root */
+  /* READLINK, WHERE: of what lies so many LOOKUPs behind walk_fh, at link_at;
+   * and why it is taken for a link.
+   */
+  uint32_t link_lookups, link_status;
+  size_t link_at;
+  bool where_walked; /* WHERE: so; else of memory.fh */
   struct v4_attrs attrs;
   uint32_t access;
   struct v4_stateid delegation;
@@ -230,11 +244,29 @@ enum err
 v4_refused (const struct nfs *n, uint32_t op, uint32_t status,
             struct fault *f);
 
-/* v4_file.c: answers to steps */
+/* v4_walk.c: what steps along the path ask, and their answers */
+
+void
+v4_put_walk (struct nfs *n, struct v4_call *c);
+void
+v4_put_readlink (struct nfs *n, struct v4_call *c);
+void
+v4_put_where (struct nfs *n, struct v4_call *c);
 
 enum err
 v4_got_walk (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
              struct fault *f);
+enum err
+v4_got_readlink (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+                 struct fault *f);
+enum err
+v4_got_where (struct nfs *n, struct v4_answer *a, struct fault *f);
+
+/* v4_file.c: answers to steps */
+
+/* At the end of the path: v->attrs, v->access, v->walk_fh. */
+enum err
+v4_arrived (struct nfs *n, struct fault *f);
 enum err
 v4_got_test (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
              struct fault *f);
@@ -271,6 +303,13 @@ v4_put_list (struct nfs *n, struct v4_call *c);
 enum err
 v4_got_list (struct nfs *n, struct v4_answer *a, bool *ret_eof,
              struct fault *f);
+
+/* v4_locations.c: GETATTR of fs_locations. URLs of `path` at the places that the
+ * server names, as many as ret takes; "": none.
+ */
+void
+v4_get_locations (struct v4_answer *a, const char *path, char *ret,
+                  size_t ret_size_bytes);
 
 /* v4_io.c: as nfs_dialect */
 

@@ -69,6 +69,10 @@ get_value (struct xdr *y, enum v4_attr attr, struct v4_attrs *ret)
   case FATTR4_FILEID:
     ret->fileid = xdr_u64 (y, "fattr4_fileid, RFC 8881 §5.8.2.7");
     break;
+  case FATTR4_FS_LOCATIONS:
+    xdr_reject (y, "fattr4.attrmask: attributes that were not asked for, RFC "
+                   "8881 §18.7.3");
+    break;
   case FATTR4_MAXREAD:
     ret->maxread = xdr_u64 (y, "fattr4_maxread, RFC 8881 §5.8.2.20");
     break;

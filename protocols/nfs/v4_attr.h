@@ -25,6 +25,7 @@ enum v4_attr {
   FATTR4_LEASE_TIME = 10,
   FATTR4_RDATTR_ERROR = 11,
   FATTR4_FILEID = 20,
+  FATTR4_FS_LOCATIONS = 24, /* v4_get_locations alone */
   FATTR4_MAXREAD = 30,
   FATTR4_MAXWRITE = 31,
 };

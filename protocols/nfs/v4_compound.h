@@ -181,6 +181,9 @@ v4_get_stateid (struct v4_answer *a, struct v4_stateid *ret);
 /* TEST_STATEID of one: its status. */
 uint32_t
 v4_get_test_stateid (struct v4_answer *a);
+/* READLINK: the target, NUL-terminated. */
+void
+v4_get_readlink (struct v4_answer *a, char *ret, size_t ret_size_bytes);
 /* READ up to the data. */
 void
 v4_get_read (struct v4_answer *a, bool *ret_eof, uint32_t *ret_count);

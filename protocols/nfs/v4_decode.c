@@ -245,6 +245,13 @@ v4_get_test_stateid (struct v4_answer *a)
 }
 
 void
+v4_get_readlink (struct v4_answer *a, char *ret, size_t ret_size_bytes)
+{
+  xdr_cstring (a->x, ret, ret_size_bytes,
+               "READLINK4resok.link, RFC 8881 §18.24.2");
+}
+
+void
 v4_get_read (struct v4_answer *a, bool *ret_eof, uint32_t *ret_count)
 {
   *ret_eof = xdr_bool (a->x, "READ4resok.eof, RFC 8881 §18.22.2");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The part of the chain (v4.h) that is about the file: finding it, opening it,
- * and what the server can do with it.
+/* The part of the chain (v4.h) that is about the file: opening it, and what the
+ * server can do with it.
  */
 #include "config.h"
 #include "protocols/nfs/v4.h"
@@ -103,20 +103,9 @@ note_file (struct nfs *n, struct fault *f)
   return ERR_OK;
 }
 
-static enum err
-no_such_file (const struct nfs *n, struct fault *f)
-{
-  fault_set (f, ERR_NOENT, "%s: no such file on the server (LOOKUP: "
-                           "NFS4ERR_NOENT)",
-             n->options.path);
-  fault_hint (f, "paths of NFSv4 begin at the server's pseudo-root, not at the "
-                 "export's path on its disk");
-  return ERR_NOENT;
-}
-
 /* At the end of the path: what is it, and what may we do with it? */
-static enum err
-arrived (struct nfs *n, struct fault *f)
+enum err
+v4_arrived (struct nfs *n, struct fault *f)
 {
   struct v4 *v = v4_of (n);
   uint32_t type = v->attrs.type, access;
@@ -133,14 +122,9 @@ arrived (struct nfs *n, struct fault *f)
   }
   if (type == NF4DIR)
     return fault_set (f, ERR_ISDIR, "%s is a directory", n->options.path);
-  if (type != NF4REG || n->options.list) {
-    fault_set (f, ERR_NOENT, "%s is not a %s", n->options.path,
-               n->options.list ? "directory" : "regular file");
-    if (type == NF4LNK)
-      fault_hint (f, "symbolic links are not followed: write the path that it "
-                     "leads to");
-    return ERR_NOENT;
-  }
+  if (type != NF4REG || n->options.list)
+    return fault_set (f, ERR_NOENT, "%s is not a %s", n->options.path,
+                      n->options.list ? "directory" : "regular file");
   e = note_file (n, f);
   if (e)
     return e;
@@ -162,49 +146,6 @@ arrived (struct nfs *n, struct fault *f)
   same = same && v->memory.has_open && v->memory.open_access == access;
   v->memory.open_access = access;
   v4_go (n, same ? V4_TEST : V4_OPEN);
-  return ERR_OK;
-}
-
-enum err
-v4_got_walk (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *f)
-{
-  struct v4 *v = v4_of (n);
-  uint32_t lookups
-      = v->operations - 3; /* SEQUENCE, PUTFH or PUTROOTFH, GETFH */
-  bool last = n->options.path[v->walk_next] == 0, good = true;
-  struct v4_fh fh = {0};
-  enum err e;
-
-  if (last)
-    lookups -= 2; /* GETATTR, ACCESS */
-  good = v4_take (a, v->walk_at == 0 ? OP_PUTROOTFH : OP_PUTFH);
-  for (uint32_t i = 0; good && i < lookups; i++)
-    good = v4_take (a, OP_LOOKUP);
-  if (good && v4_take (a, OP_GETFH)) {
-    v4_get_fh (a, &fh);
-    if (last && v4_take (a, OP_GETATTR)) {
-      v4_get_attrs (a->x, UINT32_MAX, &v->attrs);
-      if (!(v->attrs.have & V4_ATTR (FATTR4_TYPE))
-          || !(v->attrs.have & V4_ATTR (FATTR4_SIZE))
-          || !(v->attrs.have & V4_ATTR (FATTR4_CHANGE)))
-        xdr_reject (a->x, "fattr4.attrmask: type, size or change is missing, "
-                          "RFC 8881 §5.6");
-      if (v4_take (a, OP_ACCESS))
-        v->access = v4_get_access (a);
-    }
-  }
-  e = v4_close_answer (a, "LOOKUP", f);
-  if (e)
-    return e;
-  if (a->status == NFS4ERR_NOENT)
-    return no_such_file (n, f);
-  if (a->status)
-    return v4_on_error (n, a, now_ns, f);
-  v->walk_fh = fh;
-  if (last)
-    return arrived (n, f);
-  v->walk_at = v->walk_next;
-  v->unsent = true;
   return ERR_OK;
 }
 

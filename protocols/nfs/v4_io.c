@@ -318,6 +318,7 @@ sequence_refused (struct nfs *n, const struct rpc_call *call,
   case V4_DO_CLIENT:
   case V4_DO_STATE:
   case V4_DO_HANDLE:
+  case V4_DO_WHERE:
   case V4_DO_BROKEN:
     v4_slots_end (&v->slots, call->slot);
     break;
@@ -348,7 +349,7 @@ piece_refused (struct nfs *n, const struct nfs_piece *p,
     ret->verdict = p->repeated ? NFS_DELAY : NFS_AGAIN;
     return ERR_OK;
   }
-  if (a->status == NFS4ERR_MOVED || s->recovery == V4_DO_BROKEN)
+  if (s->recovery == V4_DO_BROKEN)
     return v4_refused (n, a->failed, a->status, f);
   if (s->recovery == V4_DO_FAIL) {
     if (a->failed == OP_WRITE && (p->op == IO_TRIM || p->op == IO_ZERO)

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "protocols/nfs/v4.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define DIRCOUNT_BYTES (16u * 1024)
@@ -102,7 +103,12 @@ v4_got_list (struct nfs *n, struct v4_answer *a, bool *ret_eof,
   if (added == ERR_NOMEM)
     return fault_set (f, ERR_NOMEM, "out of memory");
   v->entries += entries;
-  if (added == ERR_LIMIT || v->entries >= ENTRIES_MAX)
+  if (*ret_eof && added != ERR_LIMIT)
+    return ERR_OK;
+  if (added == ERR_LIMIT || v->entries >= ENTRIES_MAX) {
     *ret_eof = true;
+    snprintf (n->info.remarks, sizeof n->info.remarks,
+              "the directory has more files than can be listed");
+  }
   return ERR_OK;
 }

@@ -31,6 +31,7 @@ enum nfs_opnum4 {
   OP_PUTROOTFH = 24,
   OP_READ = 25,
   OP_READDIR = 26,
+  OP_READLINK = 27,
   OP_WRITE = 38,
   OP_BIND_CONN_TO_SESSION = 41,
   OP_EXCHANGE_ID = 42,
@@ -61,6 +62,7 @@ enum v4_recovery {
   V4_DO_CLIENT,  /* a new client ID, and so a new session */
   V4_DO_STATE,   /* a new OPEN */
   V4_DO_HANDLE,  /* the file is looked up again */
+  V4_DO_WHERE,   /* it is gone: to where is asked, and told */
   V4_DO_BROKEN,  /* one of both ends is wrong: the connection ends */
 };
 
@@ -101,7 +103,7 @@ enum v4_recovery {
   X (WRONGSEC, 10016, ACCESS, FAIL)                                            \
   X (CLID_INUSE, 10017, ACCESS, FAIL)                                          \
   X (RESOURCE, 10018, IO, FAIL)                                                \
-  X (MOVED, 10019, IO, FAIL)                                                   \
+  X (MOVED, 10019, IO, WHERE)                                                  \
   X (NOFILEHANDLE, 10020, PEER, BROKEN)                                        \
   X (MINOR_VERS_MISMATCH, 10021, VERSION, FAIL)                                \
   X (STALE_CLIENTID, 10022, IO, CLIENT)                                        \

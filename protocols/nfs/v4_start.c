@@ -29,8 +29,8 @@ v4_refused (const struct nfs *n, uint32_t op, uint32_t status, struct fault *f)
                          "others to write to it");
     break;
   case NFS4ERR_MOVED:
-    fault_hint (f, "the file system has moved to another server: the URL must "
-                   "name that one");
+    fault_hint (f, "the file system has moved to another server, which it does "
+                   "not name: the URL must name that one");
     break;
   case NFS4ERR_CLID_INUSE:
     fault_hint (f, "another user of this host has used the same client "
@@ -38,8 +38,7 @@ v4_refused (const struct nfs *n, uint32_t op, uint32_t status, struct fault *f)
     break;
   case NFS4ERR_SYMLINK:
   case NFS4ERR_NOTDIR:
-    fault_hint (f, "a part of the path is no directory; symbolic links are not "
-                   "followed: write the path that they lead to");
+    fault_hint (f, "a part of the path is no directory");
     break;
   default:
     break;
@@ -70,6 +69,9 @@ v4_mends_from (struct nfs *n, uint32_t status)
   case V4_DO_HANDLE:
     m->fh.length_bytes = 0;
     return V4_WALK;
+  case V4_DO_WHERE:
+    v4_of (n)->where_walked = false;
+    return m->fh.length_bytes > 0 ? V4_WHERE : V4_IDLE;
   case V4_DO_FAIL:
   case V4_DO_WAIT:
   case V4_DO_AGAIN:
@@ -423,8 +425,12 @@ v4_step_answer (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
     return v4_got_reclaim (n, a, now_ns, f);
   case V4_RECLAIM_COMPLETE:
     return got_reclaim_complete (n, a, now_ns, f);
+  case V4_WHERE:
+    return v4_got_where (n, a, f);
   case V4_WALK:
     return v4_got_walk (n, a, now_ns, f);
+  case V4_READLINK:
+    return v4_got_readlink (n, a, now_ns, f);
   case V4_TEST:
     return v4_got_test (n, a, now_ns, f);
   case V4_FREE:

@@ -40,6 +40,7 @@ v4_op_name (uint32_t op)
       N (PUTROOTFH),
       N (READ),
       N (READDIR),
+      N (READLINK),
       N (WRITE),
       N (BIND_CONN_TO_SESSION),
       N (EXCHANGE_ID),

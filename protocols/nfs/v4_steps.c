@@ -37,7 +37,9 @@ const struct rpc_procedure v4_procedure[V4_STEPS] = {
     [V4_CLAIM] = PROCEDURE ("PUTROOTFH and GETATTR"),
     [V4_RECLAIM] = PROCEDURE ("OPEN with CLAIM_PREVIOUS"),
     [V4_RECLAIM_COMPLETE] = PROCEDURE ("RECLAIM_COMPLETE"),
+    [V4_WHERE] = PROCEDURE ("GETATTR of fs_locations"),
     [V4_WALK] = PROCEDURE ("LOOKUP"),
+    [V4_READLINK] = PROCEDURE ("READLINK"),
     [V4_TEST] = PROCEDURE ("TEST_STATEID"),
     [V4_FREE] = PROCEDURE ("FREE_STATEID"),
     [V4_OPEN] = PROCEDURE ("OPEN"),
@@ -127,42 +129,6 @@ put_open (struct nfs *n, struct v4_call *c, enum open_claim_type4 claim)
   v4_put_open (c, &o);
 }
 
-/* From walk_at on as many names as a call takes. */
-static void
-put_walk (struct nfs *n, struct v4_call *c)
-{
-  static const uint32_t mask[2] = {
-      V4_ATTR (FATTR4_TYPE) | V4_ATTR (FATTR4_CHANGE) | V4_ATTR (FATTR4_SIZE)
-          | V4_ATTR (FATTR4_FSID) | V4_ATTR (FATTR4_LEASE_TIME)
-          | V4_ATTR (FATTR4_FILEID) | V4_ATTR (FATTR4_MAXREAD)
-          | V4_ATTR (FATTR4_MAXWRITE),
-      0};
-  struct v4 *v = v4_of (n);
-  const char *path = n->options.path;
-  size_t at = v->walk_at;
-  /* Beside SEQUENCE, PUTFH, GETFH, GETATTR and ACCESS. */
-  uint32_t room = v->memory.maxoperations - 5;
-
-  if (at == 0)
-    v4_put (c, OP_PUTROOTFH);
-  else
-    v4_put_putfh (c, &v->walk_fh);
-  at += strspn (path + at, "/");
-  for (unsigned i = 0; path[at] && i < V4_LOOKUPS && i < room; i++) {
-    size_t name_bytes = strcspn (path + at, "/");
-
-    v4_put_lookup (c, path + at, name_bytes);
-    at += name_bytes;
-    at += strspn (path + at, "/");
-  }
-  v->walk_next = at;
-  v4_put (c, OP_GETFH);
-  if (path[at])
-    return;
-  v4_put_getattr (c, mask);
-  v4_put_access (c, ACCESS4_READ | ACCESS4_MODIFY | ACCESS4_EXTEND);
-}
-
 static void
 put_probe (struct nfs *n, struct v4_call *c, enum v4_step step)
 {
@@ -226,8 +192,14 @@ put_step (struct nfs *n, struct v4_call *c, enum v4_step step)
   case V4_RECLAIM_COMPLETE:
     v4_put_reclaim_complete (c);
     break;
+  case V4_WHERE:
+    v4_put_where (n, c);
+    break;
   case V4_WALK:
-    put_walk (n, c);
+    v4_put_walk (n, c);
+    break;
+  case V4_READLINK:
+    v4_put_readlink (n, c);
     break;
   case V4_TEST:
     v4_put_stateid_op (c, OP_TEST_STATEID, &m->open);
@@ -338,10 +310,8 @@ v4_go (struct nfs *n, enum v4_step step)
       do
         v->nonce_masks[i] = nfs_random (n) & V4_ATTRS_REQUIRED;
       while (!v->nonce_masks[i]);
-  if (step == V4_WALK) {
-    v->walk_at = 0;
-    v->walk_fh.length_bytes = 0;
-  }
+  if (step == V4_WALK)
+    nfs_walk_begin (&v->walk, n->options.path);
 }
 
 void

@@ -8,8 +8,8 @@
 
 #include "common/wire.h"
 
-enum { OK = 0, NOENT = 2, STALE = 70, JUKEBOX = 10008 };
-enum { ROOT = 1, DIRECTORY = 2, FILE_ = 3 };
+enum { OK = 0, NOENT = 2, INVAL = 22, STALE = 70, JUKEBOX = 10008 };
+enum { ROOT = 1, DIRECTORY = 2, FILE_ = 3, LINKS = 10 };
 
 void
 fake_nfs3_init (struct fake_nfs3 *s, uint64_t size)
@@ -92,6 +92,7 @@ put_attr (struct wirebuf *b, const struct fake_nfs3 *s, uint8_t object)
 {
   wirebuf_u32 (b, object == ROOT        ? s->root_type
                   : object == DIRECTORY ? s->dir_type
+                  : object >= LINKS     ? 5
                                         : s->file_type);
   wirebuf_u32 (b, 0644);
   wirebuf_u32 (b, 1);
@@ -222,6 +223,11 @@ do_lookup (struct fake_nfs3 *s, struct wire *w, struct wirebuf *b,
     found = DIRECTORY;
   if (p && object == DIRECTORY && n == 8 && memcmp (p, "disk.img", 8) == 0)
     found = FILE_;
+  for (unsigned i = 0; p && i < FAKE3_LINKS; i++)
+    if (object <= DIRECTORY && s->link[i].name
+        && strlen (s->link[i].name) == n
+        && memcmp (p, s->link[i].name, n) == 0)
+      found = (uint8_t)(LINKS + i);
   wirebuf_u32 (b, found ? OK : NOENT);
   if (found) {
     put_fh (b, s, found);
@@ -257,6 +263,11 @@ do_other (struct fake_nfs3 *s, uint32_t proc, struct wire *w, struct wirebuf *b,
     asked = wire_u32 (w);
     put_post_op (b, s, object);
     wirebuf_u32 (b, s->access & asked);
+    break;
+  case 5:
+    put_post_op (b, s, object);
+    put_opaque (b, s->link[object - LINKS].target,
+                strlen (s->link[object - LINKS].target));
     break;
   case 19:
     put_post_op (b, s, object);
@@ -304,6 +315,8 @@ nfs (struct fake_nfs3 *s, uint32_t proc, struct wire *w, struct wirebuf *b)
     fail (s, b, proc, JUKEBOX, object);
   } else if (s->status && (proc == 6 || proc == 7 || proc == 21))
     fail (s, b, proc, s->status, object);
+  else if (proc == 5 && object < LINKS)
+    fail (s, b, proc, INVAL, object);
   else if (proc == 3)
     do_lookup (s, w, b, object);
   else if (proc == 6)

@@ -13,6 +13,7 @@
 
 #define FAKE_PATH "/srv/export/dir/disk.img"
 #define FAKE_EXPORT "/srv/export"
+#define FAKE3_LINKS 4u
 
 struct fake_nfs3 {
   uint8_t *content;   /* what clients see */
@@ -34,6 +35,10 @@ struct fake_nfs3 {
   uint8_t generation;     /* of handles */
   bool no_attributes;     /* post_op_attr: none */
   unsigned list_names;    /* in the directory, beside disk.img */
+  /* Symbolic links, in the export's root and in its directory alike. */
+  struct {
+    const char *name, *target;
+  } link[FAKE3_LINKS];
   unsigned calls[22];     /* of each NFS procedure */
   uint32_t last_write_xid, last_uid, last_gid, last_flavor;
 };

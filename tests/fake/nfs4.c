@@ -2,6 +2,7 @@
 #include "config.h"
 #include "tests/fake/nfs4.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@
 #define BLOCK 4096u
 
 enum {
-  OK = 0, NOENT = 2, NXIO = 6, INVAL = 22, STALE = 70, NOTSUPP = 10004,
-  GRACE = 10013, SHARE_DENIED = 10015, MINOR_VERS_MISMATCH = 10021,
+  OK = 0, NOENT = 2, NXIO = 6, NOTDIR = 20, INVAL = 22, STALE = 70,
+  NOTSUPP = 10004, MOVED = 10019, SYMLINK = 10029, GRACE = 10013, SHARE_DENIED = 10015, MINOR_VERS_MISMATCH = 10021,
   STALE_CLIENTID = 10022, BAD_STATEID = 10025, NO_GRACE = 10033,
   OP_ILLEGAL = 10044, BADSESSION = 10052, BADSLOT = 10053,
   SEQ_MISORDERED = 10063, RETRY_UNCACHED_REP = 10068, CLIENTID_BUSY = 10074,
@@ -22,7 +23,7 @@ struct run {
   struct fake_nfs4 *s;
   struct wire in;
   struct wirebuf *out;
-  uint8_t fh; /* 'R', 'D', 'F' or 0 */
+  uint8_t fh; /* 'R', 'D', 'F', a link's number, or 0 */
   struct fake4_slot *slot;
   bool cache;
 };
@@ -40,7 +41,9 @@ fake_nfs4_init (struct fake_nfs4 *s, uint64_t size)
                           .generation = 1,
                           .fileid = 42,
                           .access = 0x0d,
-                          .change = 7};
+                          .change = 7,
+                          .moved_from = "",
+                          .moved_to = ""};
 }
 
 void
@@ -283,6 +286,19 @@ destroy_clientid (struct run *r)
 
 /* ---------------------------------------------------------------- files --- */
 
+/* Index of a link. */
+static bool
+is_link (uint8_t fh)
+{
+  return fh >= '0' && fh < '0' + FAKE4_LINKS;
+}
+
+static bool
+is_gone (const struct run *r)
+{
+  return r->s->moved && r->fh != 'R' && r->fh != 0;
+}
+
 static uint32_t
 putfh (struct run *r)
 {
@@ -302,6 +318,19 @@ lookup (struct run *r)
   size_t n;
   const uint8_t *p = get_opaque (&r->in, &n);
 
+  if (is_gone (r))
+    return MOVED;
+  if (is_link (r->fh))
+    return r->s->old_notdir ? NOTDIR : SYMLINK;
+  if (r->fh == 'F')
+    return NOTDIR;
+  for (unsigned i = 0; i < FAKE4_LINKS; i++)
+    if (r->s->link[i].name && strlen (r->s->link[i].name) == n
+        && memcmp (p, r->s->link[i].name, n) == 0) {
+      r->fh = (uint8_t)('0' + i);
+      wirebuf_u32 (r->out, OK);
+      return OK;
+    }
   if (r->fh == 'R' && n == 3 && memcmp (p, "dir", 3) == 0)
     r->fh = 'D';
   else if (r->fh == 'D' && n == 8 && memcmp (p, "disk.img", 8) == 0)
@@ -324,7 +353,7 @@ put_attrs (struct run *r, uint32_t mask)
     if (mask & 1u << bit)
       switch (bit) {
       case 1:
-        wirebuf_u32 (&v, r->fh == 'F' ? 1 : 2);
+        wirebuf_u32 (&v, r->fh == 'F' ? 1 : is_link (r->fh) ? 5 : 2);
         break;
       case 3:
         wirebuf_u64 (&v, s->change);
@@ -355,6 +384,56 @@ put_attrs (struct run *r, uint32_t mask)
   put_opaque (r->out, values, v.used_bytes);
 }
 
+/* pathname4 out of "a/b" */
+static void
+put_pathname (struct wirebuf *v, const char *path)
+{
+  uint32_t count = 0;
+
+  for (const char *p = path; *p; p += strcspn (p, "/"), p += *p == '/')
+    count++;
+  wirebuf_u32 (v, count);
+  for (const char *p = path; *p; p += *p == '/') {
+    size_t n = strcspn (p, "/");
+
+    put_opaque (v, p, n);
+    p += n;
+  }
+}
+
+static void
+put_locations (struct run *r)
+{
+  const struct fake_nfs4 *s = r->s;
+  uint8_t values[512];
+  struct wirebuf v = wirebuf_init (values, sizeof values);
+
+  put_pathname (&v, s->moved_from);
+  wirebuf_u32 (&v, s->moved_server ? 1 : 0);
+  if (s->moved_server) {
+    wirebuf_u32 (&v, 2); /* of its servers */
+    put_opaque (&v, s->moved_server, strlen (s->moved_server));
+    put_opaque (&v, "::1", 3);
+    put_pathname (&v, s->moved_to);
+  }
+  wirebuf_u32 (r->out, 1);
+  wirebuf_u32 (r->out, 1u << 24);
+  put_opaque (r->out, values, v.used_bytes);
+}
+
+static uint32_t
+readlink_ (struct run *r)
+{
+  const char *target;
+
+  if (!is_link (r->fh))
+    return INVAL;
+  target = r->s->link[r->fh - '0'].target;
+  wirebuf_u32 (r->out, OK);
+  put_opaque (r->out, target, strlen (target));
+  return OK;
+}
+
 static uint32_t
 getattr (struct run *r)
 {
@@ -362,8 +441,13 @@ getattr (struct run *r)
 
   if (words > 1)
     wire_u32 (&r->in);
+  if (is_gone (r) && mask != 1u << 24)
+    return MOVED;
   wirebuf_u32 (r->out, OK);
-  put_attrs (r, mask);
+  if (mask == 1u << 24)
+    put_locations (r);
+  else
+    put_attrs (r, mask);
   return OK;
 }
 
@@ -473,6 +557,8 @@ read_file (struct run *r)
   uint64_t offset = wire_u64 (&r->in);
   uint32_t count = wire_u32 (&r->in);
 
+  if (is_gone (r))
+    return MOVED;
   if (!good)
     return BAD_STATEID;
   if (offset > s->size)
@@ -576,6 +662,7 @@ range (struct run *r, bool deallocate)
 static uint32_t
 readdir (struct run *r)
 {
+  struct fake_nfs4 *s = r->s;
   uint64_t cookie = wire_u64 (&r->in);
   uint32_t words, mask;
 
@@ -588,13 +675,25 @@ readdir (struct run *r)
     wire_u32 (&r->in);
   wirebuf_u32 (r->out, OK);
   wirebuf_u64 (r->out, 1);
-  wirebuf_u32 (r->out, 1);
-  wirebuf_u64 (r->out, cookie + 1);
-  put_opaque (r->out, cookie ? "disk.img" : "sub", cookie ? 8 : 3);
-  r->fh = cookie ? 'F' : 'D';
-  put_attrs (r, mask);
+  for (unsigned i = 0; i < (s->list_names ? 100 : 1); i++, cookie++) {
+    char name[32] = "sub";
+
+    if (cookie == 1)
+      strcpy (name, "disk.img");
+    if (cookie > 1)
+      snprintf (name, sizeof name, "file%llu", (unsigned long long)cookie);
+    wirebuf_u32 (r->out, 1);
+    wirebuf_u64 (r->out, cookie + 1);
+    put_opaque (r->out, name, strlen (name));
+    r->fh = cookie ? 'F' : 'D';
+    if (cookie > 1 && s->list_type == 2)
+      r->fh = 'D';
+    if (cookie > 1 && s->list_type == 5)
+      r->fh = '0';
+    put_attrs (r, mask);
+  }
   wirebuf_u32 (r->out, 0);
-  wirebuf_u32 (r->out, cookie > 0); /* one at a time */
+  wirebuf_u32 (r->out, cookie >= s->list_names + 2);
   return OK;
 }
 
@@ -630,6 +729,8 @@ execute (struct run *r, uint32_t op, bool *ret_replay)
   case 9:
     return getattr (r);
   case 10: /* GETFH */
+    if (is_gone (r))
+      return MOVED;
     wirebuf_u32 (r->out, OK);
     put_opaque (r->out, (uint8_t[]){r->fh, r->fh == 'F' ? s->generation : 0},
                 2);
@@ -647,6 +748,8 @@ execute (struct run *r, uint32_t op, bool *ret_replay)
     return read_file (r);
   case 26:
     return readdir (r);
+  case 27:
+    return readlink_ (r);
   case 38:
     return write_file (r);
   case 41: /* BIND_CONN_TO_SESSION */

@@ -13,6 +13,7 @@
 
 #define FAKE4_PATH "/dir/disk.img"
 #define FAKE4_SLOTS 8u
+#define FAKE4_LINKS 4u
 #define FAKE4_CLIENTS 4u
 #define FAKE4_SESSIONS 16u
 #define FAKE4_OPENS 8u
@@ -58,6 +59,15 @@ struct fake_nfs4 {
   bool delegates;      /* though nobody wants it */
   bool no_sparse;      /* SEEK, DEALLOCATE and ALLOCATE: NOTSUPP */
   bool no_empty_write; /* WRITE of no bytes: INVAL */
+  /* Symbolic links, in the root and in the directory alike. */
+  struct {
+    const char *name, *target;
+  } link[FAKE4_LINKS];
+  bool old_notdir;     /* NOTDIR where SYMLINK is due */
+  bool moved;          /* /dir is another server's now: */
+  const char *moved_from, *moved_to, *moved_server; /* "a/b", "c", "host" */
+  uint64_t list_names; /* in each directory, beside "sub" and disk.img */
+  uint32_t list_type;  /* of those: nfs_ftype4 */
   uint32_t status_flags;
   uint32_t access;
   uint64_t change;

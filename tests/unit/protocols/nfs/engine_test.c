@@ -245,8 +245,8 @@ says_why_it_cannot (void)
   peer_init (&s, FAKE_EXPORT "/dir");
   fails_with (&s, ERR_ISDIR, FAKE_EXPORT "/dir is a directory");
   peer_init (&s, "");
-  s.server.file_type = 5;
-  fails_with (&s, ERR_INVAL, "a symbolic link");
+  s.server.file_type = 7;
+  fails_with (&s, ERR_INVAL, "a named pipe, not a file");
   peer_init (&s, "");
   s.server.access = 4;
   fails_with (&s, ERR_ACCESS, "does not let uid");
@@ -345,6 +345,30 @@ lists_a_directory (void)
   peer_fini (&s);
 }
 
+/* Directories without an end: of what is listed, and of what is not. */
+static void
+a_list_has_an_end (void)
+{
+  static const uint32_t types[] = {1, 2};
+
+  for (unsigned i = 0; i < 2; i++) {
+    struct volume_info info;
+    struct peer s;
+
+    peer_init (&s, FAKE_EXPORT "/dir");
+    s.params[2] = "list";
+    s.params[3] = "yes";
+    s.server.list_names = 1u << 31;
+    s.server.file_type = types[i];
+    CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
+    nfs_ops.info (s.p, &info);
+    CU_ASSERT_PTR_NOT_NULL (strstr (info.remarks, "more files than can be"));
+    CU_ASSERT (s.server.calls[17] <= 65536 / 50 + 1);
+    CU_ASSERT (i == 0 ? info.size > 40000 : info.size < 100);
+    peer_fini (&s);
+  }
+}
+
 static void
 lists_exports (void)
 {
@@ -394,5 +418,6 @@ UNIT_MAIN ("nfs engine", UNIT_TEST (finds_the_file),
            UNIT_TEST (a_stale_handle_leads_back),
            UNIT_TEST (says_why_it_cannot), UNIT_TEST (read_only_says_why),
            UNIT_TEST (a_shrunk_file_is_said), UNIT_TEST (errors_of_requests),
-           UNIT_TEST (lists_a_directory), UNIT_TEST (lists_exports),
+           UNIT_TEST (lists_a_directory), UNIT_TEST (a_list_has_an_end),
+           UNIT_TEST (lists_exports),
            UNIT_TEST (refuses_bad_parameters))

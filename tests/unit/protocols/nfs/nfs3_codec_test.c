@@ -93,10 +93,11 @@ static struct nfs3_read rd;
 static struct nfs3_write wr;
 static uint8_t verf[8];
 static unsigned entries;
-static bool eof, sys, none;
+static bool eof, sys, none, has_attr;
+static char target[16];
 
 enum what { GETATTR, LOOKUP, ACCESS, FSINFO, PATHCONF, READ, WRITE, COMMIT,
-            LIST, MNT, EXPORT, GETPORT };
+            LIST, MNT, EXPORT, GETPORT, READLINK };
 
 static uint32_t
 take (enum what what, struct xdr *x)
@@ -110,7 +111,9 @@ take (enum what what, struct xdr *x)
   case GETATTR:
     return nfs3_take_getattr (x, &attr);
   case LOOKUP:
-    return nfs3_take_lookup (x, &got_fh);
+    return nfs3_take_lookup (x, &got_fh, &has_attr, &attr);
+  case READLINK:
+    return nfs3_take_readlink (x, target, sizeof target);
   case ACCESS:
     return nfs3_take_access (x, &granted);
   case FSINFO:
@@ -198,7 +201,13 @@ results (void)
   CU_ASSERT_EQUAL (attr.ctime.nseconds, 6);
   CU_ASSERT_EQUAL (whole (LOOKUP, "00000000" FH NONE POST), 0);
   CU_ASSERT (got_fh.length_bytes == 5 && got_fh.bytes[4] == 0xee);
+  CU_ASSERT (!has_attr);
   CU_ASSERT_EQUAL (whole (LOOKUP, "00000000" FH POST NONE), 0);
+  CU_ASSERT (has_attr && attr.fileid == 0x33);
+  CU_ASSERT_EQUAL (whole (READLINK, "00000000" POST "00000005 2e2e2f61 62000000"),
+                   0);
+  CU_ASSERT_STRING_EQUAL (target, "../ab");
+  CU_ASSERT_EQUAL (whole (READLINK, "00000016" NONE), NFS3ERR_INVAL);
   CU_ASSERT_EQUAL (whole (LOOKUP, "00000002" POST), NFS3ERR_NOENT);
   CU_ASSERT_EQUAL (whole (ACCESS, "00000000" POST "0000000d"), 0);
   CU_ASSERT_EQUAL (granted, 13);
@@ -256,6 +265,9 @@ lies (void)
   CU_ASSERT (broken (LOOKUP, "00000000 00000041", "nfs_fh3.data"));
   CU_ASSERT (broken (LOOKUP, "00000000 00000000" NONE NONE, "nfs_fh3.data"));
   CU_ASSERT (broken (LOOKUP, "00000000 ffffffff", "nfs_fh3.data"));
+  CU_ASSERT (broken (READLINK, "00000000" NONE "00000010", "READLINK3resok"));
+  CU_ASSERT (broken (READLINK, "00000000" NONE "00000002 61000000",
+                     "READLINK3resok.data"));
   CU_ASSERT (broken (ACCESS, "00000000 00000002", "attributes_follow"));
   CU_ASSERT (broken (READ, "00000000" NONE "00000010 00000001 00000011",
                      "READ3resok.data"));

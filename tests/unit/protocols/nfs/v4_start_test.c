@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -276,6 +277,151 @@ leaves_nothing_behind (void)
   peer4_end (&s);
 }
 
+/* --------------------------------------------------- links, and moves --- */
+
+static void
+begin_links (struct peer *s, const char *path)
+{
+  peer4_begin (s);
+  s->params[1] = path;
+  s->params[4] = "version";
+  s->params[5] = "4.2";
+  server.link[0].name = "link";
+  server.link[0].target = "disk.img";
+  server.link[1].name = "up";
+  server.link[1].target = "..";
+  server.link[2].name = "abs";
+  server.link[2].target = "/dir";
+  server.link[3].name = "self";
+  server.link[3].target = "./self";
+}
+
+static void
+follows_links (void)
+{
+  static const char *const paths[] = {
+      "/dir/link",
+      "/abs/link",
+      "/dir/up/abs/up/dir/link",
+      /* a link at the end of a call's LOOKUPs, and behind it */
+      "/dir/up/dir/up/dir/up/dir/up/dir/up/dir/up/abs/link",
+      "/././dir/./link/",
+  };
+
+  for (unsigned i = 0; i < sizeof paths / sizeof paths[0]; i++)
+    for (unsigned old = 0; old < 2; old++) {
+      struct peer s;
+
+      begin_links (&s, paths[i]);
+      server.old_notdir = old;
+      CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+      peer4_works (&s, i);
+      CU_ASSERT (server.executed[READLINK] > 0);
+      /* and once more when the handle has become stale */
+      server.generation++;
+      peer4_works (&s, i);
+      peer4_end (&s);
+    }
+}
+
+static void
+says_where_links_end (void)
+{
+  static const struct {
+    const char *path, *target, *words;
+  } cases[] = {
+      {"/dir/self", NULL, "in a circle"},
+      {"/link", NULL, "symbolic links lead to /disk.img"},
+      {"/up/x", NULL, "leads out of"},
+      {"/dir/link", "", "leads nowhere"},
+      {"/dir/disk.img/x", NULL, "NFS4ERR_NOTDIR"},
+      {"/dir/link/x", NULL, "NFS4ERR_NOTDIR"},
+      {"/dir/link", "disk.img/../disk.img", "NFS4ERR_NOTDIR"},
+      {"/abs", NULL, "is a directory"},
+  };
+
+  for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct peer s;
+
+    begin_links (&s, cases[i].path);
+    if (cases[i].target)
+      server.link[0].target = cases[i].target;
+    CU_ASSERT_EQUAL (peer4_start (&s), PROTO_FAILED);
+    CU_ASSERT (peer4_says (&s, cases[i].words));
+    if (!peer4_says (&s, cases[i].words))
+      printf ("%s: said: %s\n", cases[i].path, nfs_ops.fault (s.p)->text);
+    peer4_end (&s);
+  }
+}
+
+static void
+says_where_it_has_moved (void)
+{
+  static const struct {
+    const char *from, *to, *at;
+    const char *words;
+  } cases[] = {
+      {"dir", "new/place", "there.example",
+       "to nfs://there.example/new/place/disk.img, "
+       "nfs://[::1]/new/place/disk.img"},
+      {"", "new", "10.1.2.3", "nfs://10.1.2.3/new/dir/disk.img"},
+      {"other", "x", "host", "nfs://host/x"},
+      {"dir", "x\033[2J?y", "ho st", "nfs://ho%20st/x%1B[2J%3Fy/disk.img"},
+      {"dir", "", NULL, "NFS4ERR_MOVED"},
+  };
+
+  for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (unsigned later = 0; later < 2; later++) {
+      struct peer s;
+
+      begin_links (&s, FAKE4_PATH);
+      server.moved_from = cases[i].from;
+      server.moved_to = cases[i].to;
+      server.moved_server = cases[i].at;
+      server.moved = !later;
+      if (later) {
+        CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+        server.moved = true;
+        peer4_request (&s, IO_READ, 0, 0, 512, back);
+      } else {
+        peer4_start (&s);
+      }
+      CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_FAILED);
+      CU_ASSERT (peer4_says (&s, cases[i].words));
+      if (!peer4_says (&s, cases[i].words))
+        printf ("said: %s\n", nfs_ops.fault (s.p)->text);
+      peer4_end (&s);
+    }
+}
+
+/* Directories without an end: of what is listed, and of what is not. */
+static void
+a_list_has_an_end (void)
+{
+  static const uint32_t types[] = {1, 5};
+
+  for (unsigned i = 0; i < 2; i++) {
+    struct volume_info info;
+    struct peer s;
+
+    begin_links (&s, "/dir/");
+    s.params[6] = "list";
+    s.params[7] = "yes";
+    server.list_names = UINT64_MAX / 2;
+    server.list_type = types[i];
+    CU_ASSERT_EQUAL_FATAL (peer_open (&s), ERR_OK);
+    for (unsigned k = 0; k < 2000 && nfs_ops.state (s.p) == PROTO_STARTING; k++)
+      if (!peer4_answer (&s))
+        peer4_sleep (&s);
+    CU_ASSERT_EQUAL_FATAL (nfs_ops.state (s.p), PROTO_READY);
+    nfs_ops.info (s.p, &info);
+    CU_ASSERT_PTR_NOT_NULL (strstr (info.remarks, "more files than can be"));
+    CU_ASSERT (server.executed[READDIR] <= 656);
+    CU_ASSERT (i == 0 ? info.size > 40000 : info.size < 100);
+    peer4_end (&s);
+  }
+}
+
 UNIT_MAIN ("nfs v4 start", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (any_fragmentation_will_do),
            UNIT_TEST (says_what_is_wrong),
@@ -284,4 +430,6 @@ UNIT_MAIN ("nfs v4 start", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (lists_a_directory), UNIT_TEST (each_has_its_own_session),
            UNIT_TEST (a_session_of_another_one_is_not_used),
            UNIT_TEST (exclusive_denies_other_writers),
-           UNIT_TEST (leaves_nothing_behind))
+           UNIT_TEST (leaves_nothing_behind), UNIT_TEST (follows_links),
+           UNIT_TEST (says_where_links_end),
+           UNIT_TEST (says_where_it_has_moved), UNIT_TEST (a_list_has_an_end))
