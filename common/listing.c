@@ -73,6 +73,12 @@ listing_add (struct listing *l, const char *name, size_t name_bytes,
   append (l, name, name_bytes);
   append (l, number, strlen (number));
   append (l, description, description_bytes);
+  /* It is for people, and may be a server's: better maimed than the whole list
+   * refused by who reads it.
+   */
+  for (uint8_t *c = l->base + l->used_bytes - 1 - description_bytes; *c; c++)
+    if (is_control (*c))
+      *c = '?';
   l->entries++;
   return ERR_OK;
 }

@@ -34,6 +34,26 @@ what_was_added_is_read (void)
 }
 
 static void
+a_description_cannot_break_it (void)
+{
+  struct listing l = {0};
+  struct listing_entry e;
+  size_t offset = 0;
+  bool broken = true;
+
+  CU_ASSERT_EQUAL (listing_add (&l, "lun", 3, 1, "a\nb\x7f\tc"), ERR_OK);
+  CU_ASSERT_EQUAL (listing_add (&l, "next", 4, 1, "d"), ERR_OK);
+  CU_ASSERT_TRUE_FATAL (
+    listing_next (l.base, l.used_bytes, &offset, &e, &broken));
+  CU_ASSERT_STRING_EQUAL (e.name, "lun");
+  CU_ASSERT_STRING_EQUAL (e.description, "a?b??c");
+  CU_ASSERT_TRUE_FATAL (
+    listing_next (l.base, l.used_bytes, &offset, &e, &broken));
+  CU_ASSERT_STRING_EQUAL (e.description, "d");
+  listing_fini (&l);
+}
+
+static void
 it_is_bounded (void)
 {
   struct listing l = {0};
@@ -77,4 +97,5 @@ broken_texts_are_told (void)
 }
 
 UNIT_MAIN ("listing", UNIT_TEST (what_was_added_is_read),
+           UNIT_TEST (a_description_cannot_break_it),
            UNIT_TEST (it_is_bounded), UNIT_TEST (broken_texts_are_told))
