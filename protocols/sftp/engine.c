@@ -57,6 +57,7 @@ struct proto {
   struct fault fault;
   struct startup startup;
   struct list *list; /* NULL: a file is served, not a list of files */
+  bool list_probed;  /* and that has been asked about */
   struct transfer transfer;
   struct volume_info info;
   uint8_t seed[IO_TOKEN_BYTES];
@@ -476,7 +477,9 @@ engine_probe (struct proto *p, uint64_t now_ns)
 {
   (void)now_ns;
   assert (p->state == PROTO_READY);
-  if (!p->list)
+  if (p->list)
+    p->list_probed = true;
+  else
     transfer_fstat (&p->transfer);
 }
 
@@ -487,8 +490,10 @@ engine_probed (struct proto *p, uint64_t *ret_change, uint64_t *ret_size)
   struct sftp_attrs a = {0};
 
   if (p->state != PROTO_READY
-      || (!p->list && !transfer_fstat_answer (&p->transfer, &a)))
+      || (p->list ? !p->list_probed
+                  : !transfer_fstat_answer (&p->transfer, &a)))
     return false;
+  p->list_probed = false;
   *ret_change
     = a.flags & SSH_FILEXFER_ATTR_ACMODTIME ? (uint64_t)a.mtime + 1 : 0;
   *ret_size = (a.flags & SSH_FILEXFER_ATTR_SIZE) && a.size <= INT64_MAX
