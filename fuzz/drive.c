@@ -13,6 +13,8 @@
 #define ENGINES_MAX 8
 #define TX_BYTES_MAX (64u << 20)
 #define START_NS 1000000000ull
+#define PARAMS_BYTES 2048
+#define TIME_MAX_NS (1ull << 52)
 
 #define CHECK(what, rule)                                                     \
   do {                                                                        \
@@ -35,14 +37,21 @@ struct run {
   uint64_t now_ns;
   unsigned engines;
   uint64_t next_tag;
-  size_t piece_bytes; /* of one rx_done at most */
+  bool split; /* in small pieces */
   uint32_t random;
-  size_t tx_bytes;
-  uint64_t trace; /* a hash of all that the engine said */
-  uint8_t identity[PROTO_IDENTITY_BYTES];
+  size_t tx_bytes, asked_bytes;
+  uint64_t trace; /* a hash of all that the engine said, */
+  uint8_t traced[8]; /* and what is not in it yet, */
+  size_t traced_bytes; /* of so many */
+  uint8_t *identity; /* PROTO_IDENTITY_BYTES */
+  uint8_t *handed; /* what this engine was told at open: its very size */
   uint8_t moved[PROTO_WANT_BYTES];
   size_t moved_bytes;
-  uint8_t seed;
+  char text[PARAMS_BYTES]; /* parameters that the input has */
+  size_t text_bytes;
+  bool begun, probing;
+  uint8_t seed[16];
+  uint8_t connection;
   struct asked asked[PROTO_REQUESTS];
 };
 
@@ -53,13 +62,28 @@ broken (const char *rule, const char *what)
   abort ();
 }
 
+/* Eight bytes at a time, however they come: most of a run is this. */
 static void
 note (struct run *d, const void *bytes, size_t n)
 {
   const uint8_t *b = bytes;
 
-  for (size_t i = 0; i < n; i++)
-    d->trace = (d->trace ^ b[i]) * 0x100000001b3ull;
+  while (n) {
+    size_t k = sizeof d->traced - d->traced_bytes;
+    uint64_t v;
+
+    if (k > n)
+      k = n;
+    memcpy (d->traced + d->traced_bytes, b, k);
+    b += k;
+    n -= k;
+    if ((d->traced_bytes += k) < sizeof d->traced)
+      return;
+    memcpy (&v, d->traced, sizeof v);
+    d->trace = (d->trace ^ v) * 0x9e3779b97f4a7c15ull;
+    d->trace ^= d->trace >> 32;
+    d->traced_bytes = 0;
+  }
 }
 
 static void
@@ -72,7 +96,15 @@ static const char *
 get_param (void *ctx, const char *key)
 {
   const struct run *d = ctx;
+  size_t key_bytes = strlen (key);
 
+  if (d->text_bytes) {
+    for (const char *t = d->text; t < d->text + d->text_bytes;
+         t += strlen (t) + 1)
+      if (strncmp (t, key, key_bytes) == 0 && t[key_bytes] == '=')
+        return t + key_bytes + 1;
+    return NULL;
+  }
   for (const struct drive_param *p = d->params; p->key; p++)
     if (strcmp (p->key, key) == 0)
       return p->value;
@@ -107,15 +139,25 @@ open_engine (struct run *d, size_t moved_bytes)
 {
   struct proto_config c = {.get = get_param, .ctx = d,
                            .identity = d->identity,
-                           .moved = moved_bytes ? d->moved : NULL,
-                           .moved_bytes = moved_bytes};
+                           .connection = d->connection};
   struct fault f = {0};
 
-  memset (c.seed, d->seed, sizeof c.seed);
-  d->ready = d->leaving = false;
+  d->begun = true;
+  d->ready = d->leaving = d->probing = false;
   d->engines++;
-  if (d->ops->open (&c, d->now_ns, &d->p, &f))
+  if (moved_bytes) {
+    d->handed = malloc (moved_bytes);
+    if (!d->handed)
+      return;
+    memcpy (d->handed, d->moved, moved_bytes);
+    c.moved = d->handed;
+    c.moved_bytes = moved_bytes;
+  }
+  memcpy (c.seed, d->seed, sizeof c.seed);
+  if (d->ops->open (&c, d->now_ns, &d->p, &f)) {
+    CHECK (f.text[0], "D4");
     d->p = NULL;
+  }
 }
 
 static void
@@ -124,6 +166,8 @@ close_engine (struct run *d)
   if (d->p)
     d->ops->close (d->p);
   d->p = NULL;
+  free (d->handed);
+  d->handed = NULL;
   forget_requests (d);
 }
 
@@ -171,6 +215,18 @@ reap (struct run *d)
   }
 }
 
+/* Pieces of all sizes, but not so many small ones that long data take long. */
+static size_t
+next_piece (struct run *d, size_t most)
+{
+  if (!d->split)
+    return most;
+  d->random = d->random * 1664525u + 1013904223u;
+  if (most > 7 && (d->random & 0x300))
+    most = most > 16 * 7 ? most / 16 : 7;
+  return 1 + (d->random >> 16) % most;
+}
+
 static void
 transmit (struct run *d)
 {
@@ -185,7 +241,7 @@ transmit (struct run *d)
     for (size_t i = 0; i < n; i++)
       total += iov[i].iov_len;
     CHECK (total > 0, "D2");
-    taken = total < d->piece_bytes ? total : d->piece_bytes;
+    taken = next_piece (d, total);
     for (size_t i = 0, left = taken; left; i++) {
       size_t k = iov[i].iov_len < left ? iov[i].iov_len : left;
 
@@ -217,6 +273,20 @@ ask (struct run *d)
   }
 }
 
+/* D8 */
+static void
+take_probed (struct run *d)
+{
+  uint64_t change, size;
+
+  if (!d->ops->probed || !d->ops->probed (d->p, &change, &size))
+    return;
+  CHECK (d->probing, "D8");
+  d->probing = false;
+  note_u64 (d, change);
+  note_u64 (d, size);
+}
+
 /* What the worker's loop does in each turn. */
 static void
 settle (struct run *d)
@@ -240,6 +310,7 @@ settle (struct run *d)
       note_u64 (d, d->info.caps);
     }
     reap (d);
+    take_probed (d);
     ask (d);
     transmit (d);
     if (d->ops->deadline_ns (d->p) > d->now_ns)
@@ -250,17 +321,6 @@ settle (struct run *d)
 }
 
 /* -------------------------------------------------------------- events --- */
-
-static size_t
-next_piece (struct run *d, size_t most)
-{
-  if (d->piece_bytes == SIZE_MAX)
-    return most;
-  d->random = d->random * 1664525u + 1013904223u;
-  if (most > d->piece_bytes)
-    most = d->piece_bytes;
-  return 1 + (d->random >> 16) % most;
-}
 
 static void
 on_server (struct run *d, struct wire *w)
@@ -288,26 +348,93 @@ on_server (struct run *d, struct wire *w)
   }
 }
 
+static struct asked *
+free_place (struct run *d, uint64_t *ret_id)
+{
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++)
+    if (!d->asked[i].used) {
+      *ret_id = i;
+      return &d->asked[i];
+    }
+  return NULL;
+}
+
+static void
+submit (struct run *d, struct asked *a)
+{
+  size_t n = data_bytes (&a->r);
+
+  if (n) {
+    a->data = malloc (n);
+    if (!a->data)
+      return;
+    memset (a->data, (int)a->r.tag, n);
+    a->r.data = a->data;
+  }
+  a->used = true;
+  d->asked_bytes += n;
+  if (d->ops->submit (d->p, &a->r, d->now_ns)) {
+    free (a->data);
+    *a = (struct asked){0};
+  }
+}
+
+static uint32_t
+most_of (const struct run *d, enum io_op op)
+{
+  if (op == IO_READ || op == IO_WRITE || !d->info.range_max)
+    return DRIVE_REQUEST_BYTES;
+  return d->info.range_max;
+}
+
+/* As the client may ask, see proto.h: within the volume, no flags that an
+ * operation does not have. Else the engine is not asked.
+ */
+static void
+request (struct run *d, enum io_op op, uint8_t flags, uint64_t offset,
+         uint64_t length, uint64_t tag)
+{
+  struct proto_request r = {.op = op, .tag = tag};
+  struct asked *a;
+
+  if (!d->p || !d->ready || d->leaving
+      || d->asked_bytes + length > DRIVE_RUN_BYTES
+      || !(a = free_place (d, &r.id)))
+    return;
+  if (length > most_of (d, op))
+    length = most_of (d, op);
+  if (op == IO_FLUSH)
+    offset = length = 0;
+  else if (offset >= d->info.size)
+    return;
+  else if (length > d->info.size - offset)
+    length = d->info.size - offset;
+  if (op != IO_FLUSH && !length)
+    return;
+  r.offset = offset;
+  r.length = (uint32_t)length;
+  r.flags = op == IO_WRITE || op == IO_TRIM ? flags & IO_FUA
+            : op == IO_ZERO ? flags & (IO_FUA | IO_NO_HOLE)
+                            : 0;
+  a->r = r;
+  submit (d, a);
+}
+
+static enum io_op
+take_op (struct wire *w)
+{
+  return IO_READ + wire_u8 (w) % (IO_STATUS - IO_READ + 1);
+}
+
 static void
 on_request (struct run *d, struct wire *w)
 {
-  static const enum io_op ops[] = {IO_READ, IO_WRITE, IO_FLUSH, IO_TRIM,
-                                   IO_ZERO, IO_STATUS};
-  struct proto_request r = {
-    .op = ops[wire_u8 (w) % (sizeof ops / sizeof ops[0])]};
+  enum io_op op = take_op (w);
   uint8_t flags = wire_u8 (w);
   uint64_t offset = (uint64_t)wire_u32 (w) * 512 + (flags & 0x80 ? 1 : 0);
   uint32_t length = wire_u16 (w) * 512u + (flags & 0x40 ? 1 : 0);
-  struct asked *a = NULL;
 
-  if (w->err || !d->p || !d->ready || d->leaving)
-    return;
-  for (unsigned i = 0; i < PROTO_REQUESTS && !a; i++)
-    if (!d->asked[i].used) {
-      a = &d->asked[i];
-      r.id = i;
-    }
-  if (!a)
+  if (w->err)
     return;
   if (length > DRIVE_REQUEST_BYTES)
     length = DRIVE_REQUEST_BYTES;
@@ -315,34 +442,29 @@ on_request (struct run *d, struct wire *w)
     offset -= offset % d->info.block_min;
     length -= length % d->info.block_min;
   }
-  /* proto.h: the caller has checked that */
-  if (r.op == IO_FLUSH)
-    offset = length = 0;
-  else if (offset >= d->info.size)
+  request (d, op, flags, offset, length, d->next_tag++);
+}
+
+static void
+on_exact_request (struct run *d, struct wire *w)
+{
+  enum io_op op = take_op (w);
+  uint8_t flags = wire_u8 (w);
+  uint64_t offset = wire_u64 (w);
+  uint32_t length = wire_u32 (w);
+  uint32_t tag = wire_u32 (w);
+
+  if (!w->err)
+    request (d, op, flags, offset, length, tag);
+}
+
+static void
+on_probe (struct run *d)
+{
+  if (!d->p || !d->ready || d->leaving || d->probing || !d->ops->probe)
     return;
-  else if (length > d->info.size - offset)
-    length = (uint32_t)(d->info.size - offset);
-  if (r.op != IO_FLUSH && !length)
-    return;
-  r.offset = offset;
-  r.length = length;
-  r.flags = r.op == IO_WRITE || r.op == IO_TRIM ? flags & IO_FUA
-            : r.op == IO_ZERO ? flags & (IO_FUA | IO_NO_HOLE)
-                              : 0;
-  r.tag = d->next_tag++;
-  a->r = r;
-  if (data_bytes (&r)) {
-    a->data = malloc (data_bytes (&r));
-    if (!a->data)
-      return;
-    memset (a->data, (int)r.tag, data_bytes (&r));
-    a->r.data = a->data;
-  }
-  a->used = true;
-  if (d->ops->submit (d->p, &a->r, d->now_ns)) {
-    free (a->data);
-    *a = (struct asked){0};
-  }
+  d->probing = true;
+  d->ops->probe (d->p, d->now_ns);
 }
 
 static void
@@ -376,41 +498,143 @@ on_given (struct run *d, struct wire *w)
     d->ops->give (d->p, &g, d->now_ns);
 }
 
-static bool
-event (struct run *d, struct wire *w)
+static void
+pass_time (struct run *d, uint64_t ns)
 {
-  switch (wire_u8 (w)) {
+  d->now_ns += ns < TIME_MAX_NS ? ns : TIME_MAX_NS;
+}
+
+static void
+on_params (struct run *d, struct wire *w)
+{
+  size_t n = wire_u16 (w);
+  const uint8_t *text = wire_bytes (w, n);
+
+  if (!text || !n || n >= sizeof d->text || text[n - 1])
+    return;
+  memcpy (d->text, text, n);
+  d->text_bytes = n;
+}
+
+static void
+on_seed (struct run *d, struct wire *w)
+{
+  const uint8_t *seed = wire_bytes (w, sizeof d->seed);
+
+  if (seed)
+    memcpy (d->seed, seed, sizeof d->seed);
+  d->connection = wire_u8 (w) % 8;
+}
+
+static void
+on_identity (struct run *d, struct wire *w)
+{
+  size_t at = wire_u16 (w), n = wire_u8 (w);
+  const uint8_t *bytes = wire_bytes (w, n);
+
+  if (bytes && at + n <= PROTO_IDENTITY_BYTES)
+    memcpy (d->identity + at, bytes, n);
+}
+
+static void
+on_moved (struct run *d, struct wire *w)
+{
+  size_t n = wire_u16 (w);
+  const uint8_t *bytes = wire_bytes (w, n);
+
+  if (!bytes || n > sizeof d->moved)
+    return;
+  memcpy (d->moved, bytes, n);
+  d->moved_bytes = n;
+}
+
+/* What the next engine is started with. False: another kind of event. */
+static bool
+preparation (struct run *d, uint8_t tag, struct wire *w)
+{
+  switch (tag) {
+  case 'P':
+    on_params (d, w);
+    return true;
+  case 'Q':
+    on_seed (d, w);
+    return true;
+  case 'I':
+    on_identity (d, w);
+    return true;
+  case 'V':
+    on_moved (d, w);
+    return true;
+  default:
+    return false;
+  }
+}
+
+static void
+reopen (struct run *d, size_t moved_bytes)
+{
+  close_engine (d);
+  if (d->engines < ENGINES_MAX)
+    open_engine (d, moved_bytes);
+}
+
+/* False: there is no such event. */
+static bool
+happen (struct run *d, uint8_t tag, struct wire *w)
+{
+  switch (tag) {
   case 'S':
     on_server (d, w);
-    break;
+    return true;
   case 'R':
     on_request (d, w);
-    break;
+    return true;
+  case 'r':
+    on_exact_request (d, w);
+    return true;
+  case 'p':
+    on_probe (d);
+    return true;
   case 'T':
-    d->now_ns += 1000ull << (wire_u8 (w) % 28);
-    break;
+    pass_time (d, 1000ull << (wire_u8 (w) % 28));
+    return true;
+  case 'N':
+    pass_time (d, wire_u64 (w));
+    return true;
   case 'E':
-    close_engine (d);
-    if (d->engines < ENGINES_MAX)
-      open_engine (d, 0);
-    break;
+    reopen (d, 0);
+    return true;
   case 'M':
-    close_engine (d);
-    if (d->engines < ENGINES_MAX)
-      open_engine (d, d->moved_bytes);
-    break;
+    reopen (d, d->moved_bytes);
+    return true;
   case 'G':
     on_given (d, w);
-    break;
+    return true;
   case 'L':
     if (d->p && d->ready && d->ops->leave && !d->leaving) {
       d->leaving = true;
       d->ops->leave (d->p, d->now_ns);
     }
-    break;
+    return true;
   default:
     return false;
   }
+}
+
+static bool
+event (struct run *d, struct wire *w)
+{
+  uint8_t tag = wire_u8 (w);
+
+  if (preparation (d, tag, w))
+    return !w->err;
+  if (!d->begun) {
+    open_engine (d, d->moved_bytes);
+    if (d->p)
+      settle (d);
+  }
+  if (!happen (d, tag, w))
+    return false;
   if (d->p)
     settle (d);
   return !w->err;
@@ -418,28 +642,30 @@ event (struct run *d, struct wire *w)
 
 static uint64_t
 run_once (const struct proto_ops *ops, const struct drive_param *params,
-          const uint8_t *input, size_t input_bytes, size_t piece_bytes)
+          const uint8_t *input, size_t input_bytes, bool split)
 {
   struct run *d = calloc (1, sizeof *d);
   struct wire w = wire_init (input, input_bytes);
   uint64_t trace;
 
-  if (!d)
+  if (!d || !(d->identity = calloc (1, PROTO_IDENTITY_BYTES))) {
+    free (d);
     return 0;
+  }
   d->ops = ops;
   d->params = params;
-  d->piece_bytes = piece_bytes;
+  d->split = split;
   d->trace = 0xcbf29ce484222325ull;
   d->now_ns = START_NS;
-  d->seed = wire_u8 (&w);
-  d->random = d->seed;
-  open_engine (d, 0);
-  if (d->p)
-    settle (d);
+  d->random = wire_u8 (&w);
+  memset (d->seed, (int)d->random, sizeof d->seed);
   for (unsigned i = 0; i < EVENTS_MAX && wire_left (&w) && event (d, &w); i++)
     ;
   close_engine (d);
+  note (d, d->identity, PROTO_IDENTITY_BYTES);
+  note_u64 (d, d->asked_bytes); /* and what was not in the trace yet */
   trace = d->trace;
+  free (d->identity);
   free (d);
   return trace;
 }
@@ -448,8 +674,8 @@ void
 drive (const struct proto_ops *ops, const struct drive_param *params,
        const uint8_t *input, size_t input_bytes)
 {
-  uint64_t whole = run_once (ops, params, input, input_bytes, SIZE_MAX);
-  uint64_t split = run_once (ops, params, input, input_bytes, 7);
+  uint64_t whole = run_once (ops, params, input, input_bytes, false);
+  uint64_t split = run_once (ops, params, input, input_bytes, true);
 
   CHECK (whole == split, "D7");
 }
