@@ -2,13 +2,31 @@
 # make check runs it over its corpus; with --enable-fuzzer the fuzzer's is.
 FUZZ_TARGETS = \
 	%D%/agent \
+	%D%/broker \
+	%D%/catalog \
 	%D%/control \
 	%D%/iscsi_engine \
+	%D%/iscsi_login \
+	%D%/iscsi_pdu \
+	%D%/iscsi_text \
 	%D%/known_hosts \
 	%D%/listing \
+	%D%/nfs_compound \
 	%D%/nfs_engine \
+	%D%/nfs_records \
+	%D%/nfs_replies \
+	%D%/nfs_walk \
+	%D%/options \
+	%D%/places \
+	%D%/rings \
+	%D%/scsi_data \
+	%D%/scsi_sense \
 	%D%/sftp_engine \
+	%D%/sftp_packets \
+	%D%/shared_files \
+	%D%/ssh_greeting \
 	%D%/ssh_key \
+	%D%/store \
 	%D%/url
 check_PROGRAMS += $(FUZZ_TARGETS)
 
@@ -24,21 +42,57 @@ libfuzzdrive_la_LIBADD = libprotocols.la
 FUZZ_LIBS = $(FUZZ_MAIN) $(LIB_FUZZING_ENGINE)
 
 fuzz_agent_SOURCES = %D%/agent.c
-fuzz_agent_LDADD = $(FUZZ_LIBS) libcache.la 
+fuzz_agent_LDADD = $(FUZZ_LIBS) libcache.la
+fuzz_broker_SOURCES = %D%/broker.c
+fuzz_broker_LDADD = $(FUZZ_LIBS) libcache.la
+fuzz_catalog_SOURCES = %D%/catalog.c
+fuzz_catalog_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
 fuzz_control_SOURCES = %D%/control.c
 fuzz_control_LDADD = $(FUZZ_LIBS) libipc.la
 fuzz_iscsi_engine_SOURCES = %D%/iscsi_engine.c
 fuzz_iscsi_engine_LDADD = $(FUZZ_LIBS) libfuzzdrive.la
+fuzz_iscsi_login_SOURCES = %D%/iscsi_login.c
+fuzz_iscsi_login_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_iscsi_pdu_SOURCES = %D%/iscsi_pdu.c
+fuzz_iscsi_pdu_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_iscsi_text_SOURCES = %D%/iscsi_text.c
+fuzz_iscsi_text_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_known_hosts_SOURCES = %D%/known_hosts.c
-fuzz_known_hosts_LDADD = $(FUZZ_LIBS) libcache.la 
+fuzz_known_hosts_LDADD = $(FUZZ_LIBS) libcache.la
 fuzz_listing_SOURCES = %D%/listing.c
 fuzz_listing_LDADD = $(FUZZ_LIBS) libcommon.la
+fuzz_nfs_compound_SOURCES = %D%/nfs_compound.c
+fuzz_nfs_compound_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_nfs_engine_SOURCES = %D%/nfs_engine.c
 fuzz_nfs_engine_LDADD = $(FUZZ_LIBS) libfuzzdrive.la
+fuzz_nfs_records_SOURCES = %D%/nfs_records.c
+fuzz_nfs_records_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_nfs_replies_SOURCES = %D%/nfs_replies.c
+fuzz_nfs_replies_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_nfs_walk_SOURCES = %D%/nfs_walk.c
+fuzz_nfs_walk_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_options_SOURCES = %D%/options.c
+fuzz_options_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
+fuzz_places_SOURCES = %D%/places.c
+fuzz_places_LDADD = $(FUZZ_LIBS) libcache.la
+fuzz_rings_SOURCES = %D%/rings.c
+fuzz_rings_LDADD = $(FUZZ_LIBS) libcache_logic.la libgateway_logic.la libipc.la
+fuzz_scsi_data_SOURCES = %D%/scsi_data.c
+fuzz_scsi_data_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_scsi_sense_SOURCES = %D%/scsi_sense.c
+fuzz_scsi_sense_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_sftp_engine_SOURCES = %D%/sftp_engine.c
 fuzz_sftp_engine_LDADD = $(FUZZ_LIBS) libfuzzdrive.la
+fuzz_sftp_packets_SOURCES = %D%/sftp_packets.c
+fuzz_sftp_packets_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_shared_files_SOURCES = %D%/shared_files.c
+fuzz_shared_files_LDADD = $(FUZZ_LIBS) libipc.la
+fuzz_ssh_greeting_SOURCES = %D%/ssh_greeting.c
+fuzz_ssh_greeting_LDADD = $(FUZZ_LIBS) libworker.la libcommon.la
 fuzz_ssh_key_SOURCES = %D%/ssh_key.c
-fuzz_ssh_key_LDADD = $(FUZZ_LIBS) libcache.la 
+fuzz_ssh_key_LDADD = $(FUZZ_LIBS) libcache.la
+fuzz_store_SOURCES = %D%/store.c
+fuzz_store_LDADD = $(FUZZ_LIBS) libcache_logic.la libipc.la
 fuzz_url_SOURCES = %D%/url.c
 fuzz_url_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
 
@@ -46,9 +100,11 @@ fuzz_url_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
 EXTRA_PROGRAMS += %D%/record
 fuzz_record_SOURCES = %D%/record.c
 fuzz_record_LDADD = libprotocols.la
+# … and those of unit tests: see fuzz/scribe.sh.
+EXTRA_DIST += %D%/scribe.c %D%/scribe.sh
 
 TESTS += %D%/replay.sh
-EXTRA_DIST += %D%/README.md %D%/replay.sh %D%/run.sh %D%/coverage.sh %D%/corpus
+EXTRA_DIST += %D%/README.md %D%/replay.sh %D%/run.sh %D%/coverage.sh %D%/corpus %D%/dict
 
 .PHONY: fuzz coverage
 fuzz:

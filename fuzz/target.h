@@ -7,6 +7,18 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What must hold whatever the input: an abort is a finding. */
+#define MUST(what)                                                            \
+  do {                                                                        \
+    if (!(what)) {                                                            \
+      fprintf (stderr, "fuzz: %s:%d: not so: %s\n", __FILE__, __LINE__,       \
+               #what);                                                        \
+      abort ();                                                               \
+    }                                                                         \
+  } while (0)
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 

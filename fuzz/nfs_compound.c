@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Answers to COMPOUNDs of NFSv4.1 and 4.2. The input: how many operations were
+ * asked for (u8), which (a byte each; GETATTR with 80h: fs_locations), and the
+ * answer.
+ */
+#include "config.h"
+#include "fuzz/target.h"
+
+#include <string.h>
+
+#include "protocols/nfs/v4.h"
+
+#define OPERATIONS 16u
+
+static const enum nfs_opnum4 ops[] = {
+  OP_SEQUENCE,       OP_PUTFH,           OP_PUTROOTFH,
+  OP_GETFH,          OP_GETATTR,         OP_LOOKUP,
+  OP_ACCESS,         OP_OPEN,            OP_CLOSE,
+  OP_READ,           OP_WRITE,           OP_COMMIT,
+  OP_SEEK,           OP_READDIR,         OP_EXCHANGE_ID,
+  OP_CREATE_SESSION, OP_BIND_CONN_TO_SESSION, OP_DESTROY_SESSION,
+  OP_TEST_STATEID,   OP_FREE_STATEID,    OP_RECLAIM_COMPLETE,
+  OP_ALLOCATE,       OP_DEALLOCATE,      OP_DELEGRETURN,
+  OP_DESTROY_CLIENTID, OP_READLINK};
+
+static const uint8_t session[NFS4_SESSIONID_SIZE] = "0123456789abcde";
+static const struct v4_sequence sequence = {session, 7, 0, 3, false};
+static const struct v4_create_session created = {
+  .clientid = 1,
+  .sequenceid = 1,
+  .fore = {0, 1u << 20, 1u << 20, 8192, 16, 64},
+  .back = {0, 4096, 4096, 4096, 2, 1}};
+
+static void
+read_data (struct v4_answer *a)
+{
+  uint32_t count;
+  bool eof;
+
+  v4_get_read (a, &eof, &count);
+  if (!a->x->bad)
+    xdr_fixed (a->x, count, "READ4resok.data");
+}
+
+static void
+write_result (struct v4_answer *a)
+{
+  struct v4_write_result r;
+
+  v4_get_write (a, 4096, UNSTABLE4, &r);
+  if (!a->x->bad)
+    MUST (r.count && r.count <= 4096);
+}
+
+/* As v4_list.c reads it. */
+static void
+directory (struct xdr *x)
+{
+  struct v4_attrs attrs;
+  size_t n;
+
+  xdr_fixed (x, NFS4_VERIFIER_SIZE, "cookieverf");
+  while (xdr_bool (x, "entries")) {
+    xdr_u64 (x, "cookie");
+    xdr_opaque (x, 255, &n, "name");
+    v4_get_attrs (x, V4_ATTRS_REQUIRED, &attrs);
+    if (x->bad)
+      return;
+  }
+  xdr_bool (x, "eof");
+}
+
+static void
+new_session (struct v4_answer *a)
+{
+  struct v4_create_session_result r;
+
+  v4_get_create_session (a, &created, &r);
+  if (!a->x->bad)
+    MUST (r.fore.maxrequests && r.fore.maxrequests <= 64
+          && r.fore.maxoperations);
+}
+
+static void
+text (struct v4_answer *a, enum nfs_opnum4 op)
+{
+  char t[300] = "";
+
+  if (op == OP_READLINK)
+    v4_get_readlink (a, t, sizeof t);
+  else
+    v4_get_locations (a, "/a/b", t, sizeof t);
+  MUST (a->x->bad || strlen (t) < sizeof t);
+  /* What a server says there goes to a terminal. */
+  for (const char *c = t; op != OP_READLINK && !a->x->bad && *c; c++)
+    MUST (*c >= ' ' && *c != 0x7f);
+}
+
+static void
+get (struct v4_answer *a, enum nfs_opnum4 op, bool locations)
+{
+  union {
+    struct v4_sequence_result sequence;
+    struct v4_fh fh;
+    struct v4_attrs attrs;
+    struct v4_open_result open;
+    struct v4_stateid stateid;
+    struct v4_exchange_id_result exchange_id;
+    uint8_t verifier[NFS4_VERIFIER_SIZE];
+    uint64_t offset;
+  } u;
+  bool eof;
+
+  switch (op) {
+  case OP_SEQUENCE:
+    v4_get_sequence (a, &sequence, &u.sequence);
+    break;
+  case OP_GETFH:
+    v4_get_fh (a, &u.fh);
+    break;
+  case OP_GETATTR:
+    if (locations)
+      text (a, op);
+    else
+      v4_get_attrs (a->x, UINT32_MAX, &u.attrs);
+    break;
+  case OP_READLINK:
+    text (a, op);
+    break;
+  case OP_ACCESS:
+    v4_get_access (a);
+    break;
+  case OP_OPEN:
+    v4_get_open (a, &u.open);
+    break;
+  case OP_CLOSE:
+    v4_get_stateid (a, &u.stateid);
+    break;
+  case OP_READ:
+    read_data (a);
+    break;
+  case OP_WRITE:
+    write_result (a);
+    break;
+  case OP_COMMIT:
+    v4_get_verifier (a, u.verifier);
+    break;
+  case OP_SEEK:
+    v4_get_seek (a, &eof, &u.offset);
+    break;
+  case OP_READDIR:
+    directory (a->x);
+    break;
+  case OP_EXCHANGE_ID:
+    v4_get_exchange_id (a, &u.exchange_id);
+    break;
+  case OP_CREATE_SESSION:
+    new_session (a);
+    break;
+  case OP_BIND_CONN_TO_SESSION:
+    v4_get_bind (a, session);
+    break;
+  case OP_TEST_STATEID:
+    v4_get_test_stateid (a);
+    break;
+  default:
+    break;
+  }
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  unsigned n = size ? data[0] % OPERATIONS + 1 : 0;
+  struct fault f = {0};
+  struct v4_answer a;
+  struct xdr x;
+
+  if (size < 1 + n || !n)
+    return 0;
+  x = xdr_init (data + 1 + n, size - 1 - n);
+  v4_open_answer (&a, &x, n);
+  for (unsigned i = 0; i < n; i++) {
+    uint8_t which = data[1 + i];
+    enum nfs_opnum4 op = ops[(which & 0x7f) % (sizeof ops / sizeof ops[0])];
+
+    if (!v4_take (&a, op))
+      break;
+    get (&a, op, which & 0x80);
+  }
+  if (data[0] & 0x80)
+    v4_close_sequence (&a, &f);
+  else if (!v4_close_answer (&a, "it", &f))
+    MUST (!x.bad && (a.status || !wire_left (&x.w)));
+  else
+    MUST (f.text[0]);
+  return 0;
+}
