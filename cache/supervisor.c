@@ -482,6 +482,7 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
   s->why = (struct fault){0};
   s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
   s->moving = false;
+  s->layers = 0;
   if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
     close_worker (s);
     attempt_failed (s, &f);

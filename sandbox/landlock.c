@@ -108,7 +108,7 @@ uint32_t
 landlock_apply (enum sbx_profile profile)
 {
   struct ruleset_attr attr = {0};
-  bool all = profile == SBX_WORKER;
+  bool all = sbx_is_worker (profile);
   uint32_t layers = SBX_LAYER_LANDLOCK;
 
   /* What the resolver may do is listed by right, so it is only confined by

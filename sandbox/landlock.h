@@ -5,7 +5,7 @@
 
 #include "sandbox/sandbox.h"
 
-/* Restricts the calling thread (no_new_privs is set). SBX_WORKER: nothing at
+/* Restricts the calling thread (no_new_privs is set). A worker: nothing at
  * all, every right that the kernel knows, also ones younger than this program.
  * SBX_RESOLVER: reads what NSS needs, connects to the DNS port only. Returns
  * the SBX_LAYER_LANDLOCK… bits that hold.

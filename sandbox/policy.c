@@ -11,7 +11,9 @@
 #include <sys/socket.h>
 
 /* libseccomp's numbers: negative for what this architecture does not have. */
-#define SYS(name) SCMP_SYS (name), #name
+#define SYS(name) SYS_OVER (0, name)
+/* Only for these transports. */
+#define SYS_OVER(of, name) SCMP_SYS (name), #name, of
 #define ALLOW POLICY_ALLOW
 #define DENY POLICY_DENY
 
@@ -54,16 +56,23 @@
 #define QUIET ONLY (3, "flags", MSG_DONTWAIT | MSG_NOSIGNAL)
 #define MSG_QUIET ONLY (2, "flags", MSG_DONTWAIT | MSG_NOSIGNAL)
 
+/* What is on top of TCP. */
+#define OVER_TCP (1u << SBX_WORKER)
+#define OVER_SSH (1u << SBX_WORKER_SSH)
+#define OVER_TLS (1u << SBX_WORKER_TLS)
+
 static const struct policy_row worker_rows[] = {
-  {SYS (recvfrom), ALLOW,
+  {SYS_OVER (OVER_SSH, recvfrom), ALLOW,
    ARGS (FD (WORKER_FD_NET), NONE (4, "address"), QUIET),
    "bytes from the server"},
-  {SYS (sendto), ALLOW,
+  {SYS_OVER (OVER_SSH, sendto), ALLOW,
    ARGS (FD (WORKER_FD_NET), NONE (4, "address"), QUIET),
    "bytes to the server; no address, no MSG_FASTOPEN, no MSG_OOB"},
-  {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_NET), MSG_QUIET),
+  {SYS_OVER (OVER_TCP | OVER_TLS, recvmsg), ALLOW,
+   ARGS (FD (WORKER_FD_NET), MSG_QUIET),
    "bytes from the server, into several places; TCP brings no descriptors"},
-  {SYS (sendmsg), ALLOW, ARGS (FD (WORKER_FD_NET), MSG_QUIET),
+  {SYS_OVER (OVER_TCP | OVER_TLS, sendmsg), ALLOW,
+   ARGS (FD (WORKER_FD_NET), MSG_QUIET),
    "bytes to the server, from several places; a connected TCP socket ignores "
    "an address and descriptors in the message"},
   {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_DAEMON)), "control messages"},
@@ -76,15 +85,17 @@ static const struct policy_row worker_rows[] = {
    "wakes the gateway"},
   {SYS (ppoll), ALLOW, ANY, "the loop's only wait"},
   {SYS (clock_gettime), ALLOW, ANY, "deadlines, where the vDSO cannot answer"},
-  {SYS (getrandom), ALLOW, ANY, "OpenSSL: keys of a session, nonces"},
-  {SYS (getpid), ALLOW, ANY, "OpenSSL: has the process forked?"},
+  {SYS_OVER (OVER_SSH | OVER_TLS, getrandom), ALLOW, ANY,
+   "OpenSSL: keys of a session, nonces"},
+  {SYS_OVER (OVER_SSH | OVER_TLS, getpid), ALLOW, ANY,
+   "OpenSSL: has the process forked?"},
   {SYS (brk), ALLOW, ANY, "malloc"},
   {SYS (mmap), ALLOW, ARGS (NO_EXEC, ANONYMOUS), "malloc, large blocks"},
   {SYS (mremap), ALLOW, ANY, "realloc, large blocks"},
   {SYS (munmap), ALLOW, ANY, "free, large blocks"},
   {SYS (madvise), ALLOW, ARGS (IS (2, "advice", MADV_DONTNEED)), "free"},
   {SYS (madvise), ALLOW, ARGS (IS (2, "advice", MADV_FREE)), "free"},
-  {SYS (fcntl), ALLOW,
+  {SYS_OVER (OVER_SSH, fcntl), ALLOW,
    ARGS (FD (WORKER_FD_NET), IS (1, "command", F_GETFL)),
    "libssh2: is the socket non-blocking?"},
   {SYS (close), ALLOW, ANY, "a control socket at its end"},
@@ -216,11 +227,17 @@ policy_tables (enum sbx_profile profile, bool sanitizer,
   static const struct policy_table extra
     = TABLE ("Added in sanitizer builds", sanitizer_rows);
 
-  ret_table[0] = profile == SBX_WORKER ? worker : resolver;
+  ret_table[0] = sbx_is_worker (profile) ? worker : resolver;
   if (!sanitizer)
     return 1;
   ret_table[1] = extra;
   return 2;
+}
+
+bool
+policy_row_is_for (const struct policy_row *row, enum sbx_profile profile)
+{
+  return row->of == 0 || (row->of & 1u << profile);
 }
 
 bool
@@ -247,25 +264,29 @@ row_matches (const struct policy_row *row, uint32_t number,
 
 /* A DENY is only for calls that no earlier row allows in some form. */
 static bool
-allowed_before (const struct policy_table *table, unsigned t, unsigned i)
+allowed_before (const struct policy_table *table, enum sbx_profile profile,
+                unsigned t, unsigned i)
 {
   int number = table[t].row[i].number;
 
   for (unsigned u = 0; u <= t; u++)
     for (unsigned j = 0; j < (u == t ? i : table[u].rows); j++)
       if (table[u].row[j].number == number
+          && policy_row_is_for (&table[u].row[j], profile)
           && table[u].row[j].action == POLICY_ALLOW)
         return true;
   return false;
 }
 
 static bool
-row_counts (const struct policy_table *table, unsigned t, unsigned i)
+row_counts (const struct policy_table *table, enum sbx_profile profile,
+            unsigned t, unsigned i)
 {
   const struct policy_row *row = &table[t].row[i];
 
-  return row->number >= 0
-         && (row->action == POLICY_ALLOW || !allowed_before (table, t, i));
+  return row->number >= 0 && policy_row_is_for (row, profile)
+         && (row->action == POLICY_ALLOW
+             || !allowed_before (table, profile, t, i));
 }
 
 enum policy_action
@@ -279,7 +300,7 @@ policy_verdict (enum sbx_profile profile, bool sanitizer, uint32_t number,
   for (unsigned t = 0; t < n; t++)
     for (unsigned i = 0; i < table[t].rows; i++)
       if (row_matches (&table[t].row[i], number, arg)
-          && verdict != POLICY_ALLOW && row_counts (table, t, i))
+          && verdict != POLICY_ALLOW && row_counts (table, profile, t, i))
         verdict = table[t].row[i].action;
   return verdict;
 }
@@ -294,7 +315,8 @@ policy_count (enum sbx_profile profile, bool sanitizer)
   for (unsigned t = 0; t < n; t++)
     for (unsigned i = 0; i < table[t].rows; i++)
       if (table[t].row[i].action == POLICY_ALLOW
-          && !allowed_before (table, t, i))
+          && policy_row_is_for (&table[t].row[i], profile)
+          && !allowed_before (table, profile, t, i))
         count++;
   return count;
 }
@@ -338,13 +360,31 @@ policy_load (enum sbx_profile profile, struct fault *f)
     return fault_set (f, ERR_SANDBOX, "seccomp: attribute refused: %d", -r);
   for (unsigned t = 0; t < n; t++)
     for (unsigned i = 0; i < table[t].rows; i++)
-      if (row_counts (table, t, i) && (r = add_row (ctx, &table[t].row[i])))
+      if (row_counts (table, profile, t, i)
+          && (r = add_row (ctx, &table[t].row[i])))
         return fault_set (f, ERR_SANDBOX, "seccomp: row %s refused: %d",
                           table[t].row[i].name, -r);
   if ((r = seccomp_load (ctx)))
     return fault_set (f, ERR_SANDBOX,
                       "the kernel does not take the seccomp filter: %d", -r);
   return ERR_OK;
+}
+
+static const char *
+over_text (unsigned of)
+{
+  static const char *const text[] = {
+    [0] = "",
+    [OVER_TCP] = " (TCP)",
+    [OVER_SSH] = " (SSH)",
+    [OVER_TLS] = " (TLS)",
+    [OVER_TCP | OVER_SSH] = " (TCP, SSH)",
+    [OVER_TCP | OVER_TLS] = " (TCP, TLS)",
+    [OVER_SSH | OVER_TLS] = " (SSH, TLS)",
+    [OVER_TCP | OVER_SSH | OVER_TLS] = "",
+  };
+
+  return text[of];
 }
 
 static void
@@ -354,7 +394,7 @@ print_table (FILE *out, const struct policy_table *table)
   for (unsigned i = 0; i < table->rows; i++) {
     const struct policy_row *row = &table->row[i];
 
-    fprintf (out, "\n=item B<%s>%s", row->name,
+    fprintf (out, "\n=item B<%s>%s%s", row->name, over_text (row->of),
              row->action == POLICY_DENY ? " fails with EPERM" : "");
     for (unsigned j = 0; j < POLICY_ARGS && row->arg[j].text; j++)
       fprintf (out, "%s %s", j ? "," : ":", row->arg[j].text);
@@ -368,6 +408,13 @@ sbx_policy_print (FILE *out)
 {
   struct policy_table table[POLICY_TABLES];
 
+  fprintf (out,
+           "A worker that speaks plain TCP has %u calls in some form, one "
+           "that speaks SSH %u,\none that speaks TLS %u. Rows that name one "
+           "of these are for it alone.\n\n",
+           policy_count (SBX_WORKER, false),
+           policy_count (SBX_WORKER_SSH, false),
+           policy_count (SBX_WORKER_TLS, false));
   policy_tables (SBX_WORKER, true, table);
   print_table (out, &table[0]);
   fprintf (out, "\n");

@@ -35,6 +35,7 @@ struct policy_arg {
 struct policy_row {
   int number; /* negative: not on this architecture */
   const char *name;
+  unsigned of; /* bit set of the profiles that it is for; 0: the table's all */
   enum policy_action action;
   struct policy_arg arg[POLICY_ARGS];
   const char *why;
@@ -46,12 +47,15 @@ struct policy_table {
   unsigned rows;
 };
 
-/* The tables of a profile; both hold together. The second one is for sanitizer
- * builds. Returns their number.
+/* The tables of a profile; both hold together, but for rows of other profiles
+ * (policy_row_is_for). The second one is for sanitizer builds. Returns their
+ * number.
  */
 #define POLICY_TABLES 2
 unsigned policy_tables (enum sbx_profile profile, bool sanitizer,
                         struct policy_table ret_table[POLICY_TABLES]);
+
+bool policy_row_is_for (const struct policy_row *row, enum sbx_profile profile);
 
 /* True if this build is a sanitizer build. */
 bool policy_sanitizer_build (void);

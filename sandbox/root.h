@@ -5,7 +5,7 @@
 
 #include "sandbox/sandbox.h"
 
-/* SBX_WORKER, with CAP_SYS_ADMIN in its own user namespace: enters a new mount
+/* A worker, with CAP_SYS_ADMIN in its own user namespace: enters a new mount
  * namespace and makes an empty read-only tmpfs its root; the old root is
  * detached. Otherwise nothing. Returns the layers that hold.
  */

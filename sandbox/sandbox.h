@@ -25,6 +25,7 @@
 #ifndef BH_SANDBOX_SANDBOX_H
 #define BH_SANDBOX_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,9 +34,20 @@
 #include "sandbox/fds.h"
 
 enum sbx_profile {
-  SBX_WORKER,   /* talks to a server over one socket that it was given */
-  SBX_RESOLVER, /* one getaddrinfo, then ends; killed with its parent */
+  /* Talks to a server over one socket that it was given: TCP as it is … */
+  SBX_WORKER,
+  SBX_WORKER_SSH, /* … with SSH on top */
+  SBX_WORKER_TLS, /* … with TLS on top */
+  SBX_RESOLVER,   /* one getaddrinfo, then ends; killed with its parent */
+  SBX_PROFILES
 };
+
+/* What is on top is only sbx_seal's business: the policy follows it. */
+static inline bool
+sbx_is_worker (enum sbx_profile profile)
+{
+  return profile < SBX_RESOLVER;
+}
 
 /* X(bit number, NAME, name for people, mandatory) */
 #define SBX_LAYER_TABLE(X)                                                    \

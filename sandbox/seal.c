@@ -68,7 +68,7 @@ set_handler (_Atomic uint32_t *refused_syscall, struct fault *f)
 static unsigned
 fd_end (enum sbx_profile profile)
 {
-  return profile == SBX_WORKER ? WORKER_FD_OBJECTS : RESOLVER_FD_END;
+  return sbx_is_worker (profile) ? WORKER_FD_OBJECTS : RESOLVER_FD_END;
 }
 
 static enum err
@@ -95,7 +95,7 @@ limit (int resource, rlim_t value)
 static bool
 set_limits (enum sbx_profile profile)
 {
-  bool worker = profile == SBX_WORKER;
+  bool worker = sbx_is_worker (profile);
   bool ok = limit (RLIMIT_CORE, 0) && limit (RLIMIT_NPROC, 0)
             && limit (RLIMIT_MSGQUEUE, 0) && limit (RLIMIT_MEMLOCK, 0)
             && limit (RLIMIT_SIGPENDING, 0);

@@ -84,7 +84,7 @@ environment_init (struct environment *e, enum sbx_profile profile)
 static unsigned
 namespace_sets (enum sbx_profile profile, int ret_set[4])
 {
-  int set = profile == SBX_WORKER ? NS_SAFE | CLONE_NEWNET : NS_SAFE;
+  int set = sbx_is_worker (profile) ? NS_SAFE | CLONE_NEWNET : NS_SAFE;
   unsigned n = 0;
 
   if (child_may_mount ())

@@ -113,7 +113,8 @@ seal (struct worker *w, struct fault *f)
 {
   struct ring_object *mine = channel_ring (&w->channel, CHANNEL_COMPLETIONS);
   uint32_t layers = 0;
-  enum err e = sbx_seal (SBX_WORKER, &mine->refused_syscall, &layers, f);
+  enum err e = sbx_seal (w->loop.transport_ops->profile,
+                         &mine->refused_syscall, &layers, f);
 
   return e ? e : broker_sealed (&w->broker, layers, f);
 }

@@ -18,6 +18,7 @@
 
 #include "common/err.h"
 #include "protocols/proto.h"
+#include "sandbox/sandbox.h"
 
 struct broker;
 struct transport; /* each kind has its own */
@@ -33,6 +34,8 @@ struct transport_config {
 };
 
 struct transport_ops {
+  enum sbx_profile profile; /* what it may do when it is sealed */
+
   enum err (*open) (const struct transport_config *c, struct transport **ret,
                     struct fault *f);
   enum err (*start) (struct transport *t, uint64_t deadline_ns,

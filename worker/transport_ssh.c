@@ -271,6 +271,7 @@ ssh_pending (const struct transport *t)
 }
 
 const struct transport_ops transport_ssh = {
+  .profile = SBX_WORKER_SSH,
   .open = ssh_open,
   .start = ssh_start,
   .read = ssh_read,

@@ -180,6 +180,7 @@ tcp_close (struct transport *t)
 }
 
 const struct transport_ops transport_tcp = {
+  .profile = SBX_WORKER,
   .open = tcp_open,
   .start = tcp_start,
   .read = tcp_read,

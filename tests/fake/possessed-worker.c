@@ -510,7 +510,7 @@ main (int argc, char **argv)
   map_channel (&p);
   take_config (&p);
   choose_mode (&p);
-  if (sbx_seal (SBX_WORKER, &mine (&p)->refused_syscall, &layers, &f))
+  if (sbx_seal (SBX_WORKER_SSH, &mine (&p)->refused_syscall, &layers, &f))
     return EXIT_BROKEN;
   log_in (&p, layers);
   wait_for_go (&p);

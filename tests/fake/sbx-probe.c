@@ -60,8 +60,10 @@ main (int argc, char **argv)
 
   if (argc < 3 || argc > 9)
     return 2;
-  profile = strcmp (argv[1], "worker") == 0 ? SBX_WORKER : SBX_RESOLVER;
-  fd = profile == SBX_WORKER ? WORKER_FD_OBJECTS : PROBE_RESOLVER_REPORT_FD;
+  profile = strcmp (argv[1], "worker") == 0       ? SBX_WORKER
+            : strcmp (argv[1], "worker-ssh") == 0 ? SBX_WORKER_SSH
+                                                  : SBX_RESOLVER;
+  fd = sbx_is_worker (profile) ? WORKER_FD_OBJECTS : PROBE_RESOLVER_REPORT_FD;
   r = mmap (NULL, PROBE_REPORT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
             0);
   if (r == MAP_FAILED)

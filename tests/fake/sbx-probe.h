@@ -2,7 +2,7 @@
 /* sbx-probe: seals itself and makes one system call. What it saw stands in a
  * memfd that it got as fd WORKER_FD_OBJECTS and mapped before sealing.
  *
- *   sbx-probe worker|resolver NUMBER [ARGUMENT …]
+ *   sbx-probe worker|worker-ssh|resolver NUMBER [ARGUMENT …]
  *
  * ARGUMENT: a number (0x…, decimal, negative), or "buf": 4 KiB of zeros that
  * it owns, or "anon": a page of anonymous memory. NUMBER "none" makes no call.

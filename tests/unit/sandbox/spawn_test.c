@@ -161,7 +161,8 @@ call (long number, const char *a0, const char *a1, const char *a2,
       const char *a3)
 {
   char text[24];
-  const char *argv[] = {"sbx-probe", "worker", text, a0, a1, a2, a3, NULL};
+  const char *argv[] = {"sbx-probe", "worker-ssh", text, a0, a1, a2, a3,
+                        NULL};
 
   snprintf (text, sizeof text, "%ld", number);
   return run (SBX_WORKER, argv);
