@@ -121,6 +121,9 @@ set_state (struct client *c, enum client_state state)
 void
 client_free (struct client *c)
 {
+  static const struct quota_share one = {.clients = 1};
+
+  quota_give (&c->d->quota, c->uid, &one);
   ev_io_stop (c->d->loop, &c->readable);
   ev_timer_stop (c->d->loop, &c->deadline);
   volume_leave (c->volume);
@@ -319,10 +322,13 @@ static enum err
 on_open (struct client *c, struct wire *w, struct fault *f)
 {
   struct fault why = {0};
-  enum err e = volume_open (c->d, c->uid, &c->in, &hooks, c, &c->volume,
-                            &why);
+  struct requester who;
+  enum err e = requester_of (c->sock, &who);
 
   (void)w;
+  if (e)
+    return fault_set (f, e, "nobody knows who asks");
+  e = volume_open (c->d, &who, &c->in, &hooks, c, &c->volume, &why);
   if (e == ERR_PEER) {
     *f = why;
     return e;
@@ -491,10 +497,18 @@ enum err
 client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
              uid_t uid, struct client **ret)
 {
-  struct client *c = calloc (1, sizeof *c);
+  static const struct quota_share one = {.clients = 1};
+  struct client *c;
+  struct fault f;
 
-  if (!c)
+  if (quota_take (&d->quota, uid, &one, &f)) {
+    log_write (d->log, LOG_LEVEL_WARN, "refused pid %d: %s", (int)pid, f.text);
+    return f.code;
+  }
+  if (!(c = calloc (1, sizeof *c))) {
+    quota_give (&d->quota, uid, &one);
     return ERR_NOMEM;
+  }
   c->d = d;
   c->server = server;
   c->sock = sock;

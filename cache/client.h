@@ -26,7 +26,7 @@
 
 struct status_gateway;
 
-/* Takes sock over, on success. ERR_NOMEM. */
+/* Takes sock over, on success. ERR_NOMEM, ERR_LIMIT (logged). */
 enum err
 client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
              uid_t uid, struct client **ret);

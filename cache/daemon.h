@@ -10,6 +10,7 @@
 #include <ev.h>
 
 #include "cache/chap.h"
+#include "cache/quota.h"
 #include "common/log.h"
 
 #define DAEMON_PATH_BYTES 4096
@@ -26,6 +27,9 @@ struct daemon {
   struct volume *leaving; /* closed by their gateways, not yet by their servers */
   int child_stderr_fd; /* -1: /dev/null */
   uint64_t began_ns;   /* CLOCK_MONOTONIC */
+  bool host;           /* serves all users of the host: see foreign.h */
+  mode_t socket_mode;  /* with host */
+  struct quota quota;
   struct chap_issued chap_issued;
 };
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -201,6 +202,20 @@ try_other_source (struct dialer *x)
   return true;
 }
 
+/* Firewalls and logs that go by the user see who asked, not root. */
+static int
+socket_of (uid_t uid, int family)
+{
+  int fd;
+
+  if (uid)
+    setfsuid (uid);
+  fd = socket (family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (uid)
+    setfsuid (geteuid ());
+  return fd;
+}
+
 static void
 try_address (struct dialer *x)
 {
@@ -209,7 +224,7 @@ try_address (struct dialer *x)
   socklen_t sa_bytes = address_to_sockaddr (a, x->port, &sa);
   double left = x->end - ev_now (x->d->loop);
 
-  x->fd = socket (a->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  x->fd = socket_of (x->from.uid, a->family);
   if (x->fd < 0) {
     next_address (x, errno);
     return;

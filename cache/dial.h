@@ -23,6 +23,7 @@ dialer_done (void *ctx, int fd, unsigned index, const struct fault *f);
 struct dial_from {
   uint16_t port; /* this one; 0: any */
   bool reserved; /* one below 1024, if the daemon may */
+  uid_t uid;     /* whose socket it is to firewalls; 0: the daemon's */
 };
 
 /* Tries the addresses in turn, DIAL_TIMEOUT_S in total: each gets its share of

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libcache_logic.la
 libcache_logic_la_SOURCES = \
 	%D%/lease.c %D%/lease.h \
+	%D%/quota.c %D%/quota.h \
 	%D%/report.c %D%/report.h \
 	%D%/store.c %D%/store.h
 
@@ -20,12 +21,14 @@ libcache_la_SOURCES = \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/dial.c %D%/dial.h \
 	%D%/fills.c %D%/fills.h \
+	%D%/foreign.c %D%/foreign.h \
 	%D%/keys.c %D%/keys.h \
 	%D%/keys_decrypt.c %D%/keys_decrypt.h \
 	%D%/keys_openssh.c \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
 	%D%/place.c %D%/place.h \
+	%D%/requester.c %D%/requester.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/server.c %D%/server.h \
 	%D%/shared.c %D%/shared.h %D%/shared_private.h \

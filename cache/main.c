@@ -23,11 +23,14 @@
 #include "cache/shared.h"
 #include "cache/status.h"
 #include "common/cleanup.h"
+#include "ipc/connect.h"
 #include "ipc/runtime.h"
 
 #define IDLE_TIMEOUT_S 60
 #define IDLE_TIMEOUT_MAX_S 86400
 #define LOG_BYTES_MAX (1 << 20)
+/* Of a daemon that runs on: then it begins anew. */
+#define LOG_BYTES_FULL (64u << 20)
 /* A daemon that is just ending lets go of its lock soon. */
 #define PREDECESSOR_NS 2000000000ull
 #define RETAIN_S 60
@@ -38,6 +41,13 @@
 #define CACHE_MEMORY_PART 8
 /* 64 volumes with about 25 each. */
 #define OPEN_FILES 2048
+#define HOST_OPEN_FILES 16384
+/* What a user may have of a host's daemon. */
+#define VOLUMES_PER_UID 16
+#define WORKERS_PER_UID 32
+#define MEMORY_PER_UID (4ull << 30)
+#define DIALS_PER_UID 240
+#define PER_UID_MAX 100000
 
 struct options {
   bool foreground;
@@ -46,6 +56,9 @@ struct options {
   unsigned idle_timeout_s;
   struct shared_limits limits;
   enum log_level log_level;
+  bool host;
+  mode_t socket_mode;
+  struct quota_limits quota;
 };
 
 struct program {
@@ -53,6 +66,7 @@ struct program {
   char dir[RUNTIME_DIR_BYTES];
   int lock_fd;
   int log_fd;
+  uint64_t log_bytes;
   struct log log;
   struct daemon daemon;
   struct server *server;
@@ -76,6 +90,12 @@ static const char usage[] =
     "                          eighth of all memory if that is less)\n"
     "  --retain=SECONDS        how long a volume's cache outlives its last\n"
     "                          gateway (default: 60)\n"
+    "  --host                  root only: serve all users of this host\n"
+    "  --socket-mode=MODE      with --host: mode of its socket (default: 0666)\n"
+    "  --volumes-per-uid=N, --workers-per-uid=N, --memory-per-uid=BYTES,\n"
+    "  --dials-per-uid=N       with --host: what a user other than root may "
+    "have\n"
+    "                          (default: 16, 32, 4G, and 240 a minute)\n"
     "  --log-level=LEVEL       error, warn, info (default) or debug\n"
     "  --ready-fd=N            write \"ok\" there once it serves, or what is "
     "wrong\n"
@@ -136,6 +156,32 @@ default_cache_bytes (void)
 }
 
 static bool
+parse_mode (const char *text, mode_t *ret)
+{
+  char *end;
+  unsigned long n;
+
+  errno = 0;
+  n = strtoul (text, &end, 8);
+  if (errno || end == text || *end || text[0] == '-' || (n & ~0666ul)
+      || (n & 0600) != 0600)
+    return false;
+  *ret = (mode_t)n;
+  return true;
+}
+
+static bool
+parse_count (const char *text, unsigned *ret)
+{
+  long n;
+
+  if (!parse_number (text, PER_UID_MAX, &n) || n == 0)
+    return false;
+  *ret = (unsigned)n;
+  return true;
+}
+
+static bool
 parse_level (const char *text, enum log_level *ret)
 {
   for (unsigned i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
@@ -158,6 +204,12 @@ parse_options (int argc, char **argv, struct options *o)
     CACHE_SIZE,
     RETAIN,
     LEVEL,
+    HOST,
+    SOCKET_MODE,
+    VOLUMES,
+    WORKERS,
+    MEMORY,
+    DIALS,
     HELP,
     SHOW_VERSION
   };
@@ -169,6 +221,12 @@ parse_options (int argc, char **argv, struct options *o)
       {"cache-size", required_argument, NULL, CACHE_SIZE},
       {"retain", required_argument, NULL, RETAIN},
       {"log-level", required_argument, NULL, LEVEL},
+      {"host", no_argument, NULL, HOST},
+      {"socket-mode", required_argument, NULL, SOCKET_MODE},
+      {"volumes-per-uid", required_argument, NULL, VOLUMES},
+      {"workers-per-uid", required_argument, NULL, WORKERS},
+      {"memory-per-uid", required_argument, NULL, MEMORY},
+      {"dials-per-uid", required_argument, NULL, DIALS},
       {"help", no_argument, NULL, HELP},
       {"version", no_argument, NULL, SHOW_VERSION},
       {0},
@@ -202,6 +260,24 @@ parse_options (int argc, char **argv, struct options *o)
       break;
     case LEVEL:
       ok = parse_level (optarg, &o->log_level);
+      break;
+    case HOST:
+      o->host = true;
+      break;
+    case SOCKET_MODE:
+      ok = parse_mode (optarg, &o->socket_mode);
+      break;
+    case VOLUMES:
+      ok = parse_count (optarg, &o->quota.volumes);
+      break;
+    case WORKERS:
+      ok = parse_count (optarg, &o->quota.workers);
+      break;
+    case MEMORY:
+      ok = parse_bytes (optarg, CACHE_BYTES_MAX, &o->quota.memory_bytes);
+      break;
+    case DIALS:
+      ok = parse_count (optarg, &o->quota.dials);
       break;
     case HELP:
       fputs (usage, stdout);
@@ -238,6 +314,10 @@ emit_file (void *ctx, enum log_level level, const char *line)
                 level_names[level], line);
   if (n > (int)sizeof out - 1)
     n = sizeof out - 1;
+  /* Whoever may talk to us can make us say something. */
+  p->log_bytes += (uint64_t)n;
+  if (p->log_bytes > LOG_BYTES_FULL && ftruncate (p->log_fd, 0) == 0)
+    p->log_bytes = (uint64_t)n;
   ignored = write (p->log_fd, out, (size_t)n);
   (void)ignored;
 }
@@ -262,6 +342,7 @@ open_log (struct program *p, struct fault *f)
                         strerror (errno));
     if (st.st_size > LOG_BYTES_MAX && ftruncate (p->log_fd, 0) < 0)
       return fault_set (f, ERR_IO, "cannot truncate %s", path);
+    p->log_bytes = (uint64_t)st.st_size;
     p->log.emit = emit_file;
     p->log.ctx = p;
     /* What libraries and sanitizers have to say belongs there too. */
@@ -276,8 +357,9 @@ open_log (struct program *p, struct fault *f)
 /* Start */
 
 static void
-harden (void)
+harden (bool host)
 {
+  rlim_t wanted = host ? HOST_OPEN_FILES : OPEN_FILES;
   struct rlimit files;
 
   /* Keys are in this memory: no core file, no debugger. */
@@ -287,8 +369,8 @@ harden (void)
   umask (077);
   signal (SIGPIPE, SIG_IGN);
   signal (SIGHUP, SIG_IGN);
-  if (getrlimit (RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < OPEN_FILES) {
-    files.rlim_cur = files.rlim_max < OPEN_FILES ? files.rlim_max : OPEN_FILES;
+  if (getrlimit (RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < wanted) {
+    files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
     setrlimit (RLIMIT_NOFILE, &files);
   }
 }
@@ -362,6 +444,29 @@ on_signal (struct ev_loop *loop, ev_signal *w, int events)
   ev_break (loop, EVBREAK_ALL);
 }
 
+/* Others may pass through the folder to the socket; all else in it is 0600 or
+ * 0700, and nobody but root can write there.
+ */
+static enum err
+open_to_host (struct program *p, struct fault *f)
+{
+  if (!p->options.host)
+    return daemon_host_tied (p->dir)
+             ? fault_set (f, ERR_AGAIN,
+                          "gateways of this user belong to the host's "
+                          "bulkheadd: end them first")
+             : ERR_OK;
+  if (geteuid () != 0)
+    return fault_set (f, ERR_ACCESS, "--host: only root can serve the host");
+  if (chmod (p->dir, 0711) < 0)
+    return fault_set (f, err_from_errno (errno), "cannot open %s to others: %s",
+                      p->dir, strerror (errno));
+  p->daemon.host = true;
+  p->daemon.socket_mode = p->options.socket_mode;
+  quota_init (&p->daemon.quota, &p->options.quota);
+  return ERR_OK;
+}
+
 static enum err
 start (struct program *p, struct fault *f)
 {
@@ -369,6 +474,7 @@ start (struct program *p, struct fault *f)
   enum err e;
 
   if ((e = runtime_dir (p->dir, f)) || (e = take_over (p, f))
+      || (e = open_to_host (p, f))
       || (e = open_log (p, f)) || (e = find_helpers (&p->daemon, f)))
     return e;
   loop = p->daemon.loop = ev_loop_new (EVFLAG_NOENV);
@@ -410,7 +516,12 @@ main (int argc, char **argv)
       .options = {.ready_fd = -1,
                   .idle_timeout_s = IDLE_TIMEOUT_S,
                   .limits = {.retain_s = RETAIN_S},
-                  .log_level = LOG_LEVEL_INFO},
+                  .log_level = LOG_LEVEL_INFO,
+                  .socket_mode = 0666,
+                  .quota = {.volumes = VOLUMES_PER_UID,
+                            .workers = WORKERS_PER_UID,
+                            .memory_bytes = MEMORY_PER_UID,
+                            .dials = DIALS_PER_UID}},
       .lock_fd = -1,
       .log_fd = -1,
   };
@@ -418,7 +529,7 @@ main (int argc, char **argv)
 
   p.options.limits.cache_bytes = default_cache_bytes ();
   parse_options (argc, argv, &p.options);
-  harden ();
+  harden (p.options.host);
   if (p.options.ready_fd >= 0)
     fcntl (p.options.ready_fd, F_SETFD, FD_CLOEXEC);
   if (start (&p, &f)) {

@@ -29,7 +29,8 @@ struct server {
   void *idle_ctx;
   uint64_t last_id;
   unsigned clients;
-  struct client *client[SERVER_CLIENTS];
+  mode_t mode;
+  struct client *client[SERVER_HOST_CLIENTS];
 };
 
 static void
@@ -72,6 +73,14 @@ server_client_after (const struct server *s, uint64_t id)
   return next;
 }
 
+static unsigned
+clients_max (const struct server *s, uid_t uid)
+{
+  if (!s->d->host)
+    return SERVER_CLIENTS;
+  return SERVER_HOST_CLIENTS - (uid == 0 ? 0 : SERVER_ROOT_CLIENTS);
+}
+
 static bool
 may_connect (struct server *s, int sock, struct ucred *ret)
 {
@@ -79,12 +88,12 @@ may_connect (struct server *s, int sock, struct ucred *ret)
 
   if (getsockopt (sock, SOL_SOCKET, SO_PEERCRED, ret, &n) < 0)
     return false;
-  if (ret->uid != geteuid () && ret->uid != 0) {
+  if (!s->d->host && ret->uid != geteuid () && ret->uid != 0) {
     log_write (s->d->log, LOG_LEVEL_WARN, "refused pid %d of uid %u",
                (int)ret->pid, (unsigned)ret->uid);
     return false;
   }
-  if (s->clients == SERVER_CLIENTS) {
+  if (s->clients >= clients_max (s, ret->uid)) {
     log_write (s->d->log, LOG_LEVEL_WARN,
                "refused pid %d: there are %u clients already", (int)ret->pid,
                s->clients);
@@ -154,7 +163,8 @@ on_idle (struct ev_loop *loop, ev_timer *w, int events)
 }
 
 static enum err
-listen_at (const struct sockaddr_un *sa, int *ret_sock, struct fault *f)
+listen_at (const struct sockaddr_un *sa, mode_t mode, int *ret_sock,
+           struct fault *f)
 {
   CLEANUP_CLOSE int sock =
       socket (AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -163,7 +173,7 @@ listen_at (const struct sockaddr_un *sa, int *ret_sock, struct fault *f)
   /* The caller holds the lock of those who serve: what is there is dead. */
   if (sock < 0 || (unlink (sa->sun_path) < 0 && errno != ENOENT)
       || bind (sock, (const struct sockaddr *)sa, sizeof *sa) < 0
-      || chmod (sa->sun_path, 0600) < 0
+      || chmod (sa->sun_path, mode) < 0
       || setsockopt (sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0
       || listen (sock, BACKLOG) < 0)
     return fault_set (f, err_from_errno (errno), "cannot listen at %s: %s",
@@ -183,11 +193,12 @@ server_open (struct daemon *d, const char *dir, double idle_s,
   if (!s)
     return fault_set (f, ERR_NOMEM, "out of memory");
   s->d = d;
+  s->mode = d->host ? d->socket_mode : 0600;
   s->idle_s = idle_s;
   s->idle = idle;
   s->idle_ctx = ctx;
   if ((e = runtime_socket_address (dir, &s->address, f))
-      || (e = listen_at (&s->address, &s->sock, f)))
+      || (e = listen_at (&s->address, s->mode, &s->sock, f)))
     return e;
   ev_io_init (&s->readable, on_readable, s->sock, EV_READ);
   ev_timer_init (&s->pause, on_pause_over, 0., 0.);
@@ -211,7 +222,7 @@ server_retire (struct server *s)
   if (s->clients == 0)
     return true;
   /* Somebody got in before: serve on, at a new socket. */
-  if (listen_at (&s->address, &again, &f)) {
+  if (listen_at (&s->address, s->mode, &again, &f)) {
     log_fault (s->d->log, "cannot serve on", &f);
     return false;
   }

@@ -9,8 +9,11 @@
 #include "cache/daemon.h"
 #include "ipc/runtime.h"
 
-/* One volume each; a worker each. */
+/* One volume each, with one worker or more. */
 #define SERVER_CLIENTS 64
+/* Of the daemon of a whole host; so many of them are root's. */
+#define SERVER_HOST_CLIENTS 256
+#define SERVER_ROOT_CLIENTS 32
 
 struct server;
 

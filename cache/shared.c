@@ -84,6 +84,27 @@ shrink (struct shared *s, uint32_t touched)
     madvise ((uint8_t *)s->pages_base + from, to - from, MADV_REMOVE);
 }
 
+/* The volumes of a user, who is not root, of a host's daemon. */
+static bool
+of_other_user (const struct shared *s)
+{
+  return s->set->d->host && s->uid != 0;
+}
+
+/* One user's volumes may have half of it all. */
+static bool
+has_its_share (const struct shared *s)
+{
+  uint64_t slots = 0;
+
+  if (!of_other_user (s))
+    return false;
+  for (const struct shared *i = s->set->first; i; i = i->next)
+    if (i->uid == s->uid)
+      slots += i->store.touched;
+  return slots >= s->set->budget_slots / 2;
+}
+
 /* One slot more for s, if the budget has one, or if another volume is nobody's
  * or has far more.
  */
@@ -91,12 +112,14 @@ static void
 allow_one (struct shared *s)
 {
   struct shared_set *set = s->set;
+  bool own_only = has_its_share (s);
 
-  if (set->used_slots >= set->budget_slots) {
+  if (own_only || set->used_slots >= set->budget_slots) {
     struct shared *big = NULL;
 
     for (struct shared *i = set->first; i; i = i->next)
       if (i != s && i->store.touched
+          && (!own_only || i->uid == s->uid)
           && (!big || (!i->members && big->members)
               || (!i->members == !big->members
                   && i->store.touched > big->store.touched)))
@@ -108,8 +131,9 @@ allow_one (struct shared *s)
                      ? big->store.touched - SHRINK_SLOTS
                      : 0);
   }
-  s->store.allowed
-    = s->store.touched + (set->used_slots < set->budget_slots);
+  s->store.allowed = s->store.touched
+                     + (set->used_slots < set->budget_slots
+                        && !has_its_share (s));
 }
 
 static void
@@ -360,7 +384,15 @@ find_stripes (struct shared *s, const struct member_before *before,
   volume_key_text (&s->key, text);
   snprintf (path, sizeof path, "%s/%s" STRIPES_SUFFIX, s->set->dir, text);
   *ret_foreign = true;
-  if (before->stripes_fd >= 0)
+  if (of_other_user (s)) {
+    /* The gateway could shorten a file, and so end us (SIGBUS): sealed memory,
+     * which only those who have it can bring to the next daemon.
+     */
+    *ret_foreign = before->stripes_fd >= 0;
+    e = *ret_foreign
+          ? stripes_file_adopt (&s->stripes, before->stripes_fd, path)
+          : stripes_file_create_memory (&s->stripes, count);
+  } else if (before->stripes_fd >= 0)
     e = stripes_file_adopt (&s->stripes, before->stripes_fd, path);
   else
     e = stripes_file_open (&s->stripes, path);
@@ -428,6 +460,26 @@ shared_find (struct shared_set *set, const struct volume_key *key)
   return s;
 }
 
+/* A user who opens one volume after another keeps no more of them than it may
+ * have open; what the server may still write to stays.
+ */
+static void
+forget_retained (struct shared_set *set, uid_t uid)
+{
+  unsigned n = 0;
+
+  for (struct shared *i = set->first; i; i = i->next)
+    n += i->uid == uid;
+  for (struct shared *i = set->first;
+       i && n >= set->d->quota.limits.volumes; i = i->next)
+    if (i->uid == uid && !i->members && i->lease.state != LEASE_SETTLING) {
+      ev_timer_stop (set->d->loop, &i->retain);
+      ev_timer_set (&i->retain, 0., 0.);
+      ev_timer_start (set->d->loop, &i->retain);
+      n--;
+    }
+}
+
 /* Members */
 
 static enum err
@@ -483,6 +535,8 @@ member_join (struct shared_set *set, const struct volume_key *key, uid_t uid,
   if (!m)
     return fault_set (f, ERR_NOMEM, "out of memory");
   *m = (struct member){.hooks = hooks, .ctx = ctx, .seat = -1};
+  if (!s && set->d->host && uid != 0)
+    forget_retained (set, uid);
   if (!s)
     e = shared_new (set, key, uid, name, before, &s, f);
   m->s = s;

@@ -103,6 +103,15 @@ is_permanent (enum err e)
   return false;
 }
 
+static uint64_t
+monotonic_ns (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static uint32_t
 random_u32 (void)
 {
@@ -282,17 +291,13 @@ death_fault (struct supervisor *s, const siginfo_t *si, struct fault *f)
 static void
 log_in_hand (struct supervisor *s)
 {
-  struct timespec ts;
   char text[480];
   void *requests;
 
   if (shm_map (s->c.channel_fd[CHANNEL_REQUESTS], CHANNEL_RING_BYTES, false,
                &requests))
     return;
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  if (report_in_hand (requests, s->c.completions, s->epoch,
-                      (uint64_t)ts.tv_sec * 1000000000u
-                        + (uint64_t)ts.tv_nsec,
+  if (report_in_hand (requests, s->c.completions, s->epoch, monotonic_ns (),
                       text, sizeof text))
     log_write (s->c.daemon->log, LOG_LEVEL_WARN, "%s: %.300s; in hand: %s",
                s->c.name, s->why.text, text);
@@ -500,7 +505,8 @@ start_dial (struct supervisor *s)
 {
   /* A server may know by the port that a request is one of before. */
   struct dial_from from = {.port = s->source_port,
-                           .reserved = s->c.login->from_reserved_port};
+                           .reserved = s->c.login->from_reserved_port,
+                           .uid = s->c.uid};
   struct fault f = {0};
 
   sup_set_state (s, SUP_DIALLING);
@@ -529,6 +535,11 @@ follow_route (struct supervisor *s)
   const char *host = s->route.now.host;
   struct fault f = {0};
 
+  if (quota_dial (&s->c.daemon->quota, s->c.uid, monotonic_ns (), &f)) {
+    sup_set_state (s, SUP_RESOLVING);
+    attempt_failed (s, &f);
+    return;
+  }
   if (s->addresses.count && strcmp (s->resolved, host) == 0) {
     start_dial (s);
     return;

@@ -76,6 +76,7 @@ struct supervisor_before {
 struct supervisor_config {
   struct daemon *daemon;
   const char *name;               /* for the log */
+  uid_t uid;                      /* who asked for it */
   unsigned path;                  /* which one of the volume's connections */
   bool background;                /* S5 */
   const struct volume_spec *spec; /* the worker's part */

@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 
 #include "cache/credentials.h"
+#include "cache/foreign.h"
 #include "cache/status.h"
 #include "cache/volume_params.h"
 #include "common/cleanup.h"
@@ -36,6 +37,7 @@ struct volume {
   char name[NAME_BYTES];
   struct volume_spec spec;
   struct volume_spec worker_spec;
+  struct quota_share share; /* of the user's quota, while it is there */
   struct login_config login;
   unsigned paths;
   struct volume_path path[CHANNEL_PATHS];
@@ -88,6 +90,7 @@ volume_close (struct volume *v)
   for (unsigned i = 0; i < CHANNEL_PATHS; i++)
     close_path (&v->path[i]);
   cleanup_close (&v->before.stripes_fd);
+  quota_give (&v->d->quota, v->uid, &v->share);
   login_config_fini (&v->login);
   OPENSSL_cleanse (v, sizeof *v);
   free (v);
@@ -208,6 +211,7 @@ start_path (struct volume_path *p, bool background)
   struct supervisor_config c = {
       .daemon = v->d,
       .name = p->name,
+      .uid = v->uid,
       .path = p->index,
       .background = background,
       .spec = &v->worker_spec,
@@ -371,9 +375,43 @@ take_before (struct volume *v, struct control *m, unsigned first,
   }
 }
 
+/* Of a gateway of another user: see foreign.h. */
+static enum err
+check_files (const struct control *m, unsigned files, struct fault *f)
+{
+  for (unsigned i = 0; i < files; i++)
+    if (!foreign_file (m->fd[i]))
+      return fault_set (f, ERR_ACCESS,
+                        "a file of another user must come to the host's "
+                        "bulkheadd as sealed memory");
+  return ERR_OK;
+}
+
+static enum err
+check_before (const struct volume *v, struct fault *f)
+{
+  bool ok = foreign_object (v->before.stripes_fd);
+
+  for (unsigned i = 0; ok && i < v->paths; i++) {
+    const struct volume_path *p = &v->path[i];
+
+    for (unsigned k = 0; k <= CHANNEL_IDENTITY; k++)
+      ok = ok && foreign_object (p->channel_fd[k]);
+    if (p->before.pidfd >= 0)
+      ok = ok && foreign_net (p->before.net_fd)
+           && foreign_worker (p->before.pidfd,
+                              p->channel_fd[CHANNEL_COMPLETIONS],
+                              v->d->worker_path);
+  }
+  return ok ? ERR_OK
+            : fault_set (f, ERR_ACCESS,
+                         "what was handed over is not of an earlier daemon of "
+                         "this host");
+}
+
 /* OPEN or ADOPT, but for the files. */
 static enum err
-take_message (struct volume *v, struct control *m)
+take_message (struct volume *v, struct control *m, unsigned *ret_files)
 {
   struct wire w = wire_init (m->body, m->length_bytes);
   unsigned files = m->fds, others = 0;
@@ -388,6 +426,7 @@ take_message (struct volume *v, struct control *m)
     return ERR_PEER;
   if (m->type == CONTROL_ADOPT)
     take_before (v, m, files, alive);
+  *ret_files = files;
   return ERR_OK;
 }
 
@@ -417,6 +456,16 @@ make_channel (struct volume_path *p)
                       true, &p->completions);
 }
 
+static struct quota_share
+share_of (unsigned paths)
+{
+  struct quota_share s = {.volumes = 1, .workers = paths};
+
+  for (int i = 0; i <= CHANNEL_IDENTITY; i++)
+    s.memory_bytes += paths * channel_object_bytes ((enum channel_object)i);
+  return s;
+}
+
 static enum err
 make_paths (struct volume *v, struct fault *f)
 {
@@ -427,6 +476,11 @@ make_paths (struct volume *v, struct fault *f)
     return fault_set (f, ERR_INVAL, "connections=%u, but %u were handed over",
                       n, v->paths);
   v->paths = n;
+  v->share = share_of (n);
+  if ((e = quota_take (&v->d->quota, v->uid, &v->share, f))) {
+    v->share = (struct quota_share){0};
+    return e;
+  }
   for (unsigned i = 0; i < n && !e; i++) {
     struct volume_path *p = &v->path[i];
 
@@ -438,40 +492,34 @@ make_paths (struct volume *v, struct fault *f)
            : ERR_OK;
 }
 
-/* To NFS servers users are numbers, and they believe them. */
-static enum err
-check_uid (const struct volume *v, struct fault *f)
-{
-  const char *asked = volume_spec_get (&v->spec, "uid");
-
-  if (v->uid == 0 || !asked || strtoul (asked, NULL, 10) == v->uid)
-    return ERR_OK;
-  return fault_set (f, ERR_ACCESS,
-                    "uid=%s: only root may ask a server as somebody else",
-                    asked);
-}
-
 enum err
-volume_open (struct daemon *d, uid_t uid, struct control *open,
+volume_open (struct daemon *d, const struct requester *who,
+             struct control *open,
              const struct volume_hooks *hooks, void *hooks_ctx,
              struct volume **ret, struct fault *f)
 {
   __attribute__ ((cleanup (cleanup_volume))) struct volume *v =
       volume_new (d, hooks, hooks_ctx);
+  bool foreign = d->host && who->uid != 0;
+  unsigned files = 0;
   enum err e;
 
   if (!v)
     return fault_set (f, ERR_NOMEM, "out of memory");
-  v->uid = uid;
-  if (take_message (v, open))
+  v->uid = who->uid;
+  if (take_message (v, open, &files))
     return fault_set (f, ERR_PEER, "the %s message is damaged",
                       control_type_name (open->type));
   volume_spec_name (&v->spec, v->name, sizeof v->name);
+  if (foreign
+      && ((e = check_files (open, files, f))
+          || (open->type == CONTROL_ADOPT && (e = check_before (v, f)))))
+    return e;
   e = volume_params_take (&v->spec, open, &v->login, v->secret_fd, f);
   /* What a low port means to a server is only root's to say. */
-  v->login.from_reserved_port &= uid == 0;
+  v->login.from_reserved_port &= who->uid == 0;
   if (!e)
-    e = check_uid (v, f);
+    e = requester_check (who, &v->spec, f);
   if (!e)
     e = make_paths (v, f);
   if (!e && (e = volume_params_for_worker (&v->spec, &v->worker_spec)))

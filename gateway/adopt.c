@@ -113,8 +113,8 @@ adopt_try (struct link *l, struct control *m)
   int sock = -1;
   enum err e;
 
-  e = daemon_connect ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
-                      CONNECT_TIMEOUT_NS, &sock, &f);
+  e = daemon_connect_tied ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
+                           CONNECT_TIMEOUT_NS, &l->tie, &sock, &f);
   pthread_mutex_lock (&l->lock);
   if (!e && (e = send_adopt (l, m, sock)))
     fault_set (&f, e, "cannot hand the volume to a new bulkheadd: %s",

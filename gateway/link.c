@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "ipc/connect.h"
+#include "ipc/shm.h"
 
 #define CONNECT_TIMEOUT_NS 15000000000ull
 #define SEND_TIMEOUT_NS 5000000000ull
@@ -22,6 +22,9 @@
 #define OPEN_TIMEOUT_NS 90000000000ull
 /* A daemon that dies while it opens the volume: so many others are tried. */
 #define OPEN_RETRIES 3u
+/* Of a known_hosts file, a key, or what a person types. */
+#define FILE_BYTES (4u << 20)
+#define FILE_TIMEOUT_NS 60000000000ull
 
 uint64_t
 link_now_ns (void)
@@ -78,6 +81,7 @@ link_new (const struct link_options *options, const struct log *log,
   }
   l->waiters.next = l->waiters.prev = &l->waiters;
   l->daemon_sock = l->wake_gateway = l->stop_fd = -1;
+  l->tie.fd = -1;
   l->options = *options;
   l->paths = options->connections;
   l->log = log;
@@ -119,6 +123,7 @@ link_close (struct link *l)
   for (unsigned i = 0; i < CHANNEL_PATHS; i++)
     close_path (&l->path[i]);
   close_fd (&l->stop_fd);
+  close_fd (&l->tie.fd);
   for (unsigned i = 0; i < l->nfds; i++)
     close_fd (&l->fds[i]);
   hot_fini (&l->hot);
@@ -280,14 +285,44 @@ forget_daemon (struct link *l)
   hot_init (&l->hot);
 }
 
+/* The host's daemon reads no file of ours, which could be slow, or change: it
+ * gets copies that cannot.
+ */
+static enum err
+freeze_files (struct link *l, struct fault *f)
+{
+  for (unsigned i = 0; i < l->nfds; i++) {
+    int copy = -1;
+    enum err e
+      = shm_copy_sealed (l->fds[i], FILE_BYTES, FILE_TIMEOUT_NS, &copy);
+
+    if (e == ERR_INVAL) /* a socket: an agent */
+      continue;
+    if (e)
+      return fault_set (f, e, "cannot copy a file for the host's bulkheadd: %s",
+                        err_text (e));
+    close (l->fds[i]);
+    l->fds[i] = copy;
+  }
+  return ERR_OK;
+}
+
 static enum err
 open_by_some_daemon (struct link *l, struct fault *f)
 {
+  bool frozen = false;
+
   for (unsigned retries = 0;; retries++) {
     bool died = false;
-    enum err e = daemon_connect ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
-                                 CONNECT_TIMEOUT_NS, &l->daemon_sock, f);
+    enum err e = daemon_connect_tied ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
+                                      CONNECT_TIMEOUT_NS, &l->tie,
+                                      &l->daemon_sock, f);
 
+    if (!e && l->tie.host && !frozen) {
+      if ((e = freeze_files (l, f)))
+        return e;
+      frozen = true;
+    }
     if (e)
       died = e == ERR_CLOSED;
     else

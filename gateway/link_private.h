@@ -17,6 +17,7 @@
 #include "gateway/proof.h"
 #include "gateway/revalidate.h"
 #include "gateway/stats.h"
+#include "ipc/connect.h"
 #include "ipc/control.h"
 
 #define LINK_SLICE_NS 100000000ull
@@ -99,6 +100,7 @@ struct link {
   int owed_error; /* errno of a flush that nobody asked for: next FLUSH's */
 
   int daemon_sock; /* -1: the daemon is gone */
+  struct daemon_tie tie; /* to our own daemon or the host's, for good */
   int stop_fd;     /* eventfd: ends the control thread */
   bool stopping;
   uint64_t adopt_try_ns; /* without a daemon: when to look for one again */

@@ -105,6 +105,9 @@ adopt_object (int i, int *fd)
   int writable;
   enum err e;
 
+  /* Not a fifo, a terminal or a slow file system's file: opening waits. */
+  if (fcntl (*fd, F_GET_SEALS) <= F_SEAL_SEAL)
+    return ERR_PEER;
   snprintf (path, sizeof path, "/proc/self/fd/%d", *fd);
   writable = open (path, O_RDWR | O_CLOEXEC);
   if (writable < 0)

@@ -221,34 +221,131 @@ try_connect (const struct sockaddr_un *sa, uint64_t deadline_ns, int *ret_sock,
   return ERR_OK;
 }
 
+/* Where to look, and what is chosen. */
+struct search {
+  char dir[RUNTIME_DIR_BYTES]; /* own */
+  struct sockaddr_un own, host;
+  bool has_host;
+  bool start; /* one, if there is none */
+  struct daemon_tie *tie;
+  uint64_t deadline_ns;
+};
+
+#define TIE_BYTE(host) ((host) ? 1 : 0)
+
+static int
+open_ties (const char *dir)
+{
+  char path[RUNTIME_DIR_BYTES + 32];
+
+  snprintf (path, sizeof path, "%s/" RUNTIME_TIES, dir);
+  return open (path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* If the kernel does not say: no. */
+static bool
+is_tied (const char *dir, bool host)
+{
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET,
+                    .l_start = TIE_BYTE (host), .l_len = 1};
+  CLEANUP_CLOSE int fd = open_ties (dir);
+
+  return fd >= 0 && fcntl (fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
+
+bool
+daemon_host_tied (const char *dir)
+{
+  return is_tied (dir, true);
+}
+
+static enum err
+tie_to (const struct search *s, bool host, struct fault *f)
+{
+  struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET,
+                    .l_start = TIE_BYTE (host), .l_len = 1};
+  CLEANUP_CLOSE int fd = -1;
+
+  if (s->tie->fd >= 0)
+    return ERR_OK;
+  fd = open_ties (s->dir);
+  if (fd < 0 || fcntl (fd, F_OFD_SETLK, &l) < 0)
+    return fault_set (f, err_from_errno (errno),
+                      "cannot lock %s/" RUNTIME_TIES ": %s", s->dir,
+                      strerror (errno));
+  s->tie->fd = steal_fd (&fd);
+  s->tie->host = host;
+  return ERR_OK;
+}
+
+static enum err
+wait_for_host (struct fault *f)
+{
+  fault_set (f, ERR_AGAIN, "the host's bulkheadd does not run");
+  fault_hint (f, "this user's gateways wait for it: start it again, or end "
+                 "them");
+  return ERR_AGAIN;
+}
+
+/* ERR_NOENT: it is not to be the host's. */
+static enum err
+try_host (const struct search *s, int *ret_sock, struct fault *f)
+{
+  enum err e;
+
+  if (!s->has_host || (s->tie->fd < 0 && is_tied (s->dir, false)))
+    return ERR_NOENT;
+  e = try_connect (&s->host, s->deadline_ns, ret_sock, f);
+  if (e == ERR_OK)
+    return tie_to (s, true, f);
+  if (is_tied (s->dir, true))
+    return e == ERR_NOENT ? wait_for_host (f) : e;
+  /* One that is not for us is none. */
+  return e == ERR_ACCESS ? ERR_NOENT : e;
+}
+
+static enum err
+try_own (const struct search *s, int *ret_sock, struct fault *f)
+{
+  enum err e = try_connect (&s->own, s->deadline_ns, ret_sock, f);
+
+  return e ? e : tie_to (s, false, f);
+}
+
 /* Finds or starts, under the lock only when none answers: so that two gateways
  * that start together start one daemon, and none meets a daemon that ends.
  */
 static enum err
-find_daemon (const char *dir, const struct sockaddr_un *sa,
-             uint64_t deadline_ns, int *ret_sock, struct fault *f)
+find_daemon (const struct search *s, int *ret_sock, struct fault *f)
 {
   CLEANUP_CLOSE int lock = -1;
-  enum err e = try_connect (sa, deadline_ns, ret_sock, f);
+  enum err e;
 
+  if (s->tie->fd >= 0 && s->tie->host)
+    return (e = try_connect (&s->host, s->deadline_ns, ret_sock, f))
+               == ERR_NOENT
+             ? wait_for_host (f)
+             : e;
+  e = try_own (s, ret_sock, f);
   if (e != ERR_NOENT)
     return e;
-  e = runtime_lock (dir, RUNTIME_LOCK, left_ns (deadline_ns), &lock);
+  e = runtime_lock (s->dir, RUNTIME_LOCK, left_ns (s->deadline_ns), &lock);
   if (e == ERR_AGAIN)
     return fault_set (f, ERR_TIMEOUT,
-                      "somebody holds %s/" RUNTIME_LOCK " for too long", dir);
+                      "somebody holds %s/" RUNTIME_LOCK " for too long",
+                      s->dir);
   if (e)
-    return fault_set (f, e, "cannot lock %s/" RUNTIME_LOCK ": %s", dir,
+    return fault_set (f, e, "cannot lock %s/" RUNTIME_LOCK ": %s", s->dir,
                       err_text (e));
-  e = try_connect (sa, deadline_ns, ret_sock, f);
-  if (e != ERR_NOENT)
+  if ((e = try_own (s, ret_sock, f)) != ERR_NOENT
+      || (e = try_host (s, ret_sock, f)) != ERR_NOENT)
     return e;
-  if ((e = start_daemon (deadline_ns, f)))
+  if ((e = start_daemon (s->deadline_ns, f)))
     return e;
-  e = try_connect (sa, deadline_ns, ret_sock, f);
+  e = try_own (s, ret_sock, f);
   if (e == ERR_NOENT)
     return fault_set (f, ERR_IO,
-                      "the daemon ended at once; see %s/" RUNTIME_LOG, dir);
+                      "the daemon ended at once; see %s/" RUNTIME_LOG, s->dir);
   return e;
 }
 
@@ -294,46 +391,82 @@ greet (int sock, const char *program, uint64_t deadline_ns, struct fault *f)
 }
 
 static enum err
-reach (bool start, const char *program, uint64_t timeout_ns, int *ret_sock,
-       struct fault *f)
+search_init (struct search *s, struct daemon_tie *tie, uint64_t timeout_ns,
+             struct fault *f)
 {
-  uint64_t deadline_ns = now_ns () + timeout_ns;
-  char dir[RUNTIME_DIR_BYTES];
-  struct sockaddr_un sa;
+  const char *own = secure_getenv ("BULKHEAD_RUNTIME_DIR");
   enum err e;
 
-  if ((e = runtime_dir (dir, f)) || (e = runtime_socket_address (dir, &sa, f)))
+  s->tie = tie;
+  s->deadline_ns = now_ns () + timeout_ns;
+  if ((e = runtime_dir (s->dir, f))
+      || (e = runtime_socket_address (s->dir, &s->own, f)))
     return e;
+  s->has_host = !(own && own[0]) && strcmp (s->dir, RUNTIME_HOST_DIR) != 0;
+  return runtime_socket_address (RUNTIME_HOST_DIR, &s->host, f);
+}
+
+static enum err
+find_only (const struct search *s, int *ret_sock, struct fault *f)
+{
+  enum err e = try_connect (&s->own, s->deadline_ns, ret_sock, f);
+
+  if (e == ERR_NOENT && s->has_host)
+    e = try_connect (&s->host, s->deadline_ns, ret_sock, f);
+  if (e == ERR_NOENT)
+    fault_set (f, e, "no bulkheadd serves %s", s->dir);
+  return e;
+}
+
+static enum err
+reach (struct search *s, const char *program, int *ret_sock, struct fault *f)
+{
   for (int i = 0; i < CONNECT_TRIES; i++) {
     CLEANUP_CLOSE int sock = -1;
+    enum err e = s->start ? find_daemon (s, &sock, f) : find_only (s, &sock, f);
 
-    e = start ? find_daemon (dir, &sa, deadline_ns, &sock, f)
-              : try_connect (&sa, deadline_ns, &sock, f);
-    if (e == ERR_NOENT && !start)
-      fault_set (f, e, "no bulkheadd serves %s", dir);
     if (e)
       return e;
-    e = greet (sock, program, deadline_ns, f);
+    e = greet (sock, program, s->deadline_ns, f);
     if (e == ERR_OK)
       *ret_sock = steal_fd (&sock);
     if (e != ERR_CLOSED)
       return e;
   }
   fault_set (f, ERR_CLOSED, "the daemon closes every connection");
-  fault_hint (f, "see %s/" RUNTIME_LOG, dir);
+  fault_hint (f, "see %s/" RUNTIME_LOG,
+              s->tie->host ? RUNTIME_HOST_DIR : s->dir);
   return ERR_CLOSED;
+}
+
+enum err
+daemon_connect_tied (const char *program, uint64_t timeout_ns,
+                     struct daemon_tie *tie, int *ret_sock, struct fault *f)
+{
+  struct search s = {.start = true};
+  enum err e = search_init (&s, tie, timeout_ns, f);
+
+  return e ? e : reach (&s, program, ret_sock, f);
 }
 
 enum err
 daemon_connect (const char *program, uint64_t timeout_ns, int *ret_sock,
                 struct fault *f)
 {
-  return reach (true, program, timeout_ns, ret_sock, f);
+  struct daemon_tie tie = {.fd = -1};
+  enum err e = daemon_connect_tied (program, timeout_ns, &tie, ret_sock, f);
+
+  cleanup_close (&tie.fd);
+  return e;
 }
 
 enum err
 daemon_find (const char *program, uint64_t timeout_ns, int *ret_sock,
              struct fault *f)
 {
-  return reach (false, program, timeout_ns, ret_sock, f);
+  struct daemon_tie tie = {.fd = -1};
+  struct search s = {.start = false};
+  enum err e = search_init (&s, &tie, timeout_ns, f);
+
+  return e ? e : reach (&s, program, ret_sock, f);
 }

@@ -82,7 +82,8 @@ runtime_dir (char ret_dir[RUNTIME_DIR_BYTES], struct fault *f)
     fault_hint (f, "set BULKHEAD_RUNTIME_DIR to a folder of your own");
     return ERR_ACCESS;
   }
-  if (st.st_mode & 077) {
+  /* A host's daemon lets others through to its socket. */
+  if (st.st_mode & (st.st_uid == 0 ? 066u : 077u)) {
     fault_set (f, ERR_ACCESS, "the folder %s is open to others (mode %03o)",
                dir, (unsigned)st.st_mode & 0777);
     fault_hint (f, "chmod 700 %s", dir);

@@ -9,6 +9,9 @@
  *   bulkheadd.lock  held while a daemon is started, and while one ends
  *   bulkheadd.pid   locked by the daemon as long as it lives
  *   bulkheadd.log   what a daemon without --foreground has to say
+ *   bulkheadd.ties  whose daemon this user's gateways have: connect.h
+ *
+ * A daemon that serves a whole host (bulkheadd --host) is in RUNTIME_HOST_DIR.
  *
  * Reads the environment (secure_getenv); no thread may change it meanwhile.
  */
@@ -27,10 +30,14 @@
 #define RUNTIME_LOCK "bulkheadd.lock"
 #define RUNTIME_PID "bulkheadd.pid"
 #define RUNTIME_LOG "bulkheadd.log"
+#define RUNTIME_TIES "bulkheadd.ties"
+
+#define RUNTIME_HOST_DIR "/run/bulkhead"
 
 /* The folder's path, without a slash at its end. It is made if it does not
  * exist. Refused (ERR_ACCESS) if it is a symbolic link, belongs to another
- * uid, or is open to others: whoever can write there could pose as the daemon.
+ * uid, or is open to others (but root's may let others through): whoever can
+ * write there could pose as the daemon.
  */
 enum err
 runtime_dir (char ret_dir[RUNTIME_DIR_BYTES], struct fault *f);

@@ -28,3 +28,8 @@ libfakenfs3_la_SOURCES = %D%/nfs3.c %D%/nfs3.h
 check_PROGRAMS += tests/fake/nfs-server
 tests_fake_nfs_server_SOURCES = %D%/nfs-server.c
 tests_fake_nfs_server_LDADD = libfakenfs3.la
+
+# Another uid at the socket of a host's daemon.
+check_PROGRAMS += tests/fake/stranger
+tests_fake_stranger_SOURCES = %D%/stranger.c
+tests_fake_stranger_LDADD = libipc.la libcommon.la

@@ -65,3 +65,13 @@ tests_unit_cache_fake_worker_LDADD = libipc.la libcommon.la
 # Runs the bulkheadd of this build.
 tests_unit_cache_connect_test_SOURCES = %D%/connect_test.c
 tests_unit_cache_connect_test_LDADD = libipc.la libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/cache/quota_test
+TESTS += tests/unit/cache/quota_test
+tests_unit_cache_quota_test_SOURCES = %D%/quota_test.c
+tests_unit_cache_quota_test_LDADD = libcache_logic.la libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/cache/foreign_test
+TESTS += tests/unit/cache/foreign_test
+tests_unit_cache_foreign_test_SOURCES = %D%/foreign_test.c
+tests_unit_cache_foreign_test_LDADD = libcache.la $(UNIT_LIBS)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What another uid hands to the host's daemon is looked at before it is used:
+ * nothing of it may make the daemon wait, crash it, or make it act upon what
+ * is somebody else's. A daemon of one's own trusts its gateways that far.
+ */
+#ifndef BH_CACHE_FOREIGN_H
+#define BH_CACHE_FOREIGN_H
+
+#include <stdbool.h>
+
+/* A file of a volume: memory that is sealed for good, which cannot be slow or
+ * shrink as a file of that user's own file system could; or a Unix stream
+ * socket (an agent), which is never waited for.
+ */
+bool foreign_file (int fd);
+
+/* Sealed memory that a daemon of this uid has made: its inode belongs to us. */
+bool foreign_object (int fd);
+
+/* TCP: what is done to reset it does nothing else. */
+bool foreign_net (int fd);
+
+/* The worker at the other end of the channel with these completions: the
+ * program worker_path, which has that very object mapped. Another process may
+ * not be killed in somebody's name. True also if it is dead already.
+ */
+bool foreign_worker (int pidfd, int completions_fd, const char *worker_path);
+
+#endif

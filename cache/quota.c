@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cache/quota.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define NS_PER_MINUTE 60e9
+
+void
+quota_init (struct quota *q, const struct quota_limits *limits)
+{
+  memset (q, 0, sizeof *q);
+  q->enforced = true;
+  q->limits = *limits;
+}
+
+static bool
+is_limited (const struct quota *q, uid_t uid)
+{
+  return q->enforced && uid != 0;
+}
+
+static struct quota_user *
+find (struct quota *q, uid_t uid)
+{
+  for (unsigned i = 0; i < QUOTA_USERS; i++)
+    if (q->user[i].used && q->user[i].uid == uid)
+      return &q->user[i];
+  return NULL;
+}
+
+/* One who has nothing is forgotten for another one; who has dialled much is
+ * remembered rather than who has not.
+ */
+static struct quota_user *
+find_or_make (struct quota *q, uid_t uid)
+{
+  struct quota_user *u = find (q, uid), *best = NULL;
+
+  if (u)
+    return u;
+  for (unsigned i = 0; i < QUOTA_USERS; i++) {
+    u = &q->user[i];
+    if (!u->used) {
+      best = u;
+      break;
+    }
+    if (u->has.clients == 0 && u->has.volumes == 0
+        && (!best || u->dials > best->dials))
+      best = u;
+  }
+  if (best)
+    *best = (struct quota_user){.uid = uid, .used = true,
+                                .dials = q->limits.dials};
+  return best;
+}
+
+static enum err
+over (struct fault *f, uid_t uid, const char *what, uint64_t limit,
+      const char *option)
+{
+  fault_set (f, ERR_LIMIT, "uid %u has its %llu %s already", (unsigned)uid,
+             (unsigned long long)limit, what);
+  fault_hint (f, "the host's bulkheadd sets the limit by %s", option);
+  return ERR_LIMIT;
+}
+
+enum err
+quota_take (struct quota *q, uid_t uid, const struct quota_share *s,
+            struct fault *f)
+{
+  const struct quota_limits *l = &q->limits;
+  struct quota_user *u;
+
+  if (!is_limited (q, uid))
+    return ERR_OK;
+  if (!(u = find_or_make (q, uid)))
+    return fault_set (f, ERR_LIMIT, "%u users are served already",
+                      QUOTA_USERS);
+  if (u->has.clients + s->clients > l->volumes + QUOTA_SPARE_CLIENTS)
+    return over (f, uid, "connections", l->volumes + QUOTA_SPARE_CLIENTS,
+                 "--volumes-per-uid=");
+  if (u->has.volumes + s->volumes > l->volumes)
+    return over (f, uid, "volumes", l->volumes, "--volumes-per-uid=");
+  if (u->has.workers + s->workers > l->workers)
+    return over (f, uid, "workers", l->workers, "--workers-per-uid=");
+  if (s->memory_bytes > l->memory_bytes
+      || u->has.memory_bytes > l->memory_bytes - s->memory_bytes)
+    return over (f, uid, "MiB of memory", l->memory_bytes >> 20,
+                 "--memory-per-uid=");
+  u->has.clients += s->clients;
+  u->has.volumes += s->volumes;
+  u->has.workers += s->workers;
+  u->has.memory_bytes += s->memory_bytes;
+  return ERR_OK;
+}
+
+void
+quota_give (struct quota *q, uid_t uid, const struct quota_share *s)
+{
+  struct quota_user *u = is_limited (q, uid) ? find (q, uid) : NULL;
+
+  if (!u)
+    return;
+  assert (u->has.clients >= s->clients && u->has.volumes >= s->volumes
+          && u->has.workers >= s->workers
+          && u->has.memory_bytes >= s->memory_bytes);
+  u->has.clients -= s->clients;
+  u->has.volumes -= s->volumes;
+  u->has.workers -= s->workers;
+  u->has.memory_bytes -= s->memory_bytes;
+}
+
+enum err
+quota_dial (struct quota *q, uid_t uid, uint64_t now_ns, struct fault *f)
+{
+  double full = q->limits.dials;
+  struct quota_user *u;
+
+  if (!is_limited (q, uid))
+    return ERR_OK;
+  if (!(u = find_or_make (q, uid)))
+    return fault_set (f, ERR_LIMIT, "%u users are served already",
+                      QUOTA_USERS);
+  if (u->at_ns && now_ns > u->at_ns)
+    u->dials += (double)(now_ns - u->at_ns) * full / NS_PER_MINUTE;
+  if (u->dials > full)
+    u->dials = full;
+  u->at_ns = now_ns;
+  if (u->dials < 1)
+    return over (f, uid, "connections to servers in a minute",
+                 q->limits.dials, "--dials-per-uid=");
+  u->dials -= 1;
+  return ERR_OK;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each user may have of a daemon that serves a whole host. Uid 0 has no
+ * limits, nor has anybody in a daemon of one's own: quota_init is not called.
+ *
+ * Pure: no system call, no clock. One thread.
+ */
+#ifndef BH_CACHE_QUOTA_H
+#define BH_CACHE_QUOTA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+
+/* So many users at once. */
+#define QUOTA_USERS 128u
+/* Connections without a volume, beyond those with one. */
+#define QUOTA_SPARE_CLIENTS 8u
+
+struct quota_limits {
+  unsigned volumes;
+  unsigned workers;
+  uint64_t memory_bytes; /* shared with gateways and workers */
+  unsigned dials;        /* in a minute, and at once */
+};
+
+/* A part of it that is taken and given back as a whole. */
+struct quota_share {
+  unsigned clients;
+  unsigned volumes;
+  unsigned workers;
+  uint64_t memory_bytes;
+};
+
+struct quota_user {
+  uid_t uid;
+  bool used;
+  struct quota_share has;
+  double dials;   /* that it has left */
+  uint64_t at_ns; /* when that was so */
+};
+
+struct quota {
+  bool enforced;
+  struct quota_limits limits;
+  struct quota_user user[QUOTA_USERS];
+};
+
+void quota_init (struct quota *q, const struct quota_limits *limits);
+
+/* ERR_LIMIT, with the limit and the option that sets it in words: nothing is
+ * taken then.
+ */
+enum err quota_take (struct quota *q, uid_t uid, const struct quota_share *s,
+                     struct fault *f);
+void quota_give (struct quota *q, uid_t uid, const struct quota_share *s);
+
+/* One attempt to connect somewhere. ERR_LIMIT. */
+enum err quota_dial (struct quota *q, uid_t uid, uint64_t now_ns,
+                     struct fault *f);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A process of another uid at the socket of a host's daemon: asks for what it
+ * must not get. Prints what the daemon answers, one line a question: "fault: "
+ * and its words, "closed", "open" (it is served), or "nothing" within TIMEOUT.
+ *
+ *   stranger SOCKET path KEY VALUE    OPEN that names a file by its path alone
+ *   stranger SOCKET file KEY PATH     OPEN with a file of its own, as it is
+ *   stranger SOCKET kill PID          ADOPT of that process as its worker
+ *   stranger SOCKET truncate          ADOPT with stripes that it can shorten
+ *   stranger SOCKET garbage N         N messages of any bytes, types and fds
+ *   stranger SOCKET flood N           N connections at once; how many are kept
+ *   stranger SOCKET deaf              OPEN, and never reads
+ *   stranger SOCKET half              nothing, then one odd byte
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "ipc/channel.h"
+#include "ipc/control.h"
+#include "ipc/shm.h"
+#include "ipc/stripes.h"
+#include "ipc/volume.h"
+
+#define TIMEOUT_NS 15000000000ull
+
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
+static struct control message;
+static uint64_t random_state = 88172645463325252ull;
+
+static void __attribute__ ((noreturn))
+fail (const char *what)
+{
+  perror (what);
+  exit (2);
+}
+
+static uint64_t
+random_next (void)
+{
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  random_state ^= random_state << 17;
+  return random_state;
+}
+
+static int
+dial (void)
+{
+  int sock = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+  if (sock < 0
+      || connect (sock, (const struct sockaddr *)&address, sizeof address) < 0)
+    fail ("connect");
+  return sock;
+}
+
+static bool
+greet (int sock)
+{
+  struct wirebuf b;
+  bool ok;
+
+  control_begin (&message, CONTROL_HELLO);
+  b = control_body (&message);
+  wirebuf_u32 (&b, CONTROL_VERSION);
+  wirebuf_cstring (&b, "a stranger\nwith two lines");
+  ok = control_send (sock, &message, &b, TIMEOUT_NS) == ERR_OK
+       && control_recv (sock, &message, TIMEOUT_NS) == ERR_OK;
+  if (ok)
+    control_close (&message);
+  return ok && message.type == CONTROL_HELLO;
+}
+
+static void
+put_spec (struct wirebuf *b, const char *key, const char *value, int fd)
+{
+  static struct volume_spec spec;
+
+  memset (&spec, 0, sizeof spec);
+  strcpy (spec.proto, "sftp");
+  volume_spec_set (&spec, "host", "127.0.0.1", -1);
+  volume_spec_set (&spec, "port", "9", -1);
+  volume_spec_set (&spec, "user", "nobody", -1);
+  volume_spec_set (&spec, "path", "/x", -1);
+  if (key)
+    volume_spec_set (&spec, key, value, fd);
+  volume_spec_put (b, &spec);
+}
+
+/* What comes of it. */
+static void
+tell_answer (int sock)
+{
+  struct fault f = {0};
+  struct wire w;
+  enum err e = control_recv (sock, &message, TIMEOUT_NS);
+
+  if (e) {
+    puts (e == ERR_CLOSED ? "closed" : "nothing");
+    return;
+  }
+  control_close (&message);
+  w = wire_init (message.body, message.length_bytes);
+  if (message.type == CONTROL_FAULT && !fault_take (&w, &f))
+    printf ("fault: %s\n", f.text);
+  else
+    puts ("open");
+}
+
+static void
+open_with (const char *key, const char *value, int fd)
+{
+  int sock = dial ();
+  struct wirebuf b;
+
+  if (!greet (sock)) {
+    puts ("closed");
+    return;
+  }
+  control_begin (&message, CONTROL_OPEN);
+  if (fd >= 0)
+    control_add_fd (&message, fd);
+  b = control_body (&message);
+  put_spec (&b, key, value, fd >= 0 ? 0 : -1);
+  if (control_send (sock, &message, &b, TIMEOUT_NS))
+    fail ("send");
+  tell_answer (sock);
+}
+
+/* All right but for pid, or for what can be shortened. */
+static void
+adopt (pid_t pid, bool shortened)
+{
+  int sock = dial (), channel[CHANNEL_FDS], stripes, pidfd = -1, net = -1;
+  struct wirebuf b;
+
+  if (!greet (sock) || channel_create (channel))
+    fail ("greet");
+  stripes = memfd_create ("stripes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (stripes < 0 || ftruncate (stripes, (off_t)stripes_bytes (1024)) < 0)
+    fail ("memfd");
+  if (!shortened
+      && fcntl (stripes, F_ADD_SEALS,
+                F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+           < 0)
+    fail ("seals");
+  control_begin (&message, CONTROL_ADOPT);
+  b = control_body (&message);
+  wirebuf_u8 (&b, 0);
+  wirebuf_u8 (&b, 1);
+  wirebuf_u64 (&b, 1);
+  wirebuf_u8 (&b, pid > 0);
+  put_spec (&b, NULL, NULL, -1);
+  control_add_fd (&message, stripes);
+  for (int i = 0; i < CHANNEL_FDS; i++)
+    control_add_fd (&message, channel[i]);
+  if (pid > 0) {
+    pidfd = (int)syscall (SYS_pidfd_open, pid, 0);
+    net = socket (AF_INET, SOCK_STREAM, 0);
+    if (pidfd < 0 || net < 0)
+      fail ("pidfd_open");
+    control_add_fd (&message, pidfd);
+    control_add_fd (&message, net);
+  }
+  if (control_send_credentials (sock, &message, &b, TIMEOUT_NS))
+    fail ("send");
+  tell_answer (sock);
+}
+
+/* Whatever happens, the daemon is to live: its answers do not count. */
+static void
+garbage (unsigned long n)
+{
+  int any[4] = {open ("/dev/null", O_RDWR), eventfd (0, 0),
+                memfd_create ("x", 0), socket (AF_UNIX, SOCK_STREAM, 0)};
+
+  for (unsigned long i = 0; i < n; i++) {
+    static const uint16_t types[] = {
+      CONTROL_OPEN, CONTROL_ADOPT, CONTROL_ATTACH, CONTROL_DISTRUST,
+      CONTROL_LEASE_WANT, CONTROL_READY, CONTROL_HELLO};
+    CLEANUP_CLOSE int sock = dial ();
+    size_t bytes = random_next () % 2 ? random_next () % 64
+                                      : random_next () % CONTROL_BODY_BYTES;
+    struct wirebuf b;
+
+    if (random_next () % 8 && !greet (sock))
+      continue;
+    control_begin (&message,
+                   types[random_next () % (sizeof types / sizeof *types)]);
+    for (unsigned k = random_next () % 2 ? 0 : random_next () % CONTROL_FDS; k;
+         k--)
+      control_add_fd (&message, any[random_next () % 4]);
+    b = control_body (&message);
+    if (message.type == CONTROL_ADOPT && random_next () % 2) {
+      wirebuf_u8 (&b, 1);
+      wirebuf_u8 (&b, (uint8_t)(random_next () % 10));
+    }
+    while (b.used_bytes < bytes)
+      wirebuf_u8 (&b, (uint8_t)(random_next () % 5 ? random_next () % 4
+                                                   : random_next ()));
+    if (control_send_credentials (sock, &message, &b, TIMEOUT_NS))
+      continue;
+    if (control_recv (sock, &message, TIMEOUT_NS) == ERR_OK)
+      control_close (&message);
+  }
+  puts ("done");
+}
+
+static void
+flood (unsigned long n)
+{
+  struct pollfd *p = calloc (n, sizeof *p);
+  unsigned long kept = 0;
+
+  for (unsigned long i = 0; p && i < n; i++)
+    p[i] = (struct pollfd){.fd = dial (), .events = POLLIN};
+  /* Who is refused is told so at once, who is not after five seconds. */
+  poll (NULL, 0, 1000);
+  poll (p, n, 0);
+  for (unsigned long i = 0; i < n; i++)
+    kept += p[i].revents == 0;
+  printf ("%lu\n", kept);
+  fflush (stdout);
+  poll (NULL, 0, 2000); /* holds on to them for a while */
+}
+
+static void
+deaf (void)
+{
+  int sock = dial ();
+  struct wirebuf b;
+
+  if (!greet (sock))
+    fail ("greet");
+  control_begin (&message, CONTROL_OPEN);
+  b = control_body (&message);
+  put_spec (&b, NULL, NULL, -1);
+  /* CHANNEL, CACHE, FAULT are on their way to nobody. */
+  if (control_send (sock, &message, &b, TIMEOUT_NS))
+    fail ("send");
+  poll (NULL, 0, 2000);
+  puts ("done");
+}
+
+static void
+half (void)
+{
+  int sock = dial ();
+  struct pollfd p = {.fd = sock, .events = POLLIN};
+
+  if (poll (&p, 1, 15000) != 1)
+    puts ("nothing");
+  else
+    tell_answer (sock);
+  sock = dial ();
+  if (send (sock, "x", 1, MSG_NOSIGNAL) != 1)
+    fail ("send");
+  tell_answer (sock);
+}
+
+int
+main (int argc, char **argv)
+{
+  const char *mode = argc > 2 ? argv[2] : "";
+
+  if (argc < 3 || strlen (argv[1]) >= sizeof address.sun_path)
+    return 2;
+  strcpy (address.sun_path, argv[1]);
+  if (strcmp (mode, "path") == 0 && argc == 5)
+    open_with (argv[3], argv[4], -1);
+  else if (strcmp (mode, "file") == 0 && argc == 5)
+    open_with (argv[3], argv[4], open (argv[4], O_RDONLY));
+  else if (strcmp (mode, "kill") == 0 && argc == 4)
+    adopt ((pid_t)atol (argv[3]), false);
+  else if (strcmp (mode, "truncate") == 0)
+    adopt (0, true);
+  else if (strcmp (mode, "garbage") == 0 && argc == 4)
+    garbage (strtoul (argv[3], NULL, 10));
+  else if (strcmp (mode, "flood") == 0 && argc == 4)
+    flood (strtoul (argv[3], NULL, 10));
+  else if (strcmp (mode, "deaf") == 0)
+    deaf ();
+  else if (strcmp (mode, "half") == 0)
+    half ();
+  else
+    return 2;
+  return 0;
+}

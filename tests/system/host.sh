@@ -1,0 +1,300 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# One daemon for a whole host (bulkheadd --host): other users get what is theirs,
+# and nothing else, in words; what they send neither stops it nor makes it act
+# upon what is somebody else's.
+time_limit=180
+. "$(dirname "$0")/lib.sh"
+
+[ "$(id -u)" = 0 ] || skip "needs root and two more users"
+stranger=$BULKHEAD_BUILDDIR/tests/fake/stranger
+unset BULKHEAD_RUNTIME_DIR
+chmod 0711 "$dir"
+alice=(--reuid=4001 --regid=4001 --groups=4001,4002)
+bob=(--reuid=4003 --regid=4003 --clear-groups)
+host_sock=/run/bulkhead/bulkheadd.sock
+start_sshd
+
+for u in 4001 4003; do
+  mkdir -p "/run/user/$u" "$dir/$u"
+  cp id known_hosts "$u/"
+  chown -R "$u:$u" "/run/user/$u" "$dir/$u"
+  chmod 0700 "/run/user/$u" "$dir/$u"
+done
+setpriv "${alice[@]}" test -x "$run" || skip "other users cannot reach $run"
+random_file disk 4
+
+# as UID COMMAND…
+as () {
+  local who=("${alice[@]}")
+  [ "$1" = 4001 ] || who=("${bob[@]}")
+  HOME=$dir/$1 XDG_RUNTIME_DIR=/run/user/$1 setpriv "${who[@]}" "${@:2}"
+}
+
+# start_host OPTION…: sets $host
+start_host () {
+  "$run" bulkheadd --foreground --host "$@" >>host.log 2>&1 </dev/null &
+  host=$!
+  wait_for 10 host_serves || die "the host's daemon does not start"
+}
+
+host_serves () {
+  [ -S $host_sock ] && grep -q serves host.log && alive "$host"
+}
+
+stop_host () {
+  kill -TERM "$host"
+  wait_for 10 gone "$host" || die "the host's daemon does not end"
+  wait "$host" || :
+  : >host.log
+}
+
+# serve UID NAME ARGUMENT…: as start_nbdkit, by that user
+serve () {
+  local uid=$1 name=$2
+  shift 2
+  sock=$dir/$uid/$name.sock
+  uri="nbd+unix:///?socket=$sock"
+  rm -f "$dir/$uid/$name.pid"
+  as "$uid" "$run" nbdkit -f -t 32 -U "$sock" -P "$dir/$uid/$name.pid" "$@" \
+    >"$name.log" 2>&1 </dev/null &
+  nbdkit_pid=$!
+  wait_for 30 served "$uid" "$name" || die "nbdkit neither starts nor ends"
+  [ -s "$dir/$uid/$name.pid" ] && nbdkit_pid=$(cat "$dir/$uid/$name.pid")
+}
+
+served () {
+  [ -s "$dir/$1/$2.pid" ] || ! alive "$nbdkit_pid"
+}
+
+sftp_of () {
+  echo bulkhead "sftp://$user@127.0.0.1:$sshd_port$dir/disk" \
+    "identity=$dir/$1/id" "known-hosts=$dir/$1/known_hosts"
+}
+
+# refused WORDS UID NAME ARGUMENT…: it does not start, and says why
+refused () {
+  local words=$1
+  shift
+  ! serve "$@" || die "not refused: $words"
+  grep -q -- "$words" "$2.log" || die "not said: $words: $(cat "$2.log")"
+}
+
+! as 4001 "$run" bulkheadd --foreground --host >alice.log 2>&1 || die "--host"
+grep -q 'only root can serve the host' alice.log || die "$(cat alice.log)"
+ok "only root may start it"
+
+# ------------------------------------------------------------ what they may do
+
+start_host --volumes-per-uid=2
+serve 4001 a1 $(sftp_of 4001) || die "$(cat a1.log)"
+a1=$nbdkit_pid
+nbdcopy "$uri" copy
+cmp copy disk
+[ "$(daemon_pids)" = "$host" ] || die "another daemon runs: $(daemon_pids)"
+serve 4003 b1 $(sftp_of 4003) || die "$(cat b1.log)"
+b1=$nbdkit_pid
+nbdcopy "$uri" copy
+cmp copy disk
+[ "$(daemon_pids)" = "$host" ] || die "another daemon runs: $(daemon_pids)"
+ok "two users are served by the host's daemon"
+
+# What alice has an fd for that was opened for reading only, she cannot open
+# again for writing: it is root's, mode 0600.
+memory=0
+for fd in "/proc/$a1/fd"/*; do
+  case $(readlink "$fd") in
+    /memfd:bh-completions*|/memfd:bh-read-arena*|/memfd:bh-index*|/memfd:bh-pages*)
+      memory=$((memory + 1))
+      [ "$(stat -L -c '%u %a' "$fd")" = "0 600" ] || die "$(stat -L "$fd")"
+      as 4001 dd if="$fd" of=/dev/null count=0 2>/dev/null \
+        && die "$(readlink "$fd") can be opened again"
+      as 4001 sh -c ': <>"$1"' sh "$fd" 2>/dev/null \
+        && die "$(readlink "$fd") can be opened for writing"
+      ;;
+  esac
+done
+[ $memory -ge 2 ] || die "no shared memory found: $memory"
+inodes () {
+  for fd in "/proc/$1/fd"/*; do
+    case $(readlink "$fd") in /memfd:bh-*) stat -L -c %i "$fd" ;; esac
+  done | sort
+}
+[ -z "$(comm -12 <(inodes "$a1") <(inodes "$b1"))" ] \
+  || die "two users share memory"
+ok "their memory is root's and read-only, and no object is of both"
+
+[ "$(stat -c %a /run/bulkhead/volumes)" = 700 ] || die "volumes/ is open"
+! as 4001 ls /run/bulkhead >/dev/null 2>&1 || die "the folder can be listed"
+ok "its files are closed to them"
+
+# --------------------------------------------------------------------- limits
+
+serve 4001 a2 $(sftp_of 4001) || die "$(cat a2.log)"
+a2=$nbdkit_pid
+refused 'uid 4001 has its 2 volumes already' 4001 a3 $(sftp_of 4001)
+grep -q -- '--volumes-per-uid=' a3.log || die "no hint: $(cat a3.log)"
+start_nbdkit root $(sftp_of 4001)
+stop_nbdkit
+ok "a third volume is refused in words, and root is not limited"
+
+# The host's daemon ends: its gateways wait for it, workers and cached reads go
+# on, and no private daemon is started meanwhile.
+kill -KILL "$host"
+wait_for 10 gone "$host"
+uri="nbd+unix:///?socket=$dir/4001/a1.sock"
+nbdcopy "$uri" copy
+cmp copy disk
+refused "the host's bulkheadd does not run" 4001 a4 $(sftp_of 4001)
+worker=$(pgrep -x bulkhead-worker | head -n 1)
+: >host.log
+start_host --volumes-per-uid=2
+taken_over () {
+  [ "$(grep -c 'taken over of' host.log)" = 3 ]
+}
+wait_for 20 taken_over || die "not taken over: $(cat host.log)"
+kill -KILL "$worker"
+for n in 4001/a1 4001/a2 4003/b1; do
+  nbdcopy "nbd+unix:///?socket=$dir/$n.sock" copy
+  cmp copy disk
+done
+grep -q 'epoch 2' host.log || die "no worker was replaced"
+ok "killed and started again it takes over what its users have"
+for p in $a1 $a2 $b1; do stop_nbdkit "$p"; done
+stop_host
+
+start_host --workers-per-uid=2 --memory-per-uid=100M --dials-per-uid=3
+refused 'uid 4001 has its 2 workers already' 4001 w $(sftp_of 4001) \
+  connections=3
+refused 'uid 4001 has its 100 MiB of memory already' 4001 m $(sftp_of 4001) \
+  connections=2
+for i in 1 2 3; do
+  serve 4001 "d$i" $(sftp_of 4001) || die "$(cat "d$i.log")"
+  stop_nbdkit
+done
+refused 'uid 4001 has its 3 connections to servers in a minute already' \
+  4001 d4 $(sftp_of 4001)
+serve 4003 b2 $(sftp_of 4003) || die "bob pays for alice: $(cat b2.log)"
+stop_nbdkit
+stop_host
+ok "so are workers, memory and dials, for each user alone"
+
+# --------------------------------------------------------------- who they are
+
+start_host
+nfs=(bulkhead nfs://127.0.0.1:4444/export/file)
+refused 'uid=0: only root may ask a server as somebody else' 4001 u "${nfs[@]}" \
+  uid=0
+refused 'gid=0: only root may' 4001 g "${nfs[@]}" gid=0
+refused 'groups=4002,0: only root may' 4001 gs "${nfs[@]}" groups=4002,0
+refused 'cannot connect' 4001 own "${nfs[@]}" uid=4001 gid=4002 \
+  groups=4001,4002
+ok "AUTH_SYS: only as oneself and with one's own groups"
+
+# The port that a server sees, and whose socket it is here (as a firewall that
+# goes by the user sees it).
+perl -MSocket -e '
+  socket my $s, AF_INET, SOCK_STREAM, 0 or die;
+  setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;
+  bind $s, pack_sockaddr_in (4444, INADDR_LOOPBACK) or die "bind: $!";
+  listen $s, 9; $| = 1; print "ready\n";
+  while (my $from = accept my $c, $s) {
+    my ($port) = unpack_sockaddr_in $from;
+    open my $t, "<", "/proc/net/tcp"; my $uid = "?";
+    while (<$t>) { my @f = split;
+      $uid = $f[7] if $f[1] eq sprintf "0100007F:%04X", $port; }
+    print "$port $uid\n"; close $c }' >ports.log 2>&1 &
+listener=$!
+wait_for 5 grep -q ready ports.log
+! serve 4001 p "${nfs[@]}" || die "served"
+grep -q ' 4001$' ports.log || die "whose socket: $(cat ports.log)"
+awk '$2 == 4001 && $1 < 1024 { exit 1 }' ports.log \
+  || die "alice gets a low port: $(cat ports.log)"
+! "$run" nbdkit -U root-nfs.sock --run true "${nfs[@]}" >root.log 2>&1 \
+  || die "served"
+awk '$2 == 0 && $1 < 1024 { found = 1 } END { exit !found }' ports.log \
+  || die "root gets no low port: $(cat ports.log)"
+kill "$listener"
+ok "ports below 1024 are root's; a user's socket is that user's"
+
+# ------------------------------------------------------------------ strangers
+
+echo "not alice's" >secret
+chmod 0600 secret
+strange () {
+  as 4001 "$stranger" $host_sock "$@" 2>&1 || :
+}
+says () {
+  local words=$1 answer
+  shift
+  answer=$(strange "$@")
+  grep -q -- "$words" <<<"$answer" || die "$*: $answer, not $words"
+}
+says 'fault: identity came without a file' path identity "$dir/secret"
+says 'fault: a file of another user must come' file identity "$dir/4001/id"
+says 'fault: password came without a file' path password /etc/shadow
+victim=$(sleep 100 >/dev/null & echo $!)
+says 'fault: what was handed over is not of' kill "$victim"
+alive "$victim" || die "it killed in alice's name"
+kill "$victim"
+says 'fault: what was handed over is not of' truncate
+ok "files by name, slow files, others' processes, memory that shrinks: refused"
+
+kept=$(strange flood 60)
+[ "$kept" -ge 1 ] && [ "$kept" -le 24 ] || die "kept $kept connections"
+as 4001 "$stranger" $host_sock flood 60 >flood.log 2>&1 &
+as 4001 "$stranger" $host_sock deaf >deaf.log 2>&1 &
+wait_for 5 test -s flood.log
+serve 4003 b3 $(sftp_of 4003) || die "bob is locked out: $(cat b3.log)"
+nbdcopy "$uri" copy
+cmp copy disk
+stop_nbdkit
+ok "one user's flood keeps nobody else out ($kept kept)"
+
+strange garbage "$(mib 400)" >garbage.log
+grep -q done garbage.log || die "$(cat garbage.log)"
+[ "$(strange half | sort -u)" = closed ] || die "half a message is kept"
+alive "$host" || die "the daemon died of it"
+! grep -q 'with two lines$' <(grep -v 'bulkheadd: ' host.log) \
+  || die "a line of the log is a stranger's"
+settled () {
+  [ "$(find "/proc/$host/fd" -type l | wc -l)" -le "$idle_fds" ]
+}
+idle_fds=30
+wait_for 20 settled || die "it leaks: $(ls -l "/proc/$host/fd")"
+serve 4003 b4 $(sftp_of 4003) || die "$(cat b4.log)"
+stop_nbdkit
+stop_host
+ok "broken and half messages end their connection, and nothing stays of them"
+
+# ---------------------------------------------------------- one's own, or not
+
+serve 4001 own1 $(sftp_of 4001) || die "$(cat own1.log)"
+own1=$nbdkit_pid
+private=$(daemon_pids)
+[ "$(ps -o uid= -p "$private" | tr -d ' ')" = 4001 ] || die "whose is it?"
+start_host
+serve 4001 own2 $(sftp_of 4001) || die "$(cat own2.log)"
+own2=$nbdkit_pid
+! grep -q 'opened for' host.log || die "the second one is the host's"
+# Also while it is being replaced.
+kill -KILL "$private"
+wait_for 10 gone "$private"
+serve 4001 own3 $(sftp_of 4001) || die "$(cat own3.log)"
+! grep -q 'opened for' host.log || die "the third one is the host's"
+for p in $own1 $own2 $nbdkit_pid; do stop_nbdkit "$p"; done
+private=$(daemon_pids | grep -vx "$host")
+kill -TERM "$private"
+wait_for 10 gone "$private"
+serve 4001 hosts $(sftp_of 4001) || die "$(cat hosts.log)"
+grep -q 'opened for' host.log || die "it is not the host's"
+! as 4001 "$run" bulkheadd --foreground >alice.log 2>&1 || die "two daemons"
+grep -q "belong to the host's bulkheadd" alice.log || die "$(cat alice.log)"
+stop_nbdkit
+stop_host
+start_host --socket-mode=0600
+serve 4001 closed $(sftp_of 4001) || die "$(cat closed.log)"
+! grep -q 'opened for' host.log || die "the mode does not count"
+stop_nbdkit
+stop_host
+ok "a user's gateways follow the private daemon while it runs, else the host's"
