@@ -25,6 +25,9 @@
 #define NET_RIGHTS_KNOWN 2
 #define SCOPES_KNOWN 2
 #define RIGHTS_PROBED 24
+/* ABI 7: what is refused is told to audit also after an exec, which would be
+ * the surest sign of all. */
+#define LOG_NEW_EXEC_ON (1u << 1)
 
 struct ruleset_attr {
   uint64_t handled_fs;
@@ -64,7 +67,7 @@ static unsigned
 probe (struct ruleset_attr *attr, uint64_t *field, unsigned least,
        unsigned most)
 {
-  for (unsigned n = most; n >= least; n--) {
+  for (unsigned n = most; n >= least && n > 0; n--) {
     *field = (1ull << n) - 1;
     if (accepted (attr))
       return n;
@@ -104,29 +107,50 @@ allow_resolver (int ruleset, const struct ruleset_attr *attr)
     syscall (SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &dns, 0);
 }
 
+/* False: not at all. */
+static bool
+restrict_self (int ruleset, bool audit, uint32_t *layers)
+{
+  if (audit
+      && syscall (SYS_landlock_restrict_self, ruleset, LOG_NEW_EXEC_ON) == 0) {
+    *layers |= SBX_LAYER_LANDLOCK_AUDIT;
+    return true;
+  }
+  return syscall (SYS_landlock_restrict_self, ruleset, 0) == 0;
+}
+
 uint32_t
-landlock_apply (enum sbx_profile profile)
+landlock_apply_up_to (enum sbx_profile profile,
+                      const struct landlock_most *most)
 {
   struct ruleset_attr attr = {0};
   bool all = sbx_is_worker (profile);
   uint32_t layers = SBX_LAYER_LANDLOCK;
 
-  /* What the resolver may do is listed by right, so it is only confined by
-   * rights that were thought about here. */
-  if (!probe (&attr, &attr.handled_fs, FS_RIGHTS_FIRST,
-              all ? RIGHTS_PROBED : FS_RIGHTS_KNOWN))
+  if (!probe (&attr, &attr.handled_fs, FS_RIGHTS_FIRST, most->fs))
     return 0;
-  if (probe (&attr, &attr.handled_net, 1,
-             all ? RIGHTS_PROBED : NET_RIGHTS_KNOWN))
+  if (probe (&attr, &attr.handled_net, 1, most->net))
     layers |= SBX_LAYER_LANDLOCK_NET;
-  if (probe (&attr, &attr.scoped, 1, all ? RIGHTS_PROBED : SCOPES_KNOWN))
+  if (probe (&attr, &attr.scoped, 1, most->scopes))
     layers |= SBX_LAYER_LANDLOCK_SCOPE;
   CLEANUP_CLOSE int ruleset = create (&attr);
   if (ruleset < 0)
     return 0;
   if (!all)
     allow_resolver (ruleset, &attr);
-  if (syscall (SYS_landlock_restrict_self, ruleset, 0) < 0)
-    return 0;
-  return layers;
+  return restrict_self (ruleset, most->audit, &layers) ? layers : 0;
+}
+
+uint32_t
+landlock_apply (enum sbx_profile profile)
+{
+  static const struct landlock_most all
+    = {RIGHTS_PROBED, RIGHTS_PROBED, RIGHTS_PROBED, true};
+  /* What the resolver may do is listed by right, so it is only confined by
+   * rights that were thought about here. That it is refused a file is nothing
+   * that anybody should hear of. */
+  static const struct landlock_most known
+    = {FS_RIGHTS_KNOWN, NET_RIGHTS_KNOWN, SCOPES_KNOWN, false};
+
+  return landlock_apply_up_to (profile, sbx_is_worker (profile) ? &all : &known);
 }

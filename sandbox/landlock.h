@@ -12,4 +12,14 @@
  */
 uint32_t landlock_apply (enum sbx_profile profile);
 
+/* The same as far as an older kernel would go: so many rights of each kind,
+ * which is what tells one ABI from the next. For tests.
+ */
+struct landlock_most {
+  unsigned fs, net, scopes;
+  bool audit; /* flags of landlock_restrict_self */
+};
+uint32_t landlock_apply_up_to (enum sbx_profile profile,
+                               const struct landlock_most *most);
+
 #endif

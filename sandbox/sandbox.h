@@ -67,7 +67,10 @@ sbx_is_worker (enum sbx_profile profile)
   X (13, NON_DUMPABLE, "non-dumpable", 1)                                     \
   X (14, NO_CAPS, "no-capabilities", 1)                                       \
   X (15, MDWE, "no-exec-gain", 0)                                             \
-  X (16, UNPRIVILEGED_UID, "unprivileged-uid", 0)
+  X (16, UNPRIVILEGED_UID, "unprivileged-uid", 0)                             \
+  X (17, LANDLOCK_AUDIT, "landlock-audit", 0)                                 \
+  X (18, NS_CGROUP, "cgroup-ns", 0)                                           \
+  X (19, CGROUP, "cgroup-limits", 0)
 
 enum sbx_layer {
 #define X(bit, name, text, mandatory) SBX_LAYER_##name = 1 << (bit),

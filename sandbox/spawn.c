@@ -80,15 +80,21 @@ environment_init (struct environment *e, enum sbx_profile profile)
   e->ptr[e->used + 1] = e->namespaces;
 }
 
-/* The namespaces to ask for, most first; ends with 0: none. */
+#define NS_SETS 5
+
+/* The namespaces to ask for, most first; ends with 0: none. A kernel may lack
+ * that of cgroups. */
 static unsigned
-namespace_sets (enum sbx_profile profile, int ret_set[4])
+namespace_sets (enum sbx_profile profile, int ret_set[NS_SETS])
 {
   int set = sbx_is_worker (profile) ? NS_SAFE | CLONE_NEWNET : NS_SAFE;
   unsigned n = 0;
 
-  if (child_may_mount ())
+  if (child_may_mount ()) {
+    ret_set[n++] = set | CLONE_NEWCGROUP;
     ret_set[n++] = set;
+  }
+  ret_set[n++] = set | CLONE_NEWUSER | CLONE_NEWCGROUP;
   ret_set[n++] = set | CLONE_NEWUSER;
   ret_set[n++] = 0;
   return n;
@@ -194,7 +200,7 @@ try_without_namespaces (int sys_errno)
 static enum err
 start (const struct plan *p, struct sbx_child *c, struct fault *f)
 {
-  int set[4];
+  int set[NS_SETS];
   unsigned sets = namespace_sets (p->s->profile, set);
   sigset_t all, old;
   pid_t pid = -1;

@@ -17,3 +17,8 @@ tests_unit_sandbox_possessed_test_LDADD = libsandbox.la libipc.la $(UNIT_LIBS)
 # docs/bulkhead-worker.pod is in step with the table.
 TESTS += %D%/policy-manual.sh
 EXTRA_DIST += %D%/policy-manual.sh
+
+check_PROGRAMS += tests/unit/sandbox/landlock_test
+TESTS += tests/unit/sandbox/landlock_test
+tests_unit_sandbox_landlock_test_SOURCES = %D%/landlock_test.c
+tests_unit_sandbox_landlock_test_LDADD = libsandbox.la $(UNIT_LIBS)
