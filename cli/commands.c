@@ -18,6 +18,7 @@ const struct cli_option cli_json_options[] = {
 };
 
 const struct command *const cli_commands[] = {
+    &command_serve,
     &command_completion,
     NULL,
 };

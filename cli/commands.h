@@ -6,5 +6,6 @@
 #include "cli/cli.h"
 
 extern const struct command command_completion;
+extern const struct command command_serve;
 
 #endif

@@ -5,9 +5,11 @@
 #include "config.h"
 #include "cli/commands.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/conf.h"
 #include "cli/output.h"
 #include "gateway/options.h"
 #include "protocols/params.h"
@@ -311,7 +313,7 @@ fish_command (const struct command *command)
     if (o->letter)
       printf (" -s %c", o->letter);
     if (o->value_name)
-      fputs (" -x", stdout);
+      fputs (o->kind == CLI_FILE ? " -r" : " -x", stdout);
     fish_words (o->value_name ? o->kind : CLI_WORD, o->value_name);
     fputs (" -d ", stdout);
     fish_quoted (o->help);
@@ -349,6 +351,31 @@ fish_script (void)
 
 /* -------------------------------------------------------------- command */
 
+/* What the scripts ask for. An error is nothing to complete. */
+static void
+volumes (void)
+{
+  struct conf c = {0};
+  struct fault f;
+
+  if (!conf_load (&c, &f))
+    for (unsigned i = 0; i < c.volumes; i++)
+      printf ("%s\n", c.volume[i]->name);
+  conf_free (&c);
+}
+
+static void
+devices (void)
+{
+  glob_t g;
+
+  if (glob ("/dev/nbd*", 0, NULL, &g) == 0)
+    for (size_t i = 0; i < g.gl_pathc; i++)
+      if (!strchr (g.gl_pathv[i] + 8, 'p'))
+        printf ("%s\n", g.gl_pathv[i]);
+  globfree (&g);
+}
+
 static enum cli_status
 run (struct cli *c)
 {
@@ -356,9 +383,8 @@ run (struct cli *c)
     const char *what;
     void (*print) (void);
   } what[] = {
-      {"bash", bash_script},
-      {"zsh", zsh_script},
-      {"fish", fish_script},
+      {"bash", bash_script}, {"zsh", zsh_script},  {"fish", fish_script},
+      {"volumes", volumes},  {"devices", devices},
   };
   struct fault f;
 

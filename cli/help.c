@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COLUMNS 79
 #define LEFT 24 /* columns of what an option looks like */
 
 void
@@ -12,6 +13,26 @@ cli_usage (const struct command *command)
 {
   printf ("Usage: bulkhead %s [OPTION]...%s%s\n", command->name,
           command->synopsis[0] ? " " : "", command->synopsis);
+}
+
+/* Words behind column LEFT + 4, wrapped. */
+static void
+words (const char *text)
+{
+  size_t column = LEFT + 4;
+
+  while (*text) {
+    size_t n = strcspn (text, " ");
+
+    if (column + n > COLUMNS && column > LEFT + 4) {
+      printf ("\n%*s", LEFT + 4, "");
+      column = LEFT + 4;
+    }
+    printf ("%.*s%s", (int)n, text, text[n] ? " " : "");
+    column += n + 1;
+    text += n + (text[n] == ' ');
+  }
+  putchar ('\n');
 }
 
 static void
@@ -24,10 +45,10 @@ option_line (const struct cli_option *o)
     n = snprintf (left, sizeof left, "-%c, ", o->letter);
   snprintf (left + n, sizeof left - (size_t)n, "--%s%s%s", o->name,
             o->value_name ? "=" : "", o->value_name ? o->value_name : "");
+  printf ("  %-*s  ", LEFT, left);
   if (strlen (left) > LEFT)
-    printf ("  %s\n  %*s  %s\n", left, LEFT, "", o->help);
-  else
-    printf ("  %-*s  %s\n", LEFT, left, o->help);
+    printf ("\n%*s", LEFT + 4, "");
+  words (o->help);
 }
 
 static void

@@ -4,12 +4,26 @@ libcli_la_SOURCES = \
 	%D%/cli.h \
 	%D%/commands.c %D%/commands.h \
 	%D%/completion.c \
+	%D%/files.c %D%/files.h \
 	%D%/help.c \
+	%D%/nbdkit.c %D%/nbdkit.h \
 	%D%/output.c %D%/output.h \
 	%D%/parse.c \
-	%D%/progress.c
-libcli_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-CLI_LIBS = libcli.la $(GATEWAY_LIBS) $(JANSSON_LIBS)
+	%D%/progress.c \
+	%D%/serve.c \
+	%D%/target.c %D%/target.h
+libcli_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) \
+	-DBULKHEAD_PLUGINDIR='"$(plugindir)"'
+CLI_LIBS = libcli.la libcliconf.la $(GATEWAY_LIBS) $(JANSSON_LIBS)
+
+# The configuration's parser, apart: it takes bytes of any kind.
+noinst_LTLIBRARIES += libcliconf.la
+libcliconf_la_SOURCES = \
+	%D%/conf.c %D%/conf.h \
+	%D%/conf_load.c
+libcliconf_la_CPPFLAGS = $(AM_CPPFLAGS) $(YAML_CFLAGS) \
+	-DBULKHEAD_CONFDIR='"$(confdir)"'
+libcliconf_la_LIBADD = $(YAML_LIBS)
 
 bin_PROGRAMS += bulkhead
 bulkhead_SOURCES = %D%/main.c

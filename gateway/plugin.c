@@ -3,9 +3,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -35,9 +38,51 @@ emit (void *ctx, enum log_level level, const char *line)
 
 static const struct log log_nbdkit = {LOG_LEVEL_DEBUG, emit, NULL};
 
+/* Who starts nbdkit and wants to know how it went, without reading what is for
+ * people (the bulkhead command): a pipe. One line, "ready PID" once clients
+ * can connect, or "CODE<tab>TEXT<tab>HINT" in place of the line on stderr.
+ */
+#define STATUS_FD "BULKHEAD_STATUS_FD"
+
+static int
+status_fd (void)
+{
+  const char *text = secure_getenv (STATUS_FD);
+  unsigned long fd = text ? strtoul (text, NULL, 10) : 0;
+
+  if (fd <= STDERR_FILENO || fd > INT_MAX
+      || fcntl ((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+    return -1;
+  return (int)fd;
+}
+
+/* True if somebody was told. */
+static bool
+tell_fault (const struct fault *f)
+{
+  int fd = status_fd ();
+
+  return fd >= 0 && dprintf (fd, "%d\t%s\t%s\n", f->code, f->text, f->hint) > 0;
+}
+
+static void
+tell_ready (void)
+{
+  int fd = status_fd ();
+
+  if (fd < 0)
+    return;
+  if (dprintf (fd, "ready %d\n", (int)getpid ()) < 0)
+    nbdkit_debug ("nobody wants to know that we are ready");
+  close (fd);
+  unsetenv (STATUS_FD);
+}
+
 static int
 refuse (const struct fault *f)
 {
+  if (tell_fault (f))
+    return -1;
   if (f->hint[0])
     nbdkit_error ("%s; %s", f->text, f->hint);
   else
@@ -80,6 +125,13 @@ print_stats (void)
   for (unsigned i = 0; i < s.paths; i++)
     fprintf (stderr, "bulkhead: connection %u: %llu requests\n", i + 1,
              (unsigned long long)s.requests[i]);
+}
+
+/* No program that is started from here on gets the pipe. */
+static void
+bulkhead_load (void)
+{
+  status_fd ();
 }
 
 static void
@@ -139,7 +191,10 @@ bulkhead_after_fork (void)
   struct fault f = {0};
 
   serving = true;
-  return exports_start (exports, &f) ? refuse (&f) : 0;
+  if (exports_start (exports, &f))
+    return refuse (&f);
+  tell_ready ();
+  return 0;
 }
 
 static void
@@ -398,6 +453,7 @@ static struct nbdkit_plugin plugin = {
   .description = "Serves a file on an SFTP server, or each file of a directory. "
                  "The protocol\nclient runs as a sandboxed process of its "
                  "own.",
+  .load = bulkhead_load,
   .unload = bulkhead_unload,
   .dump_plugin = bulkhead_dump_plugin,
   .config = bulkhead_config,

@@ -9,5 +9,6 @@ include tests/unit/sandbox/local.mk
 include tests/unit/worker/local.mk
 include tests/unit/cache/local.mk
 include tests/unit/gateway/local.mk
+include tests/unit/cli/local.mk
 include tests/fake/local.mk
 include tests/system/local.mk

@@ -4,7 +4,7 @@
 
 packages_build="autoconf automake gcc libc6-dev libtool make pkg-config perl
 libcunit1-dev libev-dev libisal-dev libjansson-dev libnbd-dev libseccomp-dev libssh2-1-dev
-libssl-dev liburiparser-dev nbdkit nbdkit-plugin-dev"
+libssl-dev liburiparser-dev libyaml-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
 packages_vm="busybox-static cpio kmod qemu-system-x86"
 packages_test="fish iproute2 jq openssl procps passwd util-linux xz-utils zsh

@@ -78,6 +78,8 @@ for shell in bash zsh fish; do
   command -v $shell >/dev/null || skip "no $shell"
   bulkhead completion $shell >script.$shell
   $shell -n script.$shell || die "$shell cannot parse its script"
+  $shell -c ". ./script.$shell" 2>said.err || [ $shell = zsh ]
+  [ ! -s said.err ] || [ $shell = zsh ] || die "$shell: $(cat said.err)"
 done
 
 # bash_completes WORD…: what bash offers for the last one
@@ -92,6 +94,14 @@ PATH=$BULKHEAD_BUILDDIR:$PATH
 [ "$(bash_completes bulkhead completion --color = al)" = always ] \
   || die "bash: no value"
 [ "$(bash_completes bulkhead completion z)" = zsh ] || die "bash: no argument"
+mkdir -p home/.config/bulkhead
+printf 'volumes:\n  mydisk:\n    url: nfs://host/x\n' \
+  >home/.config/bulkhead/bulkhead.conf
+[ "$(bash_completes bulkhead serve myd)" = mydisk ] || die "bash: no volume"
+[ "$(bash_completes bulkhead serve mydisk ident)" = identity= ] \
+  || die "bash: no parameter"
+fish -c 'source script.fish; complete -C "bulkhead serve myd"' \
+  | grep -q '^mydisk' || die "fish: no volume"
 fish -c 'source script.fish; complete -C "bulkhead comple"' \
   | grep -q '^completion' || die "fish: no command"
 fish -c 'source script.fish; complete -C "bulkhead completion --qu"' \

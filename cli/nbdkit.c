@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cli/nbdkit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "common/cleanup.h"
+
+#define ARGS_MAX (NBDKIT_OWN_MAX + OPTIONS_PAIRS + 10)
+#define PLUGIN BULKHEAD_PLUGINDIR "/nbdkit-bulkhead-plugin.so"
+
+struct args {
+  char *arg[ARGS_MAX + 1];
+  unsigned n;
+};
+
+static void
+cleanup_args (struct args *a)
+{
+  for (unsigned i = 0; i < a->n; i++)
+    free (a->arg[i]);
+}
+
+/* Takes the malloced word. */
+static enum err
+add_word (struct args *a, char *word)
+{
+  if (!word || a->n == ARGS_MAX) {
+    free (word);
+    return word ? ERR_LIMIT : ERR_NOMEM;
+  }
+  a->arg[a->n++] = word;
+  return ERR_OK;
+}
+
+static enum err
+add (struct args *a, const char *text)
+{
+  return add_word (a, strdup (text));
+}
+
+/* [RUN] nbdkit [-f --exit-with-parent] -t N OWN… PLUGIN url=… key=value… */
+static enum err
+command_line (struct args *a, const struct target *t, const char *const *own,
+              unsigned threads, bool detach)
+{
+  const char *run = secure_getenv ("BULKHEAD_RUN");
+  char number[16];
+  enum err e = ERR_OK;
+  char *word;
+
+  snprintf (number, sizeof number, "%u", threads);
+  if (run && run[0])
+    e = add (a, run);
+  if (!e)
+    e = add (a, "nbdkit");
+  if (!e && !detach && !(e = add (a, "-f")))
+    e = add (a, "--exit-with-parent");
+  if (!e && !(e = add (a, "-t")))
+    e = add (a, number);
+  for (; !e && *own; own++)
+    e = add (a, *own);
+  if (!e)
+    e = add (a, run && run[0] ? "bulkhead" : PLUGIN);
+  for (unsigned i = 0; !e && (word = target_word (t, i)); i++)
+    e = add_word (a, word);
+  return e;
+}
+
+/* In the child, until exec: only calls that are safe after fork. */
+static void __attribute__ ((noreturn))
+become_nbdkit (char **argv, const struct target *t, int status, int stderr_fd)
+{
+  sigset_t none;
+
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+  signal (SIGINT, SIG_DFL);
+  signal (SIGPIPE, SIG_DFL);
+  fcntl (status, F_SETFD, 0);
+  for (unsigned i = 0; i < t->pairs; i++)
+    if (t->pair[i].secret >= 0)
+      fcntl (t->pair[i].secret, F_SETFD, 0);
+  if (stderr_fd >= 0)
+    dup2 (stderr_fd, STDERR_FILENO);
+  execvp (argv[0], argv);
+  if (errno == ENOENT)
+    dprintf (status, "%d\t%s is not installed\tapt-get install nbdkit\n",
+             ERR_NOTSUP, argv[0]);
+  else
+    dprintf (status, "%d\t%s cannot be started: %s\t\n", ERR_IO, argv[0],
+             strerrordesc_np (errno));
+  _exit (127);
+}
+
+enum err
+nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
+              bool detach, int stderr_fd, struct nbdkit *ret, struct fault *f)
+{
+  __attribute__ ((cleanup (cleanup_args))) struct args a = {.n = 0};
+  CLEANUP_CLOSE int in = -1, out = -1;
+  char number[16];
+  int p[2];
+  pid_t pid;
+  enum err e = command_line (&a, t, own, threads, detach);
+
+  if (e)
+    return fault_set (f, e, "the command line of nbdkit cannot be made");
+  if (pipe2 (p, O_CLOEXEC) < 0)
+    return fault_set (f, err_from_errno (errno), "no pipe: %s",
+                      strerrordesc_np (errno));
+  in = p[0];
+  out = p[1];
+  snprintf (number, sizeof number, "%d", out);
+  setenv ("BULKHEAD_STATUS_FD", number, 1);
+  fflush (NULL);
+  pid = fork ();
+  if (pid == 0)
+    become_nbdkit (a.arg, t, out, stderr_fd);
+  unsetenv ("BULKHEAD_STATUS_FD");
+  if (pid < 0)
+    return fault_set (f, err_from_errno (errno), "no process: %s",
+                      strerrordesc_np (errno));
+  *ret = (struct nbdkit){.pid = pid, .status_fd = steal_fd (&in)};
+  return ERR_OK;
+}
+
+/* "CODE\tTEXT\tHINT" */
+static enum err
+take_fault (char *line, struct fault *f)
+{
+  char *end;
+  long code = strtol (line, &end, 10);
+  char *text = *end == '\t' ? end + 1 : NULL, *hint = NULL;
+
+  if (text && (hint = strchr (text, '\t')))
+    *hint++ = 0;
+  if (!text || code >= 0 || code <= -ERR_COUNT)
+    return fault_set (f, ERR_IO, "nbdkit says what cannot be understood");
+  fault_set (f, (enum err)code, "%s", text);
+  if (hint && hint[0])
+    fault_hint (f, "%s", hint);
+  return (enum err)code;
+}
+
+static enum err
+read_status (struct nbdkit *n, struct fault *f)
+{
+  ssize_t r =
+      read (n->status_fd, n->line + n->used, sizeof n->line - 1 - n->used);
+  char *end;
+
+  if (r < 0 && (errno == EINTR || errno == EAGAIN))
+    return ERR_AGAIN;
+  if (r > 0)
+    n->used += (unsigned)r;
+  n->line[n->used] = 0;
+  end = strchr (n->line, '\n');
+  if (!end && r > 0 && n->used < sizeof n->line - 1)
+    return ERR_AGAIN;
+  close (n->status_fd);
+  n->status_fd = -1;
+  if (!end) {
+    fault_set (f, ERR_IO, "nbdkit has ended before it was ready");
+    return ERR_IO;
+  }
+  *end = 0;
+  if (strncmp (n->line, "ready ", 6) != 0)
+    return take_fault (n->line, f);
+  n->server = (pid_t)strtol (n->line + 6, NULL, 10);
+  return ERR_OK;
+}
+
+enum err
+nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f)
+{
+  enum err e;
+
+  if (n->status_fd < 0)
+    return ERR_OK;
+  do {
+    struct pollfd p = {.fd = n->status_fd, .events = POLLIN};
+    int r = poll (&p, 1, timeout_ms);
+
+    if (r < 0 && errno != EINTR)
+      return fault_set (f, err_from_errno (errno), "poll: %s",
+                        strerrordesc_np (errno));
+    if (r == 0)
+      return ERR_AGAIN;
+    e = r > 0 ? read_status (n, f) : ERR_AGAIN;
+  } while (e == ERR_AGAIN && timeout_ms < 0);
+  return e;
+}
+
+void
+nbdkit_stop (struct nbdkit *n, unsigned timeout_ms)
+{
+  if (n->status_fd >= 0)
+    close (n->status_fd);
+  n->status_fd = -1;
+  if (n->pid <= 0)
+    return;
+  kill (n->pid, SIGTERM);
+  int fd = (int)syscall (SYS_pidfd_open, n->pid, 0);
+  struct pollfd p = {.fd = fd, .events = POLLIN};
+  if (fd < 0 || poll (&p, 1, (int)timeout_ms) != 1)
+    kill (n->pid, SIGKILL);
+  if (fd >= 0)
+    close (fd);
+  while (waitpid (n->pid, NULL, 0) < 0 && errno == EINTR)
+    ;
+  n->pid = 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Starts nbdkit with the plugin, and learns how that went as codes and words
+ * (see STATUS_FD in gateway/plugin.c), not from what it prints.
+ *
+ * BULKHEAD_RUN, if set, is a program that is put before "nbdkit": ./run of a
+ * build that is not installed.
+ */
+#ifndef BH_CLI_NBDKIT_H
+#define BH_CLI_NBDKIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cli/target.h"
+#include "common/err.h"
+
+#define NBDKIT_OWN_MAX 32 /* nbdkit's own arguments */
+
+struct nbdkit {
+  pid_t pid;     /* our child: nbdkit, or what it was before it detached */
+  pid_t server;  /* nbdkit itself, once it is ready */
+  int status_fd; /* a pipe: readable when it is ready, or has failed; -1: told
+                  */
+  char line[700];
+  unsigned used;
+};
+
+/* own: nbdkit's options, NULL-terminated, without -f and -t. detach: it goes
+ * into the background when it is ready; otherwise it ends with us. stderr_fd:
+ * where it writes, -1: where we do.
+ */
+enum err
+nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
+              bool detach, int stderr_fd, struct nbdkit *ret, struct fault *f);
+/* Waits for at most timeout_ms (-1: as long as it takes; 0: only looks).
+ * ERR_OK: clients can connect. ERR_AGAIN: nothing yet. Else it has failed, and
+ * has ended or is about to: nbdkit_stop, to reap it.
+ */
+enum err
+nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f);
+/* SIGTERM, then after timeout_ms SIGKILL; reaps it. */
+void
+nbdkit_stop (struct nbdkit *n, unsigned timeout_ms);
+
+#endif

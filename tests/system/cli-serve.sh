@@ -1,0 +1,198 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# bulkhead serve: in the foreground, as a daemon, over TCP with TLS; by a URL and
+# by names of the configuration, with secrets from where they may be; and what it
+# says of what cannot be.
+time_limit=180
+. "$(dirname "$0")/lib.sh"
+
+start_sshd
+random_file disk 4
+url=$(sftp_url "$dir/disk")
+creds=(identity="$dir/id" known-hosts="$known_hosts")
+sock=$dir/nbd.sock
+uri="nbd+unix:///?socket=$sock"
+
+# serve ARGUMENT…: in the foreground, until it says where; sets $pid
+serve () {
+  rm -f serve.out
+  "$run" bulkhead serve "$@" >serve.out 2>serve.log </dev/null &
+  pid=$!
+  wait_for 30 said_or_dead
+  [ -s serve.out ] || die "serve $*: $(cat serve.log)"
+}
+
+said_or_dead () {
+  [ -s serve.out ] || gone "$pid"
+}
+
+# ends SIGNAL: serve does, with its nbdkit, and leaves no socket
+ends () {
+  kill "-$1" "$pid"
+  wait_for 10 gone "$pid" || die "serve does not end on SIG$1"
+  wait_for 10 no_nbdkit || die "SIG$1 leaves nbdkit"
+  wait "$pid" || [ "$1" = KILL ] || die "status $? after SIG$1"
+  # nbdkit ends with its parent; only SIGKILL lets it leave its socket.
+  [ ! -e "$sock" ] || rm "$sock"
+}
+
+no_nbdkit () {
+  [ -z "$(pids_of nbdkit)" ]
+}
+
+has_own_socket () {
+  [ -n "$(find runtime -name 'serve-*.sock')" ]
+}
+
+copies () {
+  nbdcopy "$1" copy
+  cmp disk copy || die "$2: other data"
+  rm copy
+}
+
+# refused STATUS REGEX ARGUMENT…: one or two lines, that exit status, no process
+refused () {
+  local want=$1 regex=$2 status=0
+  shift 2
+  timeout 30 "$run" bulkhead serve "$@" >said.out 2>said.err </dev/null \
+    || status=$?
+  [ "$status" = "$want" ] || die "serve $*: status $status: $(cat said.err)"
+  [ ! -s said.out ] || die "serve $*: says $(cat said.out)"
+  case $(wc -l <said.err) in 1|2) ;; *) die "serve $*: $(cat said.err)" ;; esac
+  grep -Eq -- "$regex" said.err || die "serve $*: $(cat said.err)"
+  no_nbdkit || die "serve $*: an nbdkit is left"
+  ok "$(head -n 1 said.err)"
+}
+
+# ------------------------------------------------------------------ serving
+
+serve --socket "$sock" "$url" "${creds[@]}"
+[ "$(cat serve.out)" = "$uri" ] || die "says $(cat serve.out)"
+copies "$uri" "a URL"
+ends TERM
+serve --json -U nbd.sock "$url" "${creds[@]}"
+[ "$(jq -r .uri serve.out)" = "$uri" ] || die "--json: $(cat serve.out)"
+kill -0 "$(jq .pid serve.out)" || die "--json tells another pid"
+copies "$uri" "a relative socket"
+ends INT
+"$run" bulkhead serve -q "$url" "${creds[@]}" &
+wait_for 20 has_own_socket || die "no socket in the runtime folder"
+kill -KILL $(pids_of bulkhead)
+wait_for 10 no_nbdkit || die "an nbdkit outlives its bulkhead"
+rm -f runtime/serve-*.sock
+ok "in the foreground, as long as it runs"
+
+"$run" bulkhead serve --daemon -P "$dir/d.pid" -U "$sock" "$url" \
+  "${creds[@]}" >serve.out 2>serve.log
+[ "$(cat serve.out)" = "$uri" ] || die "--daemon says $(cat serve.out)"
+[ -z "$(pids_of bulkhead)" ] || die "--daemon: a bulkhead is left"
+copies "$uri" "--daemon"
+kill "$(cat d.pid)"
+wait_for 10 no_nbdkit || die "the daemon does not end"
+rm -f "$sock"
+ok "as a daemon"
+
+mkdir tls
+(umask 077; printf 'alice:%s\n' "$(openssl rand -hex 32)" >tls/keys.psk)
+serve -p 10810 --tls require --tls-psk "$dir/tls/keys.psk" "$url" "${creds[@]}"
+[ "$(cat serve.out)" = nbds://127.0.0.1:10810 ] || die "says $(cat serve.out)"
+copies "nbds://alice@127.0.0.1:10810/?tls-psk-file=$dir/tls/keys.psk" TLS
+! nbdinfo --size nbd://127.0.0.1:10810 2>/dev/null || die "also without TLS"
+ends TERM
+ok "over TCP, with TLS"
+
+# ------------------------------------------------------------ configuration
+
+mkdir -p home/.config/bulkhead
+conf=home/.config/bulkhead/bulkhead.conf
+cat >"$conf" <<END
+volumes:
+  disk:
+    url: $url
+    identity: ~/key
+    known-hosts: $known_hosts
+  readonly:
+    url: $url
+    readonly: true
+    identity: ~/key
+    known-hosts: $known_hosts
+  login:
+    url: $url
+    password: +~/password
+    agent: no
+    known-hosts: $known_hosts
+  service:
+    url: $url
+    password: credential:login
+    known-hosts: $known_hosts
+END
+cp id home/key
+serve -U "$sock" disk
+copies "$uri" "a name"
+ends TERM
+serve -U "$sock" readonly
+[ "$(nbdinfo --json "$uri" | jq '.exports[0].is_read_only')" = true ] \
+  || die "readonly: of the configuration does not count"
+ends TERM
+serve -U "$sock" readonly readonly=no
+[ "$(nbdinfo --json "$uri" | jq '.exports[0].is_read_only')" = false ] \
+  || die "the command line does not count more"
+ends TERM
+ok "volumes by their names"
+[ "$(id -u)" = 0 ] || { ok "the rest is for root: logins by password"; exit 0; }
+
+stop_sshd
+start_sshd "PasswordAuthentication yes" "PubkeyAuthentication no"
+printf '%s\n' "$password" >home/password
+chmod 600 home/password
+serve -U "$sock" login
+copies "$uri" "a password in a file"
+ends TERM
+mkdir -m 700 credentials
+printf '%s\n' "$password" >credentials/login
+chmod 400 credentials/login
+export CREDENTIALS_DIRECTORY=$dir/credentials
+serve -U "$sock" service
+copies "$uri" "a credential of systemd"
+ends TERM
+unset CREDENTIALS_DIRECTORY
+ok "secrets from a private file, and from systemd's credentials"
+refused 3 'no credential login' service
+chmod 640 home/password
+refused 4 'password is open to others .mode 640' login
+chmod 600 home/password
+echo wrong >home/password
+refused 4 'refused|denied' login
+chmod 622 "$conf"
+refused 4 'can be written by others' disk
+chmod 600 "$conf"
+stop_sshd
+start_sshd
+
+# ----------------------------------------------------------------- bad input
+
+refused 2 'no URL, and no volume' nowhere
+refused 2 'did you mean disk' dis
+refused 2 'something is missing'
+refused 2 'not a URL of a protocol' ftp://localhost/disk
+refused 2 'neither an option nor KEY=VALUE' "$url" more
+refused 2 'unknown parameter "identiy"' "$url" identiy=1
+refused 2 'password= on a command line' "$url" password=secret
+refused 2 'exclude each other' -U s -p 1 "$url"
+refused 2 'not a number from' -p 99999 "$url"
+refused 3 'there is no file' "$(sftp_url "$dir/missing")" "${creds[@]}"
+refused 5 'resolve' sftp://host.invalid/disk "${creds[@]}"
+refused 5 'connect|refused' sftp://127.0.0.1:9/disk "${creds[@]}"
+ssh-keygen -q -t ed25519 -N '' -C other -f other
+printf '[127.0.0.1]:%s %s\n' "$sshd_port" "$(cut -d' ' -f1,2 other.pub)" >changed
+refused 4 'key' "$url" identity="$dir/id" known-hosts="$dir/changed"
+refused 4 'login|refused|denied' "$url" identity="$dir/other" \
+  known-hosts="$known_hosts"
+BULKHEAD_RUN="$dir/no/nbdkit" "$BULKHEAD_BUILDDIR/bulkhead" serve "$url" \
+  2>said.err && die "serves without nbdkit"
+[ $? = 7 ] && grep -q 'apt-get install nbdkit' said.err \
+  || die "no nbdkit: $(cat said.err)"
+ok "$(head -n 1 said.err)"
+sed -i 's/connections/&/; s/^    readonly: true/    readnly: true/' "$conf"
+refused 2 'bulkhead.conf:8: unknown key "readnly"' disk
+grep -q 'did you mean readonly?' said.err || die "$(cat said.err)"

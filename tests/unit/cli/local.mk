@@ -1,0 +1,6 @@
+check_PROGRAMS += tests/unit/cli/conf_test tests/unit/cli/files_test
+TESTS += tests/unit/cli/conf_test tests/unit/cli/files_test
+tests_unit_cli_conf_test_SOURCES = %D%/conf_test.c
+tests_unit_cli_conf_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
+tests_unit_cli_files_test_SOURCES = %D%/files_test.c
+tests_unit_cli_files_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
