@@ -50,7 +50,6 @@ struct shared {
   bool foreign_told;
   struct store store;
   uint64_t size_bytes; /* UINT64_MAX: no worker has said */
-  uint64_t change;     /* of volume_info, when unwatched ended; 0: unknown */
   bool unwatched;      /* no gateway had it open, and no worker looked since */
   void *index_base, *pages_base;
   int index_fd, pages_fd; /* read-only, to hand out */
@@ -616,6 +615,18 @@ member_cache_sent (struct member *m)
     fills_handed_over (m->fills);
 }
 
+/* Whether it is what a gateway knew of it last, with no write after that; a
+ * gateway looks when its writes have come to rest (gateway/revalidate.h, V5).
+ */
+static bool
+is_as_left (const struct shared *s, const struct volume_info *info)
+{
+  struct stripes_known k = stripes_known (&s->stripes.map);
+
+  return info->change && info->change == k.change && info->size == k.size_bytes
+         && k.begun == stripes_writes_begun (&s->stripes.map);
+}
+
 void
 member_set_info (struct member *m, const struct volume_info *info)
 {
@@ -625,13 +636,10 @@ member_set_info (struct member *m, const struct volume_info *info)
   /* A list is read once and never cached. */
   if (info->caps & VOLUME_IS_LIST)
     return;
-  /* While nobody had it open the file may have been changed by others. (Our
-   * own writes before that change it too: then the cache goes in vain.)
-   */
+  /* While nobody had it open the file may have been changed by others. */
   if (s->unwatched && !s->why_none[0]) {
-    if (!info->change || info->change != s->change)
+    if (!is_as_left (s, info))
       store_drop_all (&s->store);
-    s->change = info->change;
     s->unwatched = false;
   }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Asks the server now and then whether somebody else has written: by a message
- * to the worker, not through the rings, as it is no request of a client. See
- * revalidate.h for what is made of the answer.
+/* Whether somebody else has written: what each session finds when it begins, and
+ * what the server says when it is asked. That goes by a message to the worker,
+ * not through the rings, as it is no request of a client. See revalidate.h for
+ * what is made of the answer.
  */
 #include "config.h"
 #include "gateway/link_private.h"
@@ -16,21 +17,46 @@ writes_of (const struct link *l)
   return w;
 }
 
+/* For whoever opens the volume when all gateways have gone (S5). */
+static void
+note_known (const struct link *l)
+{
+  const struct revalidate *r = &l->revalidate;
+  const struct stripes_known k = {.change = r->change,
+                                  .size_bytes = r->size,
+                                  .begun = r->begun};
+
+  if (r->known)
+    stripes_set_known (&l->hot.stripes, &k);
+}
+
+/* Lists are read once, and never cached. */
+static bool
+is_watched (const struct link *l)
+{
+  return l->hot.stripes.file && !(l->info.caps & VOLUME_IS_LIST);
+}
+
 void
 changes_begin (struct link *l)
 {
   struct revalidate_writes w;
 
-  if (!l->options.revalidate_ns)
+  if (!is_watched (l))
     return;
   w = writes_of (l);
   revalidate_init (&l->revalidate, l->options.revalidate_ns, l->info.change,
                    l->info.size, &w, link_now_ns ());
+  /* Else a write was under way when the first session looked, maybe. */
+  if (w.ended == w.begun)
+    note_known (l);
 }
 
 void
-changes_path_down (struct link *l, const struct path *p)
+changes_path_down (struct link *l, struct path *p)
 {
+  if (is_watched (l))
+    p->lost_at = writes_of (l);
   if (l->revalidate.asked && l->revalidate_path == p->index)
     revalidate_lost (&l->revalidate, link_now_ns ());
 }
@@ -53,6 +79,7 @@ ask (struct link *l, struct path *p, struct control *m)
 void
 changes_tick (struct link *l, struct control *m)
 {
+  struct revalidate_writes w;
   uint64_t now = link_now_ns ();
 
   if (l->revalidate.asked
@@ -61,7 +88,10 @@ changes_tick (struct link *l, struct control *m)
                    "the server has not answered a request in time", false);
     return;
   }
-  if (!l->up || !revalidate_due (&l->revalidate, now))
+  if (!l->up || !is_watched (l))
+    return;
+  w = writes_of (l);
+  if (!revalidate_due (&l->revalidate, &w, now))
     return;
   for (unsigned i = 0; i < l->paths; i++)
     if (l->up & 1u << i) {
@@ -91,30 +121,54 @@ tell_size (struct link *l, uint64_t size)
                (unsigned long long)size);
 }
 
+/* changed: what is cached must go. */
+static void
+act (struct link *l, bool changed)
+{
+  if (changed) {
+    /* Whatever any process has cached, or is about to, is of an old version
+     * then; also what was read before and comes later (ipc/stripes.h, S2).
+     */
+    stripes_advance_all (&l->hot.stripes);
+    if (l->revalidate.settling) /* and not once more by V3 */
+      log_write (l->log, LOG_LEVEL_INFO,
+                 "%s: somebody else has written to it: the cache is dropped",
+                 l->name);
+  }
+  note_known (l);
+  tell_size (l, l->revalidate.size);
+}
+
 static void
 take_answer (struct link *l, uint64_t change, uint64_t size)
 {
   struct revalidate_writes w = writes_of (l);
-  uint64_t before = l->revalidate.change;
+  bool changed;
 
-  if (!change && !l->told_unknown) {
+  if (!change && l->options.revalidate_ns && !l->told_unknown) {
     l->told_unknown = true;
     log_write (l->log, LOG_LEVEL_WARN,
                "%s: the server does not tell when it was changed: only a "
                "change of its size will be noticed",
                l->name);
   }
-  if (revalidate_answer (&l->revalidate, change, size, &w, link_now_ns ())) {
-    /* Whatever any process has cached, or is about to, is of an old version
-     * then; also what was read before and comes later (ipc/stripes.h, S2).
-     */
-    stripes_advance_all (&l->hot.stripes);
-    if (before != change)
-      log_write (l->log, LOG_LEVEL_INFO,
-                 "%s: somebody else has written to it: the cache is dropped",
-                 l->name);
-  }
-  tell_size (l, size);
+  changed = revalidate_answer (&l->revalidate, change, size, &w,
+                               link_now_ns ());
+  act (l, changed);
+}
+
+void
+changes_session (struct link *l, const struct path *p,
+                 const struct volume_info *info)
+{
+  struct revalidate_writes w;
+
+  if (!is_watched (l))
+    return;
+  w = writes_of (l);
+  act (l,
+       revalidate_session (&l->revalidate, info->change, info->size,
+                           &p->lost_at, &w, link_now_ns ()));
 }
 
 enum err

@@ -242,15 +242,6 @@ check_info (struct link *l, const struct volume_info *info)
   if (info->identity[0] && l->info.identity[0]
       && strcmp (info->identity, l->info.identity) != 0)
     return ERR_PEER;
-  /* An NBD export cannot change under its client: what is beyond the end of a
-   * file that shrank fails at the server, request by request.
-   */
-  if (info->size != l->info.size)
-    log_write (l->log, LOG_LEVEL_ERROR,
-               "%s: the size on the server changed from %llu to %llu bytes; "
-               "requests beyond the end fail until nbdkit is restarted",
-               l->name, (unsigned long long)l->info.size,
-               (unsigned long long)info->size);
   if (l->info.caps & ~info->caps)
     log_write (l->log, LOG_LEVEL_ERROR,
                "%s: the server allows less than before%s%s", l->name,
@@ -280,6 +271,7 @@ link_up (struct link *l, struct control *m)
   uint64_t epoch = wire_u64 (&w);
   struct volume_info info;
   struct path *p;
+  bool again;
 
   if (volume_info_take (&w, &info) || wire_end (&w) || m->fds != 3
       || index >= l->paths || epoch <= l->path[index].epoch)
@@ -289,6 +281,7 @@ link_up (struct link *l, struct control *m)
   forget_worker (p);
   /* If nobody has told why the last one died, nobody will. */
   inflight_absolve (&l->inflight, index);
+  again = p->epoch != 0;
   p->epoch = epoch;
   p->worker_net = control_take_fd (m, 1);
   p->worker_pidfd = control_take_fd (m, 2);
@@ -297,6 +290,8 @@ link_up (struct link *l, struct control *m)
     return ERR_OK;
   }
   p->worker_sock = control_take_fd (m, 0);
+  if (again && l->started)
+    changes_session (l, p, &info);
   p->seen_progress = 0;
   p->seen_ns = link_now_ns ();
   ring_object_reset (channel_ring (&p->channel, CHANNEL_REQUESTS), epoch);

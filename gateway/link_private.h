@@ -50,6 +50,7 @@ struct path {
   uint64_t seen_progress, seen_ns;
   uint64_t down_ns; /* since when it is not up and nobody has told of its
                        death; 0: nothing is waited for */
+  struct revalidate_writes lost_at; /* when its last session was */
   int worker_sock; /* -1: no worker */
   /* Kept while it may live, though the path is down: a new daemon must not
    * start another one on this channel before its end. -1: there is none.
@@ -206,12 +207,14 @@ uint32_t link_read_unit (const struct link *l);
 uint8_t *link_write_chunk (const struct link *l, uint32_t slot);
 
 /* changes.c, with the lock held, by the control thread; m is scratch. The
- * volume is open; now and then; a path is no longer up; a worker has spoken
- * (ERR_PEER: it may not say that).
+ * volume is open; now and then; a path is no longer up; it is up again, and its
+ * worker has found this; a worker has spoken (ERR_PEER: it may not say that).
  */
 void changes_begin (struct link *l);
 void changes_tick (struct link *l, struct control *m);
-void changes_path_down (struct link *l, const struct path *p);
+void changes_path_down (struct link *l, struct path *p);
+void changes_session (struct link *l, const struct path *p,
+                      const struct volume_info *info);
 enum err changes_message (struct link *l, struct path *p, struct control *m);
 
 /* adopt.c: the daemon is gone; one try to find or start another. Without the

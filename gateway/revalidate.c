@@ -18,9 +18,13 @@ revalidate_init (struct revalidate *r, uint64_t interval_ns, uint64_t change,
 }
 
 bool
-revalidate_due (const struct revalidate *r, uint64_t now_ns)
+revalidate_due (const struct revalidate *r, const struct revalidate_writes *w,
+                uint64_t now_ns)
 {
-  return r->interval_ns && !r->asked && now_ns >= r->next_ns;
+  if (r->asked || now_ns < r->next_ns)
+    return false;
+  return r->interval_ns || r->settling
+         || (r->known && w->begun != r->begun && w->ended == w->begun); /* V5 */
 }
 
 void
@@ -39,49 +43,92 @@ revalidate_lost (struct revalidate *r, uint64_t now_ns)
   r->next_ns = now_ns;
 }
 
-/* V1 */
+/* V1, V4: what was found after at, when w is counted. */
 static bool
-counts (const struct revalidate *r, const struct revalidate_writes *w)
+counts (const struct revalidate_writes *at, const struct revalidate_writes *w)
 {
-  return r->at_ask.ended == r->at_ask.begun && w->begun == r->at_ask.begun;
+  return at->ended == at->begun && w->begun == at->begun;
 }
 
 /* V2 */
 static bool
-differs (const struct revalidate *r, uint64_t change, uint64_t size)
+differs (const struct revalidate *r, uint64_t change, uint64_t size,
+         uint64_t begun)
 {
   return size != r->size
-         || (r->known && change != r->change && r->begun == r->at_ask.begun);
+         || (r->known && change != r->change && r->begun == begun);
+}
+
+static uint64_t
+soon_ns (const struct revalidate *r)
+{
+  return r->interval_ns && r->interval_ns < REVALIDATE_SOON_NS
+           ? r->interval_ns
+           : REVALIDATE_SOON_NS;
+}
+
+/* What counts; V3. True: it is not what it was. */
+static bool
+take (struct revalidate *r, uint64_t change, uint64_t size, uint64_t begun,
+      uint64_t now_ns)
+{
+  bool changed = differs (r, change, size, begun);
+
+  r->next_ns = now_ns + (r->interval_ns ? r->interval_ns : REVALIDATE_SOON_NS);
+  if (changed) {
+    r->settling = true;
+    r->settled_ns = now_ns + REVALIDATE_SETTLE_NS;
+  }
+  r->known = change != 0;
+  r->change = change;
+  r->size = size;
+  r->begun = begun;
+  return changed;
+}
+
+/* What settles is asked for when it has settled, and not before. */
+static void
+settle_later (struct revalidate *r)
+{
+  if (r->settling && (!r->interval_ns || r->next_ns < r->settled_ns))
+    r->next_ns = r->settled_ns;
 }
 
 bool
 revalidate_answer (struct revalidate *r, uint64_t change, uint64_t size,
                    const struct revalidate_writes *w, uint64_t now_ns)
 {
-  uint64_t soon_ns = r->interval_ns < REVALIDATE_SOON_NS ? r->interval_ns
-                                                         : REVALIDATE_SOON_NS;
   bool changed;
 
   assert (r->asked);
   r->asked = false;
-  if (!counts (r, w)) {
-    r->next_ns = now_ns + soon_ns;
+  if (!counts (&r->at_ask, w)) {
+    r->next_ns = now_ns + soon_ns (r);
     return false;
   }
-  r->next_ns = now_ns + r->interval_ns;
-  changed = differs (r, change, size);
-  if (changed) {
-    r->settling = true;
-    r->settled_ns = now_ns + REVALIDATE_SETTLE_NS;
-  } else if (r->settling && r->asked_ns >= r->settled_ns) { /* V3 */
+  changed = take (r, change, size, r->at_ask.begun, now_ns);
+  if (!changed && r->settling && r->asked_ns >= r->settled_ns) { /* V3 */
     r->settling = false;
     changed = true;
   }
-  if (r->settling && r->next_ns < r->settled_ns)
-    r->next_ns = r->settled_ns;
-  r->known = change != 0;
-  r->change = change;
-  r->size = size;
-  r->begun = r->at_ask.begun;
+  settle_later (r);
+  return changed;
+}
+
+bool
+revalidate_session (struct revalidate *r, uint64_t change, uint64_t size,
+                    const struct revalidate_writes *lost,
+                    const struct revalidate_writes *w, uint64_t now_ns)
+{
+  bool changed;
+
+  if (counts (lost, w))
+    changed = take (r, change, size, lost->begun, now_ns);
+  else if ((changed = size != r->size)) { /* V2 */
+    r->size = size;
+    r->settling = true;
+    r->settled_ns = now_ns + REVALIDATE_SETTLE_NS;
+  }
+  settle_later (r);
   return changed;
 }

@@ -130,6 +130,26 @@ stripes_writes_ended (const struct stripe_map *m)
   return atomic_load_explicit (&m->file->writes_ended, memory_order_seq_cst);
 }
 
+void
+stripes_set_known (const struct stripe_map *m, const struct stripes_known *k)
+{
+  atomic_store (&m->file->known_change, 0);
+  atomic_store (&m->file->known_size, k->size_bytes);
+  atomic_store (&m->file->known_begun, k->begun);
+  atomic_store (&m->file->known_change, k->change);
+}
+
+struct stripes_known
+stripes_known (const struct stripe_map *m)
+{
+  struct stripes_known k = {0};
+
+  k.change = atomic_load (&m->file->known_change);
+  k.size_bytes = atomic_load (&m->file->known_size);
+  k.begun = atomic_load (&m->file->known_begun);
+  return k;
+}
+
 uint32_t
 stripes_settle (const struct stripe_map *m)
 {

@@ -19,6 +19,10 @@
  *       when it is answered.
  *   S4  writes_ended <= writes_begun; when they are equal (ended read first) no
  *       write is under way. A dead writer's are settled with its stripes.
+ *   S5  What is known of the object (change as in volume_info, 0: nothing) is
+ *       true if no write has begun since known_begun. Gateways that write it at
+ *       the same time may mix it up; then it is not found again, and what is
+ *       cached goes in vain.
  *
  * All functions are pure (atomics only), any thread, any process.
  */
@@ -54,7 +58,8 @@ struct stripes {
   /* Such a gateway and its daemon are dead: the next FLUSH of the volume fails,
    * once. */
   _Atomic uint32_t lost;
-  uint8_t reserved[24];
+  /* What the server said of the object last, and at which writes_begun: S5. */
+  _Atomic uint64_t known_change, known_size, known_begun;
   struct stripe stripe[];
 };
 
@@ -102,6 +107,13 @@ void stripes_advance_all (const struct stripe_map *m);
 /* S4 */
 uint64_t stripes_writes_begun (const struct stripe_map *m);
 uint64_t stripes_writes_ended (const struct stripe_map *m);
+/* S5 */
+struct stripes_known {
+  uint64_t change, size_bytes, begun;
+};
+void stripes_set_known (const struct stripe_map *m,
+                        const struct stripes_known *k);
+struct stripes_known stripes_known (const struct stripe_map *m);
 /* The gateway with the write lease, before its first write and when all is
  * proven.
  */

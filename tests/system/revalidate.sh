@@ -25,7 +25,7 @@ hits_of () { # NAME: of the log's last line of statistics
 gateway () {
   local name=$1
   shift
-  start_nbdkit "$name" -D bulkhead.stats=1 bulkhead "$(sftp_url "$dir/disk")" \
+  start_nbdkit "$name" -v -D bulkhead.stats=1 bulkhead "$(sftp_url "$dir/disk")" \
     identity="$dir/id" known-hosts="$known_hosts" "$@"
 }
 
@@ -56,7 +56,7 @@ stop_nbdkit "$b_pid"
 wait_for 20 one_worker || die "workers: $(worker_pids)"
 "$steps" "$a" -- 0:loop:0:50 >lost.log
 stop_sshd
-for p in $(worker_pids); do kill -KILL "$p"; done
+for p in $(worker_pids); do kill -KILL "$p" 2>/dev/null || :; done
 put 0 D
 start_sshd
 "$steps" "$a" -- 0:becomes:0:D >>lost.log || die "$(cat lost.log)"
@@ -87,10 +87,49 @@ hits=$(hits_of own)
 [ "$hits" -ge 780 ] || die "$(grep 'from the cache' own.log)"
 ok "own writes keep the cache: $hits hits of about 900 reads over five seconds"
 
-# ------------------------------------------------------------- without: never
-gateway never
+# ------------------------------------ without: only when a session begins
+gateway never prefetch=0
 "$steps" "$uri" -- 0:becomes:0:D 0:loop:0:200 >never.steps
 put 0 E
 "$steps" "$uri" -- 0:rest:0:2500 0:read:0:D >>never.steps || die "$(cat never.steps)"
-stop_nbdkit
 ok "without revalidate= nobody looks"
+
+# new_session: the old one is lost.
+new_session () {
+  local p
+  for p in $(worker_pids); do kill -KILL "$p" 2>/dev/null || :; done
+  wait_for 20 one_worker || die "workers: $(worker_pids)"
+  "$steps" "$uri" -- "0:loop:$1:1" >>never.steps # not cached: it serves
+}
+
+new_session 100
+"$steps" "$uri" -- 0:read:0:E 0:loop:0:200 >>never.steps || die "$(cat never.steps)"
+grep -q 'somebody else has written to it: the cache is dropped' never.log \
+  || die "$(tail -n 3 never.log)"
+ok "but a new session finds it changed"
+
+# Own writes: the server is asked when they have come to rest, so that the next
+# session has something to compare with.
+drops_of () {
+  grep -c 'the cache is dropped' "$dir/$1.log" || :
+}
+
+"$steps" "$uri" -- 0:write:50:o 0:flush 0:rest:0:2500 0:loop:0:200 >>never.steps
+drops=$(drops_of never)
+new_session 101
+"$steps" "$uri" -- 0:read:0:E 0:read:50:o >>never.steps
+[ "$(drops_of never)" = "$drops" ] || die "$(tail -n 3 never.log)"
+ok "own writes keep the cache over a new session"
+put 0 F
+new_session 102
+"$steps" "$uri" -- 0:read:0:F >>never.steps || die "$(cat never.steps)"
+ok "and somebody else's after them do not"
+
+# ------------------------------------------ own writes, then nobody serves it
+"$steps" "$uri" -- 0:loop:0:200 0:write:51:o 0:flush 0:rest:0:2500 >>never.steps
+stop_nbdkit
+gateway kept
+"$steps" "$uri" -- 0:read:0:F >kept.steps
+stop_nbdkit
+[ "$(hits_of kept)" = 1 ] || die "$(grep 'from the cache' kept.log)"
+ok "a cache outlives its last gateway though that one wrote"

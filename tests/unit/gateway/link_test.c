@@ -404,6 +404,81 @@ requests_are_counted (void)
   peer_end (&peer);
 }
 
+/* The worker goes; what the next one finds is this. */
+static void
+lose_session (uint64_t change)
+{
+  struct timespec before;
+  unsigned deaths = peer.deaths;
+
+  clock_gettime (CLOCK_MONOTONIC, &before);
+  peer.hold = true;
+  peer.kills++;
+  while (peer.deaths == deaths && seconds_since (&before) < 20)
+    poll (NULL, 0, 1);
+  peer.info.change = change;
+  peer.hold = false;
+}
+
+static uint64_t
+hits_of_reading (struct link *l, uint64_t page)
+{
+  uint8_t buf[PAGE_BYTES];
+  struct link_stats s, t;
+
+  link_stats (l, &s);
+  CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, page * PAGE_BYTES), 0);
+  link_stats (l, &t);
+  return t.hits - s.hits;
+}
+
+/* Until another worker serves: this is not cached. */
+static void
+wait_for_session (struct link *l, uint64_t page)
+{
+  uint8_t byte;
+
+  CU_ASSERT_EQUAL (link_read (l, &byte, 1, page * PAGE_BYTES), 0);
+}
+
+static void
+cache (struct link *l, uint64_t page)
+{
+  struct timespec before;
+
+  clock_gettime (CLOCK_MONOTONIC, &before);
+  while (!hits_of_reading (l, page) && seconds_since (&before) < 20)
+    poll (NULL, 0, 1);
+}
+
+/* Without revalidate=, and without a question. */
+static void
+a_new_session_may_find_it_changed (void)
+{
+  uint8_t buf[PAGE_BYTES] = {1};
+  struct link *l;
+
+  default_options ();
+  options.prefetch_bytes = 0;
+  peer_start (&peer, PEER_HONEST);
+  peer.info.change = 50;
+  l = open_link ();
+  cache (l, 3);
+  lose_session (50); /* as it was */
+  wait_for_session (l, 1000);
+  CU_ASSERT_EQUAL (hits_of_reading (l, 3), 1);
+  lose_session (51); /* somebody else has written */
+  wait_for_session (l, 1001);
+  CU_ASSERT_EQUAL (hits_of_reading (l, 3), 0);
+  cache (l, 3);
+  CU_ASSERT_EQUAL (link_write (l, buf, PAGE_BYTES, 9 * PAGE_BYTES, 0), 0);
+  lose_session (52); /* we have */
+  wait_for_session (l, 1002);
+  CU_ASSERT_EQUAL (hits_of_reading (l, 3), 1);
+  link_close (l);
+  peer_end (&peer);
+}
+
 /* Three daemons that die while they open the volume are forgiven. */
 static void
 a_daemon_that_dies_is_tried_again (void)
@@ -575,6 +650,7 @@ UNIT_MAIN ("link", UNIT_TEST (honest_worker),
            UNIT_TEST (hostile_workers_are_replaced),
            UNIT_TEST (given_up_means_no_hits),
            UNIT_TEST (requests_are_counted),
+           UNIT_TEST (a_new_session_may_find_it_changed),
            UNIT_TEST (a_daemon_that_dies_is_tried_again),
            UNIT_TEST (shutdown_ends_all_waits),
            UNIT_TEST (a_hanging_worker_is_replaced),

@@ -30,9 +30,34 @@ ask (void)
 
   if (r.next_ns > now)
     now = r.next_ns;
-  CU_ASSERT_FATAL (revalidate_due (&r, now));
+  CU_ASSERT_FATAL (revalidate_due (&r, &w, now));
   revalidate_ask (&r, &w, now);
-  CU_ASSERT_FALSE (revalidate_due (&r, now + 1000 * S));
+  CU_ASSERT_FALSE (revalidate_due (&r, &w, now + 1000 * S));
+}
+
+static bool
+due (uint64_t at_ns)
+{
+  struct revalidate_writes w = {ended, begun};
+
+  return revalidate_due (&r, &w, at_ns);
+}
+
+/* A session is lost, and the next one finds what is there then. */
+static struct revalidate_writes lost;
+
+static void
+lose (void)
+{
+  lost = (struct revalidate_writes){ended, begun};
+}
+
+static bool
+come_back (void)
+{
+  struct revalidate_writes w = {ended, begun};
+
+  return revalidate_session (&r, change, size, &lost, &w, now);
 }
 
 static bool
@@ -54,19 +79,102 @@ static void
 never_is_never (void)
 {
   begin (0);
-  CU_ASSERT_FALSE (revalidate_due (&r, UINT64_MAX));
+  CU_ASSERT_FALSE (due (UINT64_MAX));
+  change = 0; /* nothing can be known of it */
+  lose ();
+  come_back ();
+  r.settling = false;
+  begun = ended = 3;
+  CU_ASSERT_FALSE (due (UINT64_MAX));
+}
+
+/* V4 */
+static void
+a_new_session_is_compared (void)
+{
+  for (uint64_t interval = 0; interval <= 5 * S; interval += 5 * S) {
+    begin (interval);
+    lose ();
+    CU_ASSERT_FALSE (come_back ());
+    lose ();
+    change = 51;
+    CU_ASSERT (come_back ());
+    CU_ASSERT (r.next_ns >= now + REVALIDATE_SETTLE_NS);
+    CU_ASSERT (look ()); /* V3 */
+    lose ();
+    CU_ASSERT_FALSE (come_back ());
+    lose ();
+    size++;
+    CU_ASSERT (come_back ());
+  }
+}
+
+static void
+but_not_over_own_writes (void)
+{
+  begin (0);
+  begun = 1; /* under way when it is lost */
+  lose ();
+  ended = 1;
+  change = 51;
+  CU_ASSERT_FALSE (come_back ());
+  lose ();
+  begun = ended = 2; /* while there was no session */
+  change = 52;
+  CU_ASSERT_FALSE (come_back ());
+  begun = ended = 3; /* before it was lost */
+  lose ();
+  change = 53;
+  CU_ASSERT_FALSE (come_back ());
+  lose ();
+  change = 54; /* and now somebody else */
+  CU_ASSERT (come_back ());
+  /* A size is nobody's of us. */
+  begun = 4;
+  lose ();
+  size++;
+  CU_ASSERT (come_back ());
+}
+
+/* V5 */
+static void
+it_asks_when_own_writes_have_come_to_rest (void)
+{
+  begin (0);
+  CU_ASSERT_FALSE (due (now + 100 * S));
+  begun = 1;
+  CU_ASSERT_FALSE (due (now + 100 * S));
+  ended = 1;
+  change = 51;
+  CU_ASSERT_FALSE (look ());
+  CU_ASSERT_FALSE (due (now + 100 * S));
+  lose ();
+  change = 52;
+  CU_ASSERT (come_back ());
+  CU_ASSERT (look ()); /* V3 */
+  CU_ASSERT_FALSE (due (now + 100 * S));
+  /* At most once a second; one that was raced soon again. */
+  begun = ended = 2;
+  CU_ASSERT_FALSE (due (r.next_ns - 1));
+  ask ();
+  begun = 3;
+  CU_ASSERT_FALSE (answer ());
+  CU_ASSERT_EQUAL (r.next_ns, now + REVALIDATE_SOON_NS);
+  CU_ASSERT_FALSE (due (r.next_ns));
+  ended = 3;
+  CU_ASSERT (due (r.next_ns));
 }
 
 static void
 it_asks_every_interval (void)
 {
   begin (5 * S);
-  CU_ASSERT_FALSE (revalidate_due (&r, now + 5 * S - 1));
+  CU_ASSERT_FALSE (due (now + 5 * S - 1));
   CU_ASSERT_FALSE (look ());
   CU_ASSERT_EQUAL (r.next_ns, now + 5 * S);
   ask ();
   revalidate_lost (&r, now); /* a new session is asked at once */
-  CU_ASSERT (revalidate_due (&r, now));
+  CU_ASSERT (due (now));
 }
 
 static void
@@ -166,6 +274,9 @@ a_size_is_always_known (void)
 }
 
 UNIT_MAIN ("gateway revalidate", UNIT_TEST (never_is_never),
+           UNIT_TEST (a_new_session_is_compared),
+           UNIT_TEST (but_not_over_own_writes),
+           UNIT_TEST (it_asks_when_own_writes_have_come_to_rest),
            UNIT_TEST (it_asks_every_interval),
            UNIT_TEST (a_write_of_others_is_seen),
            UNIT_TEST (the_rest_of_the_second_is_waited_for),
