@@ -11,6 +11,7 @@ noinst_LTLIBRARIES += libprotocols.la
 libprotocols_la_SOURCES = \
 	%D%/outbox.c %D%/outbox.h \
 	%D%/proto.h \
+	%D%/queue.h \
 	%D%/registry.c
 libprotocols_la_LIBADD = libcommon.la
 

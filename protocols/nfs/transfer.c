@@ -23,37 +23,14 @@ _Static_assert (TRANSFER_NONE == RPC_NO_PIECE, "no piece");
 #define DELAY_LONGEST_NS (5000 * MS)
 #define DELAY_IN_ALL_NS (60000 * MS)
 
-/* push and pop for the queues of one table. */
-#define QUEUE_OF(name, table)                                                  \
-  static void name##_push (struct transfer *t, struct transfer_queue *q,       \
-                           uint16_t i)                                         \
-  {                                                                            \
-    t->table[i].next = TRANSFER_NONE;                                          \
-    if (q->head == TRANSFER_NONE)                                              \
-      q->head = i;                                                             \
-    else                                                                       \
-      t->table[q->tail].next = i;                                              \
-    q->tail = i;                                                               \
-  }                                                                            \
-  static uint16_t name##_pop (struct transfer *t, struct transfer_queue *q)    \
-  {                                                                            \
-    uint16_t i = q->head;                                                      \
-                                                                               \
-    if (i != TRANSFER_NONE)                                                    \
-      q->head = t->table[i].next;                                              \
-    return i;                                                                  \
-  }
-
-QUEUE_OF (request, request)
-QUEUE_OF (piece, piece)
-
-static const struct transfer_queue empty_queue = {TRANSFER_NONE, TRANSFER_NONE};
+QUEUE_OF (request, struct transfer, request)
+QUEUE_OF (piece, struct transfer, piece)
 
 void
 nfs_transfer_init (struct transfer *t)
 {
-  t->to_send = t->done = t->free_requests = empty_queue;
-  t->again = t->free_pieces = empty_queue;
+  t->to_send = t->done = t->free_requests = queue_empty;
+  t->again = t->free_pieces = queue_empty;
   for (uint16_t i = 0; i < PROTO_REQUESTS; i++)
     request_push (t, &t->free_requests, i);
   for (uint16_t i = 0; i < TRANSFER_PIECES; i++)

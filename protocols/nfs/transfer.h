@@ -27,10 +27,11 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "protocols/proto.h"
+#include "protocols/queue.h"
 
 #define NFS_VERIFIER_BYTES 8u /* RFC 1813 §2.4, RFC 8881 §3.1 */
 #define TRANSFER_PIECES 256u
-#define TRANSFER_NONE UINT16_MAX
+#define TRANSFER_NONE QUEUE_NONE
 /* Ours: requests of our user are not larger. */
 #define NFS_IO_MAX_BYTES (256u * 1024)
 
@@ -78,10 +79,6 @@ struct nfs_result {
   uint8_t verifier[NFS_VERIFIER_BYTES];
 };
 
-struct transfer_queue {
-  uint16_t head, tail; /* TRANSFER_NONE: empty */
-};
-
 struct transfer_request {
   struct proto_request r;
   enum err error;        /* the first one */
@@ -98,8 +95,8 @@ struct transfer_request {
 };
 
 struct transfer {
-  struct transfer_queue to_send, done, free_requests; /* of requests */
-  struct transfer_queue again, free_pieces;           /* of pieces */
+  struct queue to_send, done, free_requests; /* of requests */
+  struct queue again, free_pieces;           /* of pieces */
   unsigned waiting;                                   /* pieces */
   unsigned under_way;                                 /* pieces PIECE_SENT */
   unsigned large;                                     /* READs of them */

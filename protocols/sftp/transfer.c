@@ -11,31 +11,8 @@ _Static_assert (TRANSFER_PARTS < TRANSFER_NONE, "indices are 16 bits");
 /* Parts of a split request begin at multiples of this, if they can. */
 #define PART_ALIGN_BYTES 4096u
 
-/* push and pop for the queues of one table. */
-#define QUEUE_OF(name, table)                                                  \
-  static void name##_push (struct transfer *t, struct transfer_queue *q,       \
-                           uint16_t i)                                         \
-  {                                                                            \
-    t->table[i].next = TRANSFER_NONE;                                          \
-    if (q->head == TRANSFER_NONE)                                              \
-      q->head = i;                                                             \
-    else                                                                       \
-      t->table[q->tail].next = i;                                              \
-    q->tail = i;                                                               \
-  }                                                                            \
-  static uint16_t name##_pop (struct transfer *t, struct transfer_queue *q)    \
-  {                                                                            \
-    uint16_t i = q->head;                                                      \
-                                                                               \
-    if (i != TRANSFER_NONE)                                                    \
-      q->head = t->table[i].next;                                              \
-    return i;                                                                  \
-  }
-
-QUEUE_OF (request, request)
-QUEUE_OF (part, part)
-
-static const struct transfer_queue empty_queue = {TRANSFER_NONE, TRANSFER_NONE};
+QUEUE_OF (request, struct transfer, request)
+QUEUE_OF (part, struct transfer, part)
 
 void
 transfer_init (struct transfer *t, const struct transfer_setup *setup)
@@ -44,8 +21,8 @@ transfer_init (struct transfer *t, const struct transfer_setup *setup)
 
   memset (t, 0, sizeof *t);
   t->setup = *setup;
-  t->to_send = t->done = t->free_requests = empty_queue;
-  t->short_parts = t->free_parts = empty_queue;
+  t->to_send = t->done = t->free_requests = queue_empty;
+  t->short_parts = t->free_parts = queue_empty;
   for (uint16_t i = 0; i < PROTO_REQUESTS; i++)
     request_push (t, &t->free_requests, i);
   memcpy (&first_count, setup->seed, sizeof first_count);

@@ -28,6 +28,7 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "protocols/proto.h"
+#include "protocols/queue.h"
 #include "protocols/sftp/codec.h"
 #include "protocols/outbox.h"
 
@@ -36,10 +37,7 @@
 #define TRANSFER_PARTS (1u << TRANSFER_PART_BITS)
 
 /* First in, first out, of indices into a table whose entries carry `next`. */
-struct transfer_queue {
-  uint16_t head, tail; /* TRANSFER_NONE: empty */
-};
-#define TRANSFER_NONE UINT16_MAX
+#define TRANSFER_NONE QUEUE_NONE
 
 enum transfer_phase {
   TRANSFER_DATA, /* the READs or WRITEs */
@@ -88,8 +86,8 @@ struct transfer_setup {
 
 struct transfer {
   struct transfer_setup setup;
-  struct transfer_queue to_send, done, free_requests; /* of requests */
-  struct transfer_queue short_parts, free_parts;      /* of parts */
+  struct queue to_send, done, free_requests; /* of requests */
+  struct queue short_parts, free_parts;      /* of parts */
   bool fstat_wanted;   /* and no part is free yet */
   bool fstat_answered; /* by these: */
   struct sftp_attrs attrs;
