@@ -58,7 +58,8 @@ SYSTEM_TESTS += %D%/cache.sh
 SYSTEM_TESTS += %D%/joined.sh
 
 check_PROGRAMS += tests/system/worker-driver
-tests_system_worker_driver_SOURCES = %D%/worker-driver.c
+tests_system_worker_driver_SOURCES = %D%/worker-driver.c \
+	%D%/worker-driver-io.c %D%/worker-driver.h
 tests_system_worker_driver_LDADD = libsandbox.la libipc.la libcommon.la \
 	$(OPENSSL_LIBS)
 SYSTEM_TESTS += %D%/worker.sh

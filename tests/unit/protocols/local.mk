@@ -1,5 +1,6 @@
 SFTP_TESTS = \
 	tests/unit/protocols/sftp/codec_test \
+	tests/unit/protocols/sftp/lies_test \
 	tests/unit/protocols/sftp/list_test \
 	tests/unit/protocols/sftp/model_test \
 	tests/unit/protocols/sftp/server_test \
@@ -15,6 +16,9 @@ libsftppeer_la_LIBADD = libprotocols.la
 
 tests_unit_protocols_sftp_codec_test_SOURCES = %D%/sftp/codec_test.c
 tests_unit_protocols_sftp_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_sftp_lies_test_SOURCES = %D%/sftp/lies_test.c
+tests_unit_protocols_sftp_lies_test_LDADD = libsftppeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_sftp_list_test_SOURCES = %D%/sftp/list_test.c
 tests_unit_protocols_sftp_list_test_LDADD = libsftppeer.la $(UNIT_LIBS)
