@@ -2,7 +2,14 @@
 /* Invariants
  *   X1  An entry that is BUSY belongs to the thread that made it so; others
  *       wait until it is OPEN or FREE.
- *   X2  An OPEN entry has users; the last one closes it.
+ *   X2  An OPEN entry has users. When the last one goes, the entry is closed; if
+ *       something was written that is not proven to be stable, it is LEAVING
+ *       first: a thread of its own proves that, as nbdkit waits for whoever
+ *       closes a connection, also when it is to end.
+ *   X3  A LEAVING entry is taken back by whoever opens its name. Its thread
+ *       finds that out, and leaves it to that one.
+ *   X4  Who ends (exports_close) stops the links of all LEAVING entries, whose
+ *       threads then end at once; what is not proven by then is not.
  */
 #include "config.h"
 #include "gateway/exports.h"
@@ -21,12 +28,16 @@
 #define LIST_OUTAGE_NS 15000000000ull
 #define LIST_TRIES 3
 
-enum export_state { EXPORT_FREE, EXPORT_BUSY, EXPORT_OPEN };
+enum export_state { EXPORT_FREE, EXPORT_BUSY, EXPORT_OPEN, EXPORT_LEAVING };
 
 struct export {
   enum export_state state;
   unsigned users;
   struct link *link;
+  struct exports *exports;
+  bool has_thread; /* that was started and not joined */
+  bool proving;    /* … and has not looked its last */
+  pthread_t thread;
   char name[LISTING_NAME_BYTES];
 };
 
@@ -37,6 +48,7 @@ struct exports {
   struct link *only; /* NULL: a directory */
   char path[LISTING_NAME_BYTES * 8]; /* of the directory */
   pthread_mutex_t lock; /* guards what follows */
+  bool closing;
   pthread_cond_t changed;
   struct link_stats closed; /* of links that are no more */
   struct export export[EXPORTS_OPEN];
@@ -232,19 +244,6 @@ exports_start (struct exports *x, struct fault *f)
   return x->only ? link_start (x->only, f) : ERR_OK;
 }
 
-void
-exports_close (struct exports *x)
-{
-  if (!x)
-    return;
-  link_close (x->only);
-  for (unsigned i = 0; i < EXPORTS_OPEN; i++)
-    link_close (x->export[i].link);
-  pthread_cond_destroy (&x->changed);
-  pthread_mutex_destroy (&x->lock);
-  free (x);
-}
-
 bool
 exports_is_directory (const struct exports *x)
 {
@@ -393,13 +392,98 @@ exports_get (struct exports *x, const char *name, struct link **ret,
     error = open_export (x, name, &e->link, f);
     pthread_mutex_lock (&x->lock);
     set_state (x, e, error ? EXPORT_FREE : EXPORT_OPEN);
-  }
+  } else if (e->state == EXPORT_LEAVING) /* X3 */
+    set_state (x, e, EXPORT_OPEN);
   if (!error) {
     e->users++;
     *ret = e->link;
   }
   pthread_mutex_unlock (&x->lock);
   return error;
+}
+
+/* With the lock held, which it drops meanwhile. */
+static void
+close_export (struct exports *x, struct export *e)
+{
+  struct link *l = e->link;
+
+  add_stats (&x->closed, l);
+  set_state (x, e, EXPORT_BUSY);
+  pthread_mutex_unlock (&x->lock);
+  link_close (l);
+  pthread_mutex_lock (&x->lock);
+  e->link = NULL;
+  set_state (x, e, EXPORT_FREE);
+}
+
+/* As long as the user's outage policy says: then it is given up. */
+static void *
+prove_main (void *arg)
+{
+  struct export *e = arg;
+  struct exports *x = e->exports;
+
+  pthread_mutex_lock (&x->lock);
+  while (e->state == EXPORT_LEAVING && !x->closing) {
+    struct link *l = e->link;
+    int error;
+
+    pthread_mutex_unlock (&x->lock);
+    error = link_prove (l, true);
+    pthread_mutex_lock (&x->lock);
+    if (e->state != EXPORT_LEAVING || x->closing) /* X3, X4 */
+      break;
+    if (!error && !link_is_proven (l)) /* it was open in between */
+      continue;
+    if (error)
+      log_write (x->log, LOG_LEVEL_ERROR,
+                 "%s: its last client has gone, and what was written cannot be "
+                 "made stable: %s; it may be lost",
+                 e->name, strerror (error));
+    close_export (x, e);
+  }
+  e->proving = false;
+  pthread_cond_broadcast (&x->changed);
+  pthread_mutex_unlock (&x->lock);
+  return NULL;
+}
+
+/* With the lock held, which the thread that ends needs no more. */
+static void
+join_proof (struct export *e)
+{
+  if (e->has_thread)
+    pthread_join (e->thread, NULL);
+  e->has_thread = false;
+}
+
+static bool
+start_proof (struct exports *x, struct export *e)
+{
+  join_proof (e);
+  e->exports = x;
+  e->has_thread = e->proving
+    = pthread_create (&e->thread, NULL, prove_main, e) == 0;
+  return e->has_thread;
+}
+
+/* X4 */
+static void
+end_proofs (struct exports *x)
+{
+  pthread_mutex_lock (&x->lock);
+  x->closing = true;
+  for (unsigned i = 0; i < EXPORTS_OPEN; i++) {
+    struct export *e = &x->export[i];
+
+    if (e->proving && e->state == EXPORT_LEAVING)
+      link_stop (e->link);
+    while (e->proving)
+      pthread_cond_wait (&x->changed, &x->lock);
+    join_proof (e);
+  }
+  pthread_mutex_unlock (&x->lock);
 }
 
 void
@@ -414,15 +498,25 @@ exports_put (struct exports *x, struct link *l)
     if (x->export[i].state == EXPORT_OPEN && x->export[i].link == l)
       e = &x->export[i];
   if (e && --e->users == 0) { /* X2 */
-    add_stats (&x->closed, l);
-    set_state (x, e, EXPORT_BUSY);
-    pthread_mutex_unlock (&x->lock);
-    link_close (l);
-    pthread_mutex_lock (&x->lock);
-    e->link = NULL;
-    set_state (x, e, EXPORT_FREE);
+    set_state (x, e, EXPORT_LEAVING);
+    if (!e->proving && (link_is_proven (l) || !start_proof (x, e)))
+      close_export (x, e);
   }
   pthread_mutex_unlock (&x->lock);
+}
+
+void
+exports_close (struct exports *x)
+{
+  if (!x)
+    return;
+  link_close (x->only);
+  end_proofs (x);
+  for (unsigned i = 0; i < EXPORTS_OPEN; i++)
+    link_close (x->export[i].link);
+  pthread_cond_destroy (&x->changed);
+  pthread_mutex_destroy (&x->lock);
+  free (x);
 }
 
 void
@@ -437,7 +531,8 @@ exports_stats (struct exports *x, struct link_stats *ret)
   pthread_mutex_lock (&x->lock);
   s = x->closed;
   for (unsigned i = 0; i < EXPORTS_OPEN; i++)
-    if (x->export[i].state == EXPORT_OPEN)
+    if (x->export[i].state == EXPORT_OPEN
+        || x->export[i].state == EXPORT_LEAVING)
       add_stats (&s, x->export[i].link);
   pthread_mutex_unlock (&x->lock);
   *ret = s;

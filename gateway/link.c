@@ -100,6 +100,28 @@ close_path (struct path *p)
 }
 
 void
+link_stop (struct link *l)
+{
+  pthread_mutex_lock (&l->lock);
+  l->stopping = true;
+  pthread_cond_signal (&l->lease_drained);
+  pthread_mutex_unlock (&l->lock);
+}
+
+bool
+link_is_proven (struct link *l)
+{
+  bool proven;
+
+  pthread_mutex_lock (&l->lock);
+  proven = !(l->info.caps & VOLUME_CAN_FLUSH) /* nothing ever is */
+           || (!l->proof.log.entries && !l->inflight.writing_slots
+               && !inflight_unflushed (&l->inflight));
+  pthread_mutex_unlock (&l->lock);
+  return proven;
+}
+
+void
 link_close (struct link *l)
 {
   if (!l)
@@ -107,10 +129,7 @@ link_close (struct link *l)
   if (l->started) {
     uint64_t one = 1;
 
-    pthread_mutex_lock (&l->lock);
-    l->stopping = true;
-    pthread_cond_signal (&l->lease_drained);
-    pthread_mutex_unlock (&l->lock);
+    link_stop (l);
     if (write (l->stop_fd, &one, sizeof one) == (ssize_t)sizeof one)
       pthread_join (l->control_thread, NULL);
     pthread_join (l->lease_thread, NULL);

@@ -53,6 +53,15 @@ enum err link_open (const struct volume_spec *spec, int *fds, unsigned nfds,
 /* Starts the control thread; tells the daemon which process serves. */
 enum err link_start (struct link *l, struct fault *f);
 void link_close (struct link *l);
+/* Ends the waits of all threads in here, for link_close; any thread. */
+void link_stop (struct link *l);
+
+/* Returns when all that was acknowledged before is proven: 0,
+ * or why not: a positive errno. internal: not one of nbdkit's threads.
+ */
+int link_prove (struct link *l, bool internal);
+/* Whether nothing was written that the server has not proven to be stable. */
+bool link_is_proven (struct link *l);
 
 const struct volume_info *link_info (const struct link *l);
 

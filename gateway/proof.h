@@ -68,9 +68,4 @@ bool proof_due (const struct link *l, uint64_t *ret_ns);
 /* Drops the lock meanwhile. */
 void proof_round (struct link *l);
 
-/* Without the lock. Returns when all that was acknowledged before is proven: 0,
- * or why not: a positive errno. internal: not one of nbdkit's threads.
- */
-int link_prove (struct link *l, bool internal);
-
 #endif

@@ -33,6 +33,7 @@ SYSTEM_TESTS = \
 	%D%/rekey.sh \
 	%D%/daemon.sh \
 	%D%/large.sh \
+	%D%/leaving.sh \
 	%D%/lost.sh \
 	%D%/nfs.sh \
 	%D%/nfs-forgetful.sh \
