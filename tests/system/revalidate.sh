@@ -126,7 +126,7 @@ new_session 102
 ok "and somebody else's after them do not"
 
 # ------------------------------------------ own writes, then nobody serves it
-"$steps" "$uri" -- 0:loop:0:200 0:write:51:o 0:flush 0:rest:0:2500 >>never.steps
+"$steps" "$uri" -- 0:write:51:o 0:flush 0:rest:0:2500 0:loop:0:200 >>never.steps
 stop_nbdkit
 gateway kept
 "$steps" "$uri" -- 0:read:0:F >kept.steps
