@@ -74,6 +74,7 @@ lease_message (struct link *l, enum control_type type)
   if (type == CONTROL_LEASE_GRANT) {
     if (l->lease == LEASE_WANTED) {
       l->lease = LEASE_HELD;
+      l->settles = stripes_settles (&l->hot.stripes);
       l->lease_turns = l->lease_waiting;
     } else
       link_tell (l, CONTROL_LEASE_RETURN);
@@ -144,8 +145,6 @@ give_back (struct link *l)
    * write yet.
    */
   link_settle (l);
-  if (l->hot.stripes.file)
-    stripes_settle (&l->hot.stripes);
   if (l->info.caps & VOLUME_CAN_FLUSH) {
     pthread_mutex_unlock (&l->lock);
     error = link_prove (l, true);

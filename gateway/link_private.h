@@ -94,6 +94,7 @@ struct link {
   enum lease_state lease;
   unsigned lease_users; /* writes under way */
   unsigned lease_waiting; /* writes that wait for it */
+  uint32_t settles;     /* of the stripes, when it was granted */
   uint64_t revoked_ns;  /* REVOKED: since when */
   unsigned lease_turns; /* so many of these may still write when REVOKED */
   pthread_cond_t lease_drained;

@@ -306,7 +306,12 @@ ask_again (struct link *l, uint32_t slot)
 void
 link_end_write (struct link *l, const struct ring_request *r)
 {
-  if (link_op_writes ((enum io_op)r->op) && l->hot.stripes.file)
+  /* A volume that was given up may be another's to write by now; so may one that
+   * we were not asked about, as this process stood still for too long.
+   */
+  if (link_op_writes ((enum io_op)r->op) && l->hot.stripes.file
+      && !l->inflight.failed
+      && stripes_settles (&l->hot.stripes) == l->settles)
     stripes_end (&l->hot.stripes, r->offset / PAGE_BYTES,
                  link_last_page (r->offset, r->length));
 }
@@ -319,9 +324,7 @@ link_settle (struct link *l)
 
   while (l->inflight.unsure_slots
          && inflight_settle (&l->inflight, link_now_ns (), &r)) {
-    /* A volume that was given up may be another's to write by now. */
-    if (!l->inflight.failed)
-      link_end_write (l, &r);
+    link_end_write (l, &r);
     any = true;
   }
   if (any)

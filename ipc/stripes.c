@@ -155,6 +155,7 @@ stripes_settle (const struct stripe_map *m)
 {
   uint32_t open = 0;
 
+  atomic_fetch_add (&m->file->settles, 1);
   for (uint32_t i = 0; i < m->count; i++) {
     struct stripe *s = &m->file->stripe[i];
     uint64_t begin = atomic_load (&s->begin);
@@ -168,6 +169,12 @@ stripes_settle (const struct stripe_map *m)
   /* Nobody writes now. */
   atomic_store (&m->file->writes_ended, atomic_load (&m->file->writes_begun));
   return open;
+}
+
+uint32_t
+stripes_settles (const struct stripe_map *m)
+{
+  return atomic_load (&m->file->settles);
 }
 
 uint32_t

@@ -23,6 +23,9 @@
  *       true if no write has begun since known_begun. Gateways that write it at
  *       the same time may mix it up; then it is not found again, and what is
  *       cached goes in vain.
+ *   S6  Who was not allowed to write any more, and did not know, finds settles
+ *       changed since it was allowed to: its stripes are closed already, and it
+ *       must not end them (that would take a write of the next one for over).
  *
  * All functions are pure (atomics only), any thread, any process.
  */
@@ -49,7 +52,7 @@ struct stripes {
   uint32_t magic;
   uint32_t layout;
   uint32_t count; /* a power of two */
-  uint32_t reserved0;
+  _Atomic uint32_t settles; /* calls of stripes_settle: S6 */
   _Atomic uint64_t writes_begun; /* calls of stripes_begin, of stripes_end: */
   _Atomic uint64_t writes_ended; /* S4 */
   /* The gateway that may write has acknowledged what the server has not proven
@@ -102,6 +105,8 @@ void stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last);
  * how many there were.
  */
 uint32_t stripes_settle (const struct stripe_map *m);
+/* S6 */
+uint32_t stripes_settles (const struct stripe_map *m);
 /* All pages get a new version: somebody outside has written. */
 void stripes_advance_all (const struct stripe_map *m);
 /* S4 */

@@ -190,6 +190,20 @@ one_that_is_answered_late (void)
   end (l);
 }
 
+static bool
+has_doubts (struct link *l, uint64_t n, uint64_t resent)
+{
+  struct link_stats s;
+
+  for (int i = 0; i < PATIENCE; i++) {
+    link_stats (l, &s);
+    if (s.doubts == n && s.resent >= resent)
+      return true;
+    poll (NULL, 0, 1);
+  }
+  return false;
+}
+
 static void *
 trims_in_vain (void *arg)
 {
@@ -206,8 +220,7 @@ one_that_was_never_sent_is_over_at_once (void)
   CU_ASSERT_EQUAL (link_plain (l, IO_TRIM, PAGE, 0, 0), 0); /* the lease */
   peer.hold = true;
   peer.kills++;
-  for (int i = 0; i < PATIENCE && !peer.deaths; i++)
-    poll (NULL, 0, 1);
+  CU_ASSERT (has_doubts (l, 1, 0)); /* it knows that there is no worker */
   pthread_create (&thread, NULL, trims_in_vain, l);
   for (int i = 0; i < PATIENCE && is_quiet (); i++)
     poll (NULL, 0, 1);
@@ -217,20 +230,6 @@ one_that_was_never_sent_is_over_at_once (void)
   CU_ASSERT (is_quiet ());
   leave = peer.hold = false;
   end (l);
-}
-
-static bool
-has_doubts (struct link *l, uint64_t n)
-{
-  struct link_stats s;
-
-  for (int i = 0; i < PATIENCE; i++) {
-    link_stats (l, &s);
-    if (s.doubts == n && s.resent > 0)
-      return true;
-    poll (NULL, 0, 1);
-  }
-  return false;
 }
 
 /* Two are sent again; the second is answered, the first is not, when the link
@@ -248,14 +247,52 @@ who_sends_again_and_leaves_ends_what_was_answered (void)
   CU_ASSERT (is_quiet ());
   peer.late_page = 51;
   peer.kills++;
-  CU_ASSERT (has_doubts (l, 1));
+  CU_ASSERT (has_doubts (l, 1, 2));
   CU_ASSERT_EQUAL (stripes_unequal (&peer.map), 2);
   end (l);
   CU_ASSERT_EQUAL (peer.settled, 1);
+}
+
+static void *
+writes (void *arg)
+{
+  static const uint8_t bytes[PAGE] = {1};
+
+  return (void *)(intptr_t)link_write (arg, bytes, PAGE, 40 * PAGE, 0);
+}
+
+/* This process stood still until the daemon had given its lease to another one,
+ * whose write to the same page is under way when our answer is found.
+ */
+static void
+who_has_lost_the_lease_ends_nothing (void)
+{
+  struct link *l = begin ();
+  pthread_t thread;
+  uint64_t version;
+  void *error;
+
+  peer.late_page = 41;
+  pthread_create (&thread, NULL, writes, l);
+  for (int i = 0; i < PATIENCE && !peer.gateway[0].path[0].served; i++)
+    poll (NULL, 0, 1);
+  CU_ASSERT_FALSE (stripes_quiet (&peer.map, 40, &version));
+  CU_ASSERT_EQUAL (stripes_settle (&peer.map), 1);
+  CU_ASSERT (is_quiet ());
+  stripes_begin (&peer.map, 40, 40);
+  peer.late_page = 0;
+  pthread_join (thread, &error);
+  CU_ASSERT_PTR_NULL (error);
+  CU_ASSERT_FALSE (stripes_quiet (&peer.map, 40, &version));
+  CU_ASSERT_FALSE (is_quiet ());
+  stripes_end (&peer.map, 40, 40);
+  CU_ASSERT (is_quiet ());
+  end (l);
 }
 
 UNIT_MAIN ("unanswered", UNIT_TEST (one_that_was_sent_is_over_with_its_fence),
            UNIT_TEST (one_that_waits_for_a_worker),
            UNIT_TEST (one_that_is_answered_late),
            UNIT_TEST (one_that_was_never_sent_is_over_at_once),
-           UNIT_TEST (who_sends_again_and_leaves_ends_what_was_answered))
+           UNIT_TEST (who_sends_again_and_leaves_ends_what_was_answered),
+           UNIT_TEST (who_has_lost_the_lease_ends_nothing))
