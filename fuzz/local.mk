@@ -20,6 +20,7 @@ FUZZ_TARGETS = \
 	%D%/places \
 	%D%/rings \
 	%D%/scsi_data \
+	%D%/scsi_layer \
 	%D%/scsi_sense \
 	%D%/sftp_engine \
 	%D%/sftp_packets \
@@ -79,6 +80,8 @@ fuzz_rings_SOURCES = %D%/rings.c
 fuzz_rings_LDADD = $(FUZZ_LIBS) libcache_logic.la libgateway_logic.la libipc.la
 fuzz_scsi_data_SOURCES = %D%/scsi_data.c
 fuzz_scsi_data_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_scsi_layer_SOURCES = %D%/scsi_layer.c $(SCSI_LUN)
+fuzz_scsi_layer_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_scsi_sense_SOURCES = %D%/scsi_sense.c
 fuzz_scsi_sense_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_sftp_engine_SOURCES = %D%/sftp_engine.c
@@ -104,10 +107,13 @@ fuzz_record_LDADD = libprotocols.la
 EXTRA_DIST += %D%/scribe.c %D%/scribe.sh
 
 TESTS += %D%/replay.sh
-EXTRA_DIST += %D%/README.md %D%/replay.sh %D%/run.sh %D%/coverage.sh %D%/corpus %D%/dict
+EXTRA_DIST += %D%/README.md %D%/afl.sh %D%/replay.sh %D%/run.sh \
+	%D%/coverage.sh %D%/corpus %D%/dict
 
-.PHONY: fuzz coverage
+.PHONY: fuzz fuzz-afl coverage
 fuzz:
 	$(srcdir)/fuzz/run.sh $(srcdir) fuzz-build $(TARGET)
+fuzz-afl:
+	$(srcdir)/fuzz/afl.sh $(srcdir) fuzz-afl-build $(TARGET)
 coverage:
 	$(srcdir)/fuzz/coverage.sh $(srcdir) coverage-build

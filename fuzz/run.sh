@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: fuzz/run.sh SOURCE BUILD [TARGET…]
-# Builds the targets with clang's libFuzzer, ASan and UBSan in BUILD, and lets
-# each run for $FUZZ_SECONDS (60). What it finds stays in BUILD/findings, what
-# it learnt in BUILD/corpus; the exit status is 1 if there is a finding.
+# Builds the targets with clang's libFuzzer in BUILD, and lets each run for
+# $FUZZ_SECONDS (60). $FUZZ_SANITIZER (address,undefined): which sanitizers;
+# "no": none, to see how fast a target is. What it finds stays in
+# BUILD/findings, what it learnt in BUILD/corpus; the exit status is 1 if there
+# is a finding.
 set -eu
 src=$(cd "$1" && pwd) build=$2
 shift 2
@@ -14,15 +16,20 @@ command -v clang >/dev/null || {
 mkdir -p "$build/findings"
 cd "$build"
 [ -f Makefile ] || "$src/configure" --quiet CC=clang CFLAGS='-g -O1' \
-  --enable-fuzzer --enable-sanitizer=address,undefined
+  --enable-fuzzer --enable-sanitizer="${FUZZ_SANITIZER:-address,undefined}"
 [ $# -gt 0 ] || set -- $(cd "$src/fuzz/corpus" && echo *)
 make -s -j"$(nproc)" $(printf 'fuzz/%s ' "$@") >&2
+# Little of what was freed is kept: engines are a megabyte each.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-quarantine_size_mb=8}"
 status=0
 printf '%-16s %10s %9s %7s %s\n' target runs runs/s edges findings
 for target; do
+  dict=$src/fuzz/dict/$target.dict
   mkdir -p "corpus/$target"
   "fuzz/$target" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 \
-    -max_len=65536 -print_final_stats=1 -artifact_prefix="findings/$target-" \
+    -max_len="${FUZZ_BYTES:-8192}" -print_final_stats=1 \
+    -artifact_prefix="findings/$target-" \
+    $([ ! -f "$dict" ] || printf -- '-dict=%s' "$dict") \
     "corpus/$target" "$src/fuzz/corpus/$target" >"$target.log" 2>&1 || status=1
   awk -v t="$target" -v n="$(find findings -name "$target-*" | wc -l)" '
     /cov:/ { for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) }
