@@ -12,7 +12,7 @@ bool
 place_host_check (const char *host)
 {
   if (!host[0] || host[0] == '-' || strlen (host) >= PLACE_HOST_BYTES
-      || strpbrk (host, " '\"`$\\;&|<>()*?!#~"))
+      || strpbrk (host, " '\"`$\\;&|<>()[],*?!#~"))
     return false;
   for (const char *c = host; *c; c++)
     if ((unsigned char)*c < ' ' || *c == 0x7f)
