@@ -43,7 +43,6 @@ scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
                 const struct scsi_unit *unit,
                 const uint8_t seed[IO_TOKEN_BYTES])
 {
-  memset (d, 0, sizeof *d);
   d->zeroes = calloc (1, unit->capacity.block_bytes);
   if (!d->zeroes)
     return ERR_NOMEM;

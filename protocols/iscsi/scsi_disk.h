@@ -107,7 +107,9 @@ struct scsi_disk {
   struct scsi_request request[PROTO_REQUESTS];
 };
 
-/* ERR_NOMEM. */
+/* d is zeroed memory: most of it is not touched before a request needs it.
+ * ERR_NOMEM.
+ */
 enum err
 scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
                 const struct scsi_unit *unit,
