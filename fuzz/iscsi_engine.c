@@ -4,7 +4,6 @@
 #include "fuzz/drive.h"
 #include "fuzz/target.h"
 
-#include "protocols/iscsi/iscsi.h"
 
 #define NAME "/iqn.2003-01.org.example:fuzz"
 
@@ -23,6 +22,6 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
                                                    units};
 
   if (size)
-    drive (&iscsi_ops, sets[data[0] % 4], data, size);
+    drive (proto_find ("iscsi"), sets[data[0] % 4], data, size);
   return 0;
 }

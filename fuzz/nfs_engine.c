@@ -4,7 +4,6 @@
 #include "fuzz/drive.h"
 #include "fuzz/target.h"
 
-#include "protocols/nfs/nfs.h"
 
 #define PATH "/export/disk.img"
 
@@ -26,6 +25,6 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
                                                    files, exports};
 
   if (size)
-    drive (&nfs_ops, sets[data[0] % 6], data, size);
+    drive (proto_find ("nfs"), sets[data[0] % 6], data, size);
   return 0;
 }

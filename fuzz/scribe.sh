@@ -11,7 +11,7 @@ cd "$build"
 [ -f Makefile ] || "$src/configure" --quiet CFLAGS='-g -O1'
 make -s fuzz/scribe.o >&2
 tests=$(cd "$src" && for t in tests/unit/protocols/*/*_test.c; do
-  grep -qE 'unit/protocols/[a-z]*/(peer|target)\.h' "$t" && echo "${t%.c}"
+  grep -qE 'unit/protocols/.*(peer|target)\.h' "$t" && echo "${t%.c}"
 done)
 # Only the tests themselves are linked with it.
 make -s -j"$(nproc)" $tests >&2

@@ -4,13 +4,11 @@
 #include "fuzz/drive.h"
 #include "fuzz/target.h"
 
-#include "protocols/sftp/sftp.h"
-
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   static const struct drive_param params[] = {{"path", "/disk.img"}, {0}};
 
-  drive (&sftp_ops, params, data, size);
+  drive (proto_find ("sftp"), params, data, size);
   return 0;
 }
