@@ -91,7 +91,9 @@ on_sealed (struct supervisor *s, struct wire *w, struct fault *f)
   if ((layers & SBX_MANDATORY) != SBX_MANDATORY)
     return fault_set (f, ERR_SANDBOX,
                       "the worker lacks a mandatory layer of its sandbox");
-  s->layers = layers;
+  /* What the daemon does is not the worker's to say. */
+  layers &= ~(uint32_t)SBX_LAYER_CGROUP;
+  layers = s->layers |= layers;
   sbx_layers_text (layers, text, sizeof text);
   log_write (s->c.daemon->log, LOG_LEVEL_DEBUG, "%s: worker %d sealed: %s",
              s->c.name, (int)s->worker.pid, text);

@@ -15,6 +15,7 @@
 
 #define DAEMON_PATH_BYTES 4096
 
+struct sbx_cgroup;
 struct shared_set;
 struct volume;
 
@@ -27,6 +28,7 @@ struct daemon {
   struct volume *leaving; /* closed by their gateways, not yet by their servers */
   int child_stderr_fd; /* -1: /dev/null */
   uint64_t began_ns;   /* CLOCK_MONOTONIC */
+  struct sbx_cgroup *cgroup; /* to limit workers; NULL: none */
   bool host;           /* serves all users of the host: see foreign.h */
   mode_t socket_mode;  /* with host */
   struct quota quota;

@@ -25,6 +25,7 @@
 #include "common/cleanup.h"
 #include "ipc/connect.h"
 #include "ipc/runtime.h"
+#include "sandbox/cgroup.h"
 
 #define IDLE_TIMEOUT_S 60
 #define IDLE_TIMEOUT_MAX_S 86400
@@ -470,6 +471,7 @@ open_to_host (struct program *p, struct fault *f)
 static enum err
 start (struct program *p, struct fault *f)
 {
+  char controllers[200];
   struct ev_loop *loop;
   enum err e;
 
@@ -477,6 +479,9 @@ start (struct program *p, struct fault *f)
       || (e = open_to_host (p, f))
       || (e = open_log (p, f)) || (e = find_helpers (&p->daemon, f)))
     return e;
+  p->daemon.cgroup = sbx_cgroup_open (controllers, sizeof controllers);
+  log_write (&p->log, LOG_LEVEL_DEBUG, "limits of workers by cgroups: %s",
+             controllers);
   loop = p->daemon.loop = ev_loop_new (EVFLAG_NOENV);
   if (!loop)
     return fault_set (f, ERR_IO, "cannot make an event loop");
@@ -548,5 +553,6 @@ main (int argc, char **argv)
   /* Workers live on as long as their gateways: nothing is taken down. */
   server_abandon (p.server);
   shared_set_close (p.daemon.volumes);
+  sbx_cgroup_close (p.daemon.cgroup);
   return EXIT_SUCCESS;
 }

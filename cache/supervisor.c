@@ -19,6 +19,7 @@
 #include "cache/status.h"
 #include "common/cleanup.h"
 #include "ipc/shm.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/sandbox.h"
 
 /* Before the first READY a user waits at a command line: what may mend itself
@@ -400,6 +401,17 @@ make_sockets (struct supervisor *s, int ret_worker_end[2], struct fault *f)
   return ERR_OK;
 }
 
+/* It does nothing yet: it waits for its CONFIG. */
+static uint32_t
+limit_by_cgroup (struct supervisor *s)
+{
+  struct sbx_cgroup *c = s->c.daemon->cgroup;
+
+  return c && s->worker.pid > 0 && sbx_cgroup_put (c, s->worker.pid)
+             ? SBX_LAYER_CGROUP
+             : 0;
+}
+
 static enum err
 spawn_with (struct supervisor *s, const int worker_end[2],
             const int object[CHANNEL_FDS], struct fault *f)
@@ -430,6 +442,7 @@ spawn_with (struct supervisor *s, const int worker_end[2],
     return e;
   s->worker.pid = child.pid;
   s->worker.pidfd = child.pidfd;
+  s->layers = limit_by_cgroup (s);
   return ERR_OK;
 }
 
@@ -487,7 +500,6 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
   s->why = (struct fault){0};
   s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
   s->moving = false;
-  s->layers = 0;
   if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
     close_worker (s);
     attempt_failed (s, &f);
@@ -609,7 +621,9 @@ adopt_worker (struct supervisor *s, struct supervisor_before *before)
 {
   s->worker.pidfd = steal_fd (&before->pidfd);
   s->worker.pid = pid_of (s->worker.pidfd);
-  s->layers = 0;
+  s->layers = limit_by_cgroup (s);
+  if (s->worker.pid > 0)
+    s->layers |= sbx_look (s->worker.pid);
   s->worker.net_fd = steal_fd (&before->net_fd);
   s->adopted = s->announced = true;
   s->ready_since = ev_now (s->c.daemon->loop);

@@ -1,8 +1,10 @@
 noinst_LTLIBRARIES += libsandbox.la
 libsandbox_la_SOURCES = \
+	%D%/cgroup.c %D%/cgroup.h \
 	%D%/child.c %D%/child.h \
 	%D%/fds.h \
 	%D%/landlock.c %D%/landlock.h \
+	%D%/look.c \
 	%D%/policy.c %D%/policy.h \
 	%D%/root.c %D%/root.h \
 	%D%/sandbox.h \

@@ -123,6 +123,11 @@ enum err sbx_seal (enum sbx_profile profile,
                    _Atomic uint32_t *refused_syscall, uint32_t *ret_layers,
                    struct fault *f);
 
+/* Of a process that nobody here has started: the layers that can be seen from
+ * outside, which are few (proc(5), /proc/PID/status).
+ */
+uint32_t sbx_look (pid_t pid);
+
 /* "no-new-privs seccomp …", cut off at dst_bytes. */
 void sbx_layers_text (uint32_t layers, char *dst, size_t dst_bytes);
 /* "openat"; "#999" for a number without a name. */

@@ -4,6 +4,10 @@ check_PROGRAMS += tests/fake/sbx-probe
 tests_fake_sbx_probe_SOURCES = %D%/sbx-probe.c %D%/sbx-probe.h
 tests_fake_sbx_probe_LDADD = libsandbox.la
 
+check_PROGRAMS += tests/fake/cgroup-probe
+tests_fake_cgroup_probe_SOURCES = %D%/cgroup-probe.c
+tests_fake_cgroup_probe_LDADD = libsandbox.la
+
 # Takes the place of bulkhead-worker: a folder with it under that name is
 # BULKHEAD_LIBEXEC_DIR.
 check_PROGRAMS += tests/fake/possessed-worker

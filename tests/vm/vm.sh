@@ -16,12 +16,18 @@ vm_version=$(ls "$BULKHEAD_VM_KERNEL/lib/modules")
 
 # vm_start NAME "MODULE…" "GUESTPORT…" SCRIPT: boots, and waits until the script
 # (busybox sh, as process 1's child, with these modules loaded and eth0 up) has
-# printed "VM READY". Port i is reached at 127.0.0.1, ${vm_port[i]}. $vm_pid is
+# printed "VM READY". $vm_programs are in its /bin; it has $vm_memory MiB. Port i is reached at 127.0.0.1, ${vm_port[i]}. $vm_pid is
 # qemu's.
 vm_start () {
   local name=$1 modules=$2 ports=$3 script=$4 root=$dir/vm-$1 forward= i=0 m p
   mkdir -p "$root"/{bin,dev,etc,mod,mnt,proc,sys,tmp,run,var}
   cp "$(command -v busybox)" "$root/bin/busybox"
+  for p in ${vm_programs:-}; do
+    cp "$p" "$root/bin/"
+    ldd "$p" | grep -o '/[^ ]*' | while read -r m; do
+      cp -L --parents "$m" "$root"
+    done
+  done
   for m in virtio_pci virtio_net $modules; do
     modprobe -d "$BULKHEAD_VM_KERNEL" -S "$vm_version" --show-depends "$m" \
       | awk '$1 == "insmod" { print $2 }'
@@ -53,7 +59,7 @@ EOF
     forward+=",hostfwd=tcp:127.0.0.1:${vm_port[i]}-10.0.2.15:$p"
     i=$((i + 1))
   done
-  qemu-system-x86_64 -accel tcg -cpu max -m 512 -nographic -no-reboot \
+  qemu-system-x86_64 -accel tcg -cpu max -m "${vm_memory:-512}" -nographic -no-reboot \
     -nodefaults -serial "file:$dir/vm-$name.log" -monitor none \
     -kernel "$BULKHEAD_VM_KERNEL/boot/vmlinuz-$vm_version" \
     -initrd "$root.img" -append 'console=ttyS0 quiet panic=-1' \

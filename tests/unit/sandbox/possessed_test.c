@@ -36,6 +36,7 @@ struct scene {
   int daemon, gateway, net; /* our ends */
   struct sbx_child child;
   struct control message;
+  uint32_t layers;
   bool dead;
   int code, status;
 };
@@ -128,7 +129,11 @@ bring_up (struct scene *s, const char *path)
   volume_spec_put (&b, &spec);
   wirebuf_cstring (&b, "");
   if (control_send (s->daemon, &s->message, &b, WAIT_NS)
-      || !hear (s, CONTROL_SEALED) || !hear (s, CONTROL_HOSTKEY))
+      || !hear (s, CONTROL_SEALED))
+    return false;
+  w = wire_init (s->message.body, s->message.length_bytes);
+  s->layers = wire_u32 (&w);
+  if (!hear (s, CONTROL_HOSTKEY))
     return false;
   control_begin (&s->message, CONTROL_HOSTKEY_OK);
   b = control_body (&s->message);
@@ -233,7 +238,11 @@ completion (struct scene *s, struct ring_completion *ret)
 static void
 an_honest_one_serves (void)
 {
+  static const uint32_t outside
+    = SBX_LAYER_NO_NEW_PRIVS | SBX_LAYER_SECCOMP | SBX_LAYER_NO_CAPS
+      | SBX_LAYER_NS_PID | SBX_LAYER_UNPRIVILEGED_UID;
   struct scene *s = scene ("/possess/honest");
+  uint32_t seen;
   struct ring_completion c = {0};
   uint8_t want[4096];
 
@@ -246,6 +255,10 @@ an_honest_one_serves (void)
     CU_ASSERT_EQUAL (
       memcmp (s->channel.base[CHANNEL_READ_ARENA], want, sizeof want), 0);
   }
+  seen = sbx_look (s->child.pid);
+  CU_ASSERT_EQUAL (seen & outside, seen);
+  CU_ASSERT_EQUAL (seen, s->layers & outside);
+  CU_ASSERT_EQUAL (sbx_look (getpid ()) & SBX_LAYER_SECCOMP, 0);
   /* It ends with its control sockets. */
   shutdown (s->daemon, SHUT_RDWR);
   shutdown (s->gateway, SHUT_RDWR);
@@ -368,7 +381,36 @@ what_is_not_its_own_is_its_end (void)
     {"/possess/call-fork", SIGSYS, SYS_fork, false},
     {"/possess/call-ptrace", SIGSYS, SYS_ptrace, false},
     {"/possess/call-io_uring_setup", SIGSYS, SYS_io_uring_setup, false},
+    {"/possess/call-accept4", SIGSYS, SYS_accept4, false},
+    {"/possess/call-socketpair", SIGSYS, SYS_socketpair, false},
+    {"/possess/call-kill", SIGSYS, SYS_kill, false},
+    {"/possess/call-tgkill", SIGSYS, SYS_tgkill, false},
+    {"/possess/call-pidfd_open", SIGSYS, SYS_pidfd_open, false},
+    {"/possess/call-pidfd_getfd", SIGSYS, SYS_pidfd_getfd, false},
+    {"/possess/call-pidfd_send_signal", SIGSYS, SYS_pidfd_send_signal, false},
+    {"/possess/call-process_vm_writev", SIGSYS, SYS_process_vm_writev, false},
+    {"/possess/call-process_madvise", SIGSYS, SYS_process_madvise, false},
+    {"/possess/call-memfd_create", SIGSYS, SYS_memfd_create, false},
+    {"/possess/call-userfaultfd", SIGSYS, SYS_userfaultfd, false},
+    {"/possess/call-keyctl", SIGSYS, SYS_keyctl, false},
+    {"/possess/call-add_key", SIGSYS, SYS_add_key, false},
+    {"/possess/call-bpf", SIGSYS, SYS_bpf, false},
+    {"/possess/call-perf_event_open", SIGSYS, SYS_perf_event_open, false},
+    {"/possess/call-open_by_handle_at", SIGSYS, SYS_open_by_handle_at, false},
+    {"/possess/call-mount", SIGSYS, SYS_mount, false},
+    {"/possess/call-unshare", SIGSYS, SYS_unshare, false},
+    {"/possess/call-setns", SIGSYS, SYS_setns, false},
+    {"/possess/call-seccomp", SIGSYS, SYS_seccomp, false},
+    {"/possess/call-clone3", SIGSYS, SYS_clone3, false},
+    {"/possess/call-execveat", SIGSYS, SYS_execveat, false},
+    {"/possess/call-shmget", SIGSYS, SYS_shmget, false},
+    {"/possess/call-mq_open", SIGSYS, SYS_mq_open, false},
+    {"/possess/call-inotify_init1", SIGSYS, SYS_inotify_init1, false},
+    {"/possess/call-vmsplice", SIGSYS, SYS_vmsplice, false},
+    {"/possess/call-setrlimit", SIGSYS, SYS_setrlimit, false},
+    {"/possess/call-dup3", SIGSYS, SYS_dup3, false},
     {"/possess/overwrite", SIGSEGV, -1, true},
+    {"/possess/remap", SIGSEGV, -1, true},
   };
 
   for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
@@ -390,6 +432,21 @@ what_is_not_its_own_is_its_end (void)
     }
     finish (s);
   }
+}
+
+/* It has an address space of its own, and no more than that. */
+static void
+memory_is_bounded (void)
+{
+  struct scene *s;
+  struct ring_completion c = {0};
+
+  if (policy_sanitizer_build ()) /* shadow memory: no limit there */
+    return;
+  s = scene ("/possess/hog");
+  request (s, 5, 0, 8);
+  CU_ASSERT (completion (s, &c) == ERR_OK && c.id == 5);
+  finish (s);
 }
 
 static void
@@ -414,4 +471,5 @@ UNIT_MAIN ("possessed", UNIT_TEST (an_honest_one_serves),
            UNIT_TEST (scribbling_only_yields_errors_and_garbage),
            UNIT_TEST (lies_are_seen), UNIT_TEST (an_impossible_head_is_seen),
            UNIT_TEST (what_is_not_its_own_is_its_end),
+           UNIT_TEST (memory_is_bounded),
            UNIT_TEST (a_hanging_one_can_be_killed))
