@@ -9,8 +9,8 @@
  *
  * Its disk has POSSESSED_SIZE bytes; a read at `offset` (a multiple of 8)
  * gives the numbers offset, offset + 8, … as big-endian words; writes are
- * taken and forgotten. MODE is one of the table below, or call-NAME: makes
- * that system call.
+ * taken and forgotten. MODE is one of the table below; or call-NAME: makes
+ * that system call; or daemon-NAME, gateway-NAME: sends that message (say).
  *
  * Exit status: 0 when both control sockets have closed; 20 + n when attempt n
  * of before_sealing was not refused; 10 when something else failed.
@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,6 +41,8 @@
 #define EXIT_NOT_REFUSED 20
 #define WAIT_NS 10000000000ull
 #define NO_CALL (-1)
+#define HOG_STEP ((size_t)64 << 20)
+#define HOG_BYTES ((size_t)2 << 30)
 
 struct possessed {
   struct channel channel;
@@ -47,7 +50,8 @@ struct possessed {
   struct control message;
   struct volume_spec spec;
   const struct mode *mode;
-  long call; /* of call-NAME */
+  long call;        /* of call-NAME */
+  const char *what; /* of daemon-NAME, gateway-NAME */
   uint64_t epoch;
   unsigned taken;
   uint64_t random;
@@ -298,6 +302,108 @@ garbage (struct possessed *p, const struct ring_request *r)
   tell (p, r, 1000);
 }
 
+/* To the daemon, out of order, by halves, with an fd, or without end; the path
+ * says what: see messages.
+ */
+static void __attribute__ ((noreturn))
+say (struct possessed *p, int fd, const char *name)
+{
+  static const struct {
+    const char *name;
+    uint16_t type;
+    bool with_fd, for_ever;
+    unsigned bytes; /* of the packet, with the type */
+  } messages[] = {
+    {"sealed", CONTROL_SEALED, false, false, 6},
+    {"hostkey", CONTROL_HOSTKEY, false, false, 20},
+    {"auth", CONTROL_AUTH, false, false, 30},
+    {"sign", CONTROL_SIGN, false, false, 200},
+    {"want", CONTROL_WANT, false, false, 100},
+    {"ready", CONTROL_READY, false, false, 100},
+    {"config", CONTROL_CONFIG, false, false, 100},
+    {"adopt", CONTROL_ADOPT, false, false, 100},
+    {"unknown", 0xfefe, false, false, 2},
+    {"half", CONTROL_FAIL, false, false, 1},
+    {"empty-fail", CONTROL_FAIL, false, false, 2},
+    {"fd", CONTROL_FAIL, true, false, 6},
+    {"flood", 0xfefe, false, true, 30000},
+  };
+  static uint8_t packet[30000];
+  union {
+    char bytes[CMSG_SPACE (sizeof (int))];
+    struct cmsghdr align;
+  } control = {0};
+  const int mine = WORKER_FD_NET;
+
+  for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
+    struct iovec iov = {packet, messages[i].bytes};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (strcmp (messages[i].name, name) != 0)
+      continue;
+    memset (packet, 0x7f, sizeof packet);
+    packet[0] = (uint8_t)(messages[i].type >> 8);
+    packet[1] = (uint8_t)messages[i].type;
+    if (messages[i].with_fd) {
+      m.msg_control = control.bytes;
+      m.msg_controllen = sizeof control.bytes;
+      *CMSG_FIRSTHDR (&m) = (struct cmsghdr){
+        .cmsg_len = CMSG_LEN (sizeof mine), .cmsg_level = SOL_SOCKET,
+        .cmsg_type = SCM_RIGHTS};
+      memcpy (CMSG_DATA (CMSG_FIRSTHDR (&m)), &mine, sizeof mine);
+    }
+    do
+      if (sendmsg (fd, &m, MSG_NOSIGNAL) < 0)
+        break;
+    while (messages[i].for_ever);
+  }
+  (void)p;
+  wait_until_alone ();
+}
+
+static void
+say_to_daemon (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  say (p, WORKER_FD_DAEMON, p->what);
+}
+
+static void
+say_to_gateway (struct possessed *p, const struct ring_request *r)
+{
+  (void)r;
+  say (p, WORKER_FD_GATEWAY, p->what);
+}
+
+/* A second map of what it may only read is no better than the first. */
+static void
+remap (struct possessed *p, const struct ring_request *r)
+{
+  volatile uint8_t *again = mremap (p->channel.base[CHANNEL_WRITE_ARENA], 0,
+                                    CHANNEL_ARENA_BYTES, MREMAP_MAYMOVE);
+
+  (void)r;
+  if (again != MAP_FAILED)
+    *again = 1; /* SIGSEGV */
+  _exit (EXIT_NOT_REFUSED);
+}
+
+/* All the memory there is: less than HOG_BYTES. */
+static void
+hog (struct possessed *p, const struct ring_request *r)
+{
+  size_t got = 0;
+
+  while (got < HOG_BYTES
+         && mmap (NULL, HOG_STEP, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+              != MAP_FAILED)
+    got += HOG_STEP;
+  if (got >= HOG_BYTES)
+    _exit (EXIT_NOT_REFUSED);
+  answer (p, r);
+}
+
 static void
 forbidden_call (struct possessed *p, const struct ring_request *r)
 {
@@ -325,11 +431,15 @@ static const struct mode modes[] = {
   {"spin", false, spin},
   {"probed", false, probed_unasked},
   {"garbage", false, garbage},
+  {"remap", false, remap},
+  {"hog", false, hog},
   {"exit", false, leave},
   {"exit-at-go", true, leave},
 };
 
 static const struct mode call_mode = {"call", false, forbidden_call};
+static const struct mode daemon_mode = {"daemon", false, say_to_daemon};
+static const struct mode gateway_mode = {"gateway", false, say_to_gateway};
 
 static void
 choose_mode (struct possessed *p)
@@ -347,6 +457,12 @@ choose_mode (struct possessed *p)
   if (strncmp (name, "call-", 5) == 0) {
     p->call = seccomp_syscall_resolve_name (name + 5);
     p->mode = &call_mode;
+  } else if (strncmp (name, "daemon-", 7) == 0) {
+    p->what = name + 7;
+    p->mode = &daemon_mode;
+  } else if (strncmp (name, "gateway-", 8) == 0) {
+    p->what = name + 8;
+    p->mode = &gateway_mode;
   }
 }
 

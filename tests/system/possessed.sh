@@ -3,7 +3,7 @@
 # The first worker of a volume is taken over (tests/fake/possessed-worker): it
 # makes a forbidden call, or breaks the rules of the rings. It is ended and
 # replaced, and the NBD client sees no error and no byte of it.
-time_limit=100
+time_limit=150
 . "$(dirname "$0")/lib.sh"
 
 possessed=$BULKHEAD_BUILDDIR/tests/fake/possessed-worker
@@ -66,6 +66,7 @@ ok "so does one that just ends"
 replaced punch 'it called madvise'
 replaced unprotect "${sanitizer:+exit|}it called mprotect"
 replaced overwrite "${sanitizer:+exit|}SIGSEGV"
+replaced remap "${sanitizer:+exit|}SIGSEGV"
 ok "so does one that tries to write what it may only read"
 
 replaced unasked 'answers no request'
@@ -77,6 +78,18 @@ replaced head 'distrusts worker 1'
 replaced scribble 'distrusts worker 1'
 ok "so does one that breaks the rules of the rings, or scribbles over them"
 
+for message in sealed hostkey auth sign want ready config adopt unknown; do
+  replaced "daemon-$message" 'the worker sent .* in state READY'
+done
+replaced daemon-half "the worker's control socket: "
+replaced daemon-empty-fail 'damaged FAIL'
+replaced daemon-fd 'the worker sent a file descriptor'
+replaced daemon-flood 'the worker sent .* in state READY'
+ok "so does one that talks to the daemon out of order, by halves, or in floods"
+
+for message in sign unknown half fd flood; do
+  replaced "gateway-$message" 'a message that it may not send|distrusts worker 1'
+done
 replaced probed 'a message that it may not send'
 replaced garbage 'a message that it may not send'
 ok "so does one that says what nobody has asked"
