@@ -10,7 +10,7 @@ packages_vm="busybox-static cpio kmod qemu-system-x86"
 packages_test="fish iproute2 jq openssl procps passwd util-linux xz-utils zsh
 dropbear-bin nfs-ganesha nfs-ganesha-vfs openssh-sftp-server proftpd-core proftpd-mod-crypto
 python3-asyncssh python3-paramiko qemu-block-extra qemu-utils rclone rpcbind
-fio tgt"
+fio strace tgt"
 
 packages_missing () {
   for p; do

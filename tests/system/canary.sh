@@ -51,13 +51,23 @@ nbdcopy "$uri" copy
 cmp copy disk
 wait_for 10 one_worker
 never "a private key" "$seed"
-pid=$(worker_pids)
 # 0-2, two control sockets, the network, two eventfds; no file, no object.
-find "/proc/$pid/fd" -type l -printf '%f %l\n' | sort -n >fds
-awk '$1 > 2 && $2 !~ /^(socket|anon_inode:\[eventfd\])/' fds >odd
-[ ! -s odd ] || [ -n "$small" ] || die "odd descriptors: $(cat odd)"
-[ "$(wc -l <fds)" -le 8 ] || [ -n "$small" ] || die "too many descriptors: $(cat fds)"
+only_its_fds () {
+  find "/proc/$(worker_pids)/fd" -type l -printf '%f %l\n' | sort -n >fds
+  awk '$1 > 2 && $2 !~ /^(socket|anon_inode:\[eventfd\])/' fds >odd
+  [ ! -s odd ] || [ -n "$small" ] || die "odd descriptors: $(cat odd)"
+  [ "$(wc -l <fds)" -le 8 ] || [ -n "$small" ] \
+    || die "too many descriptors: $(cat fds)"
+}
+only_its_fds
 ok "its descriptors: $(wc -l <fds), sockets and eventfds"
+
+# Nothing of the daemon, or of a worker, goes to a core file.
+for pid in $(daemon_pids) $(worker_pids); do
+  grep -Eq '^Max core file size +0 +0 ' "/proc/$pid/limits" \
+    || die "process $pid may write a core file"
+done
+ok "no core file of daemon and workers"
 stop_nbdkit
 
 # A passphrase opens a key in the daemon, and goes no further.
@@ -80,6 +90,39 @@ for pid in $(worker_pids); do
 done
 ok "its passphrase: in no worker"
 stop_nbdkit
+
+# CHAP secrets, one's own and the target's: the daemon answers and checks.
+if command -v tgtd >/dev/null && command -v tgtadm >/dev/null; then
+  . "$lib_dir/tgt.sh"
+  make_targets () {
+    tgt_target 1 "$iqn"
+    tgt_lun 1 1 disk
+    tgt --mode account --op new --user alice --password 'canary secret 1'
+    tgt --mode account --op new --user thetarget --password 'canary secret 2'
+    tgt --mode account --op bind --tid 1 --user alice
+    tgt --mode account --op bind --tid 1 --user thetarget --outgoing
+    tgt_open 1
+  }
+  start_tgt make_targets
+  printf 'canary secret 1' >secret
+  printf 'canary secret 2' >target-secret
+  chmod 0600 secret target-secret
+  start_nbdkit chap bulkhead "$(iscsi_url 1)" user=alice \
+    password=+"$dir/secret" target-user=thetarget \
+    target-password=+"$dir/target-secret"
+  nbdcopy "$uri" copy
+  cmp copy disk
+  wait_for 10 one_worker
+  never "a CHAP secret" "$(hex_of 'canary secret 1')"
+  never "the target's CHAP secret" "$(hex_of 'canary secret 2')"
+  kill -KILL "$(worker_pids)"
+  nbdcopy "$uri" copy
+  wait_for 10 one_worker
+  never "a CHAP secret, after a second login" "$(hex_of 'canary secret 1')"
+  only_its_fds
+  stop_nbdkit
+  stop_tgt
+fi
 
 # The declared exception: a password passes through the worker, once, and is
 # wiped.

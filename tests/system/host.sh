@@ -243,12 +243,15 @@ ok "files by name, slow files, others' processes, memory that shrinks: refused"
 kept=$(strange flood 60)
 [ "$kept" -ge 1 ] && [ "$kept" -le 24 ] || die "kept $kept connections"
 as 4001 "$stranger" $host_sock flood 60 >flood.log 2>&1 &
+flood=$!
 as 4001 "$stranger" $host_sock deaf >deaf.log 2>&1 &
+deaf=$!
 wait_for 5 test -s flood.log
 serve 4003 b3 $(sftp_of 4003) || die "bob is locked out: $(cat b3.log)"
 nbdcopy "$uri" copy
 cmp copy disk
 stop_nbdkit
+wait "$flood" "$deaf" || :
 ok "one user's flood keeps nobody else out ($kept kept)"
 
 strange garbage "$(mib 400)" >garbage.log
@@ -273,6 +276,11 @@ serve 4001 own1 $(sftp_of 4001) || die "$(cat own1.log)"
 own1=$nbdkit_pid
 private=$(daemon_pids)
 [ "$(ps -o uid= -p "$private" | tr -d ' ')" = 4001 ] || die "whose is it?"
+# Secrets are in it: not even the same user looks into it.
+[ -n "$(as 4001 head -c 1 "/proc/$own1/maps")" ] || die "nobody is looked into"
+[ -z "$(as 4001 head -c 1 "/proc/$private/maps" 2>/dev/null || :)" ] \
+  || die "the same user looks into the daemon"
+ok "a user's own daemon is closed to other programs of that user"
 start_host
 serve 4001 own2 $(sftp_of 4001) || die "$(cat own2.log)"
 own2=$nbdkit_pid

@@ -65,7 +65,7 @@ tests_system_worker_driver_LDADD = libsandbox.la libipc.la libcommon.la \
 	$(OPENSSL_LIBS)
 SYSTEM_TESTS += %D%/worker.sh
 
-SYSTEM_TESTS += %D%/host.sh
+SYSTEM_TESTS += %D%/calls.sh %D%/host.sh %D%/walls.sh
 
 SYSTEM_TESTS += %D%/iscsi.sh %D%/iscsi-bad.sh %D%/iscsi-crash.sh \
 	%D%/iscsi-paths.sh %D%/iscsi-thin.sh
