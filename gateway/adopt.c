@@ -113,7 +113,7 @@ adopt_try (struct link *l, struct control *m)
   int sock = -1;
   enum err e;
 
-  e = daemon_connect_tied ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
+  e = daemon_connect_tied (link_program (l),
                            CONNECT_TIMEOUT_NS, &l->tie, &sock, &f);
   pthread_mutex_lock (&l->lock);
   if (!e && (e = send_adopt (l, m, sock)))

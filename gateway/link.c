@@ -333,7 +333,7 @@ open_by_some_daemon (struct link *l, struct fault *f)
 
   for (unsigned retries = 0;; retries++) {
     bool died = false;
-    enum err e = daemon_connect_tied ("nbdkit-bulkhead-plugin " PACKAGE_VERSION,
+    enum err e = daemon_connect_tied (link_program (l),
                                       CONNECT_TIMEOUT_NS, &l->tie,
                                       &l->daemon_sock, f);
 

@@ -30,6 +30,7 @@ struct link;
 /* What the user chose; times in ns. */
 struct link_options {
   unsigned connections;    /* 1 … CHANNEL_PATHS, each with a worker */
+  const char *program;     /* for the daemon; NULL: it is the plugin */
   bool readonly;           /* nobody will write; only told */
   bool cached;             /* answer reads from the shared cache */
   uint64_t outage_fail_ns; /* without a worker for so long, requests fail;

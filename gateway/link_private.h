@@ -168,6 +168,12 @@ void link_distrust (struct link *l, struct path *p, const char *why,
 void link_blame (struct link *l, struct path *p);
 /* The volume is given up: nobody may wait for it any more. */
 void link_give_up (struct link *l, enum err why);
+static inline const char *
+link_program (const struct link *l)
+{
+  return l->options.program ? l->options.program
+                            : "nbdkit-bulkhead-plugin " PACKAGE_VERSION;
+}
 /* ATTACH: which process serves, and what it counts; adopted: to a daemon that
  * has not heard of its workers.
  */
