@@ -19,6 +19,13 @@ const struct cli_option cli_json_options[] = {
 
 const struct command *const cli_commands[] = {
     &command_serve,
+    &command_status,
+    &command_top,
+    &command_probe,
+    &command_discover,
+    &command_copy,
+    &command_bench,
+    &command_doctor,
     &command_completion,
     NULL,
 };

@@ -5,7 +5,14 @@
 
 #include "cli/cli.h"
 
+extern const struct command command_bench;
 extern const struct command command_completion;
+extern const struct command command_copy;
+extern const struct command command_discover;
+extern const struct command command_doctor;
+extern const struct command command_probe;
+extern const struct command command_status;
+extern const struct command command_top;
 extern const struct command command_serve;
 
 #endif

@@ -1,20 +1,35 @@
 # The subcommands and what they share; main.c apart, so that tests can link it.
 noinst_LTLIBRARIES += libcli.la
 libcli_la_SOURCES = \
+	%D%/bench.c \
 	%D%/cli.h \
 	%D%/commands.c %D%/commands.h \
 	%D%/completion.c \
+	%D%/copy.c \
+	%D%/copy_state.c %D%/copy_state.h \
+	%D%/discover.c \
+	%D%/doctor.c \
+	%D%/end.c %D%/end.h \
 	%D%/files.c %D%/files.h \
 	%D%/help.c \
 	%D%/nbdkit.c %D%/nbdkit.h \
 	%D%/output.c %D%/output.h \
 	%D%/parse.c \
+	%D%/probe.c \
 	%D%/progress.c \
 	%D%/serve.c \
-	%D%/target.c %D%/target.h
-libcli_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) \
+	%D%/session.c %D%/session.h \
+	%D%/status.c \
+	%D%/target.c %D%/target.h \
+	%D%/top.c \
+	%D%/units.c %D%/units.h \
+	%D%/view.c %D%/view.h \
+	%D%/view_json.c
+libcli_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(LIBNBD_CFLAGS) \
+	$(NCURSES_CFLAGS) $(OPENSSL_CFLAGS) \
 	-DBULKHEAD_PLUGINDIR='"$(plugindir)"'
-CLI_LIBS = libcli.la libcliconf.la $(GATEWAY_LIBS) $(JANSSON_LIBS)
+CLI_LIBS = libcli.la libcliconf.la libsandbox.la $(GATEWAY_LIBS) \
+	$(JANSSON_LIBS) $(LIBNBD_LIBS) $(NCURSES_LIBS) $(OPENSSL_LIBS)
 
 # The configuration's parser, apart: it takes bytes of any kind.
 noinst_LTLIBRARIES += libcliconf.la

@@ -1,0 +1,182 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# bulkhead copy between files, volumes and NBD servers: what arrives, the bar on a
+# terminal, an interrupted copy that goes on, checksums, what is refused; and
+# bulkhead bench, which leaves everything as it was.
+. "$(dirname "$0")/lib.sh"
+
+export BULKHEAD_RUN=$run
+size=$(mib 24)
+
+bulkhead () {
+  "$run" bulkhead "$@"
+}
+
+# fails STATUS REGEX ARGUMENT…: in one or two lines
+fails () {
+  local want=$1 regex=$2 code=0
+  shift 2
+  bulkhead "$@" >said.out 2>said.err </dev/null || code=$?
+  [ "$code" = "$want" ] || die "bulkhead $*: status $code: $(cat said.err)"
+  [ "$(wc -l <said.err)" -le 2 ] && grep -Eq -- "$regex" said.err \
+    || die "bulkhead $*: $(cat said.err)"
+}
+
+start_sshd
+random_file source.img "$size"
+# a hole in the middle, and a size that is no multiple of anything
+dd if=/dev/zero of=source.img bs=1M seek=2 count=3 conv=notrunc status=none
+truncate -s +777 source.img
+key=(identity="$dir/id" known-hosts="$known_hosts")
+bytes=$(stat -c %s source.img)
+sum=$(sha256 source.img)
+
+# ------------------------------------------------------------------ to and fro
+
+truncate -s "$bytes" remote.img
+bulkhead copy ./source.img "$(sftp_url "$dir/remote.img")" "${key[@]}" \
+  --checksum >out 2>err || die "to a volume: $(cat err)"
+cmp source.img remote.img || die "to a volume: something else"
+grep -q "^$sum  sftp://" out || die "the checksum: $(cat out)"
+! grep -q $'\r' err || die "a bar in a file"
+bulkhead copy --json "$(sftp_url "$dir/remote.img")" "${key[@]}" ./back.img \
+  -c >out || die "to a file"
+cmp source.img back.img || die "to a file: something else"
+[ "$(jq -r '[.bytes, .sha256] | join(" ")' out)" = "$bytes $sum" ] \
+  || die "JSON: $(cat out)"
+[ "$(($(stat -c %b back.img) * 512))" -lt $((bytes - 2097152)) ] \
+  || die "the hole is filled"
+ok "a file becomes a volume and a volume a file, with the checksum of both"
+
+truncate -s $((bytes + 7 * 512)) remote.img
+start_bulkhead "$dir/remote.img"
+dd if=/dev/urandom of=other.img bs=64k count=40 status=none
+bulkhead copy -q other.img "$uri" || die "to an NBD server"
+stop_nbdkit
+cmp -n $((64 * 1024 * 40)) other.img remote.img || die "NBD: something else"
+cmp -n 65536 -i $((64 * 1024 * 40)) source.img remote.img \
+  || die "what is behind it was touched"
+ok "an NBD server is an end, too; what is behind the end stays"
+
+# ------------------------------------------------------------------ interrupted
+
+slow=127.0.0.1:2223
+write_known_hosts "$dir/known_slow" 2223
+start_relay 2223 --throttle $((size * 1048576 / 6))
+rm -f dst.img
+copy=(bulkhead copy "sftp://$user@$slow$dir/source.img" identity="$dir/id"
+  known-hosts="$dir/known_slow" ./dst.img)
+"${copy[@]}" >copy.log 2>&1 &
+copying=$!
+some_came () {
+  [ -e dst.img ] && [ "$(($(stat -c %b dst.img) * 512))" -gt 3000000 ]
+}
+wait_for 20 some_came || die "nothing comes: $(cat copy.log)"
+pid=$(pgrep --exact bulkhead | head -n 1)
+kill -INT "$pid"
+code=0
+wait "$copying" || code=$?
+[ "$code" = 1 ] && grep -q 'goes on from there' copy.log \
+  || die "interrupted: $code: $(cat copy.log)"
+state=$(echo "$HOME"/.local/state/bulkhead/copy-*)
+[ -s "$state" ] || die "no state"
+cp "$state" state.copy
+cp dst.img dst.copy
+ok "an interrupted copy ends in order and notes what is done"
+
+# Of another source, of another destination, damaged.
+cp -p source.img source.copy
+touch source.img
+fails 2 'has changed' "${copy[@]:1}"
+touch -r source.copy source.img
+mv dst.img moved.img
+fails 2 'destination is another' "${copy[@]:1}"
+mv moved.img dst.img
+printf 'x' | dd of="$state" bs=1 seek=40 conv=notrunc status=none
+fails 1 'state .* is damaged' "${copy[@]:1}"
+cp state.copy "$state"
+ok "a state of something else, or a damaged one, is refused"
+
+relay throttle 0
+# What is there already does not come again: spoil it, and see it stay.
+printf 'spoilt' | dd of=dst.img bs=1 seek=100 conv=notrunc status=none
+code=0
+"${copy[@]}" --checksum >copy.log 2>&1 || code=$?
+grep -q 'goes on' copy.log || die "it begins anew: $(cat copy.log)"
+[ "$code" = 8 ] && grep -q 'is not what was written' copy.log \
+  || die "the checksum has not seen it: $code: $(cat copy.log)"
+cp state.copy "$state"
+cp --no-preserve=all dst.copy dst.data
+cat dst.data >dst.img
+"${copy[@]}" --checksum >copy.log 2>&1 || die "going on: $(cat copy.log)"
+grep -q 'goes on' copy.log || die "it begins anew: $(cat copy.log)"
+cmp source.img dst.img || die "going on: something else"
+[ ! -e "$state" ] || die "the state stays"
+ok "the same command goes on, does nothing twice, and --checksum sees a fault"
+
+# ----------------------------------------------------------------------- refused
+
+fails 2 'missing' copy ./source.img
+fails 2 'same file' copy ./source.img ./source.img
+fails 3 'No such file' copy ./none.img ./x.img
+[ ! -e x.img ] || die "a file was made"
+truncate -s 1M small.img
+fails 1 'needed' copy ./source.img "$(sftp_url "$dir/small.img")" "${key[@]}"
+fails 4 'can only be read' copy ./other.img "$(sftp_url "$dir/remote.img")" \
+  "${key[@]}" readonly=yes
+fails 3 'there is no file' copy "$(sftp_url "$dir/none.img")" \
+  "${key[@]}" ./x.img
+fails 5 'refused' copy "sftp://$user@127.0.0.1:9/x" "${key[@]}" ./x.img
+fails 5 '.' copy "nbd+unix:///?socket=$dir/none" ./x.img
+fails 2 'no number|not a number' copy --requests=0 ./source.img ./x.img
+[ ! -e x.img ] || die "a file was made"
+ok "what cannot be is told in one or two lines"
+
+# ----------------------------------------------------------------------- the bar
+
+if command -v tmux >/dev/null; then
+  export TERM=screen
+  relay throttle $((size * 1048576 / 3))
+  rm -f dst.img
+  tmux -S "$dir/tmux" -f /dev/null new-session -d -s bar -x 80 -y 24 \
+    "$run bulkhead copy sftp://$user@$slow$dir/source.img identity=$dir/id \
+      known-hosts=$dir/known_slow ./dst.img; read -r _"
+  bar () {
+    tmux -S "$dir/tmux" capture-pane -p -t bar | grep -Eq -- "$1"
+  }
+  wait_for 20 bar 'copy \[#+ +\] +[1-9][0-9]? %.*/s' \
+    || die "no bar: $(tmux -S "$dir/tmux" capture-pane -p -t bar)"
+  relay throttle 0
+  wait_for 30 bar 'copy \[#+\] +100 %' \
+    || die "it does not end: $(tmux -S "$dir/tmux" capture-pane -p -t bar)"
+  tmux -S "$dir/tmux" kill-server
+  cmp source.img dst.img || die "with a bar: something else"
+  ok "on a terminal a bar shows how far it is"
+fi
+
+# ------------------------------------------------------------------------- bench
+
+cp source.img remote.img
+truncate -s "$((size * 1048576))" remote.img
+before=$(sha256 remote.img)
+bulkhead bench --seconds=1 --write --json "$(sftp_url "$dir/remote.img")" \
+  "${key[@]}" >out 2>err || die "bench: $(cat err)"
+[ "$(sha256 remote.img)" = "$before" ] || die "bench has changed it"
+[ "$(jq '.results | length' out)" = 8 ] || die "bench: $(cat out)"
+jq -e '[.results[] | .requests > 0 and .latency.p50_ns > 0
+  and .latency.p50_ns <= .latency.p99_ns and .seconds < 10] | all' out \
+  >/dev/null || die "bench: $(cat out)"
+jq -e '[.results[] | select(.cached)] | length == 2' out >/dev/null \
+  || die "bench: $(cat out)"
+start_bulkhead "$dir/remote.img"
+fails 6 'serves this volume' bench --seconds=1 --write \
+  "$(sftp_url "$dir/remote.img")" "${key[@]}"
+stop_nbdkit
+bulkhead bench --seconds=1 "$(sftp_url "$dir/remote.img")" "${key[@]}" >out \
+  2>err || die "bench: $(cat err)"
+grep -q 'random read, 4 KiB, depth 32 ' out || die "bench: $(cat out)"
+! grep -q write out || die "bench writes unasked"
+[ "$(sha256 remote.img)" = "$before" ] || die "bench has changed it"
+fails 3 'there is no file' bench "$(sftp_url "$dir/none.img")" "${key[@]}"
+[ -z "$(ls -d "$dir"/bulkhead-bench-* 2>/dev/null)" ] || die "bench leaves things"
+ok "bench measures, and leaves all as it was"
