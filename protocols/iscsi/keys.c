@@ -135,11 +135,37 @@ is_refusal (const char *value)
   return strcmp (value, "Reject") == 0 || strcmp (value, "NotUnderstood") == 0;
 }
 
+/* The user says what it must be, and the target wants something else. */
+static enum err
+digest_refused (const struct keys *k, unsigned i, const char *value,
+                struct fault *f)
+{
+  const char *ours = i == KEY_HEADER_DIGEST ? "header-digest" : "data-digest";
+  bool none = strcmp (value, "None") == 0;
+
+  if (k->offered[i] == KEYS_CRC32C && (none || is_refusal (value))) {
+    fault_set (f, ERR_NOTSUP, "the target does not do the %s that is asked "
+                              "for (RFC 7143 §%s)",
+               table[i].name, table[i].section);
+    fault_hint (f, "switch it on there, or leave %s= out", ours);
+    return ERR_NOTSUP;
+  }
+  if (k->offered[i] == KEYS_NONE && !none) {
+    fault_set (f, ERR_NOTSUP, "the target answers %s=%.60s: it insists on a "
+                              "digest (RFC 7143 §%s)",
+               table[i].name, value, table[i].section);
+    fault_hint (f, "give %s=crc32c", ours);
+    return ERR_NOTSUP;
+  }
+  return ERR_OK;
+}
+
 enum err
 keys_answer (struct keys *k, const char *name, const char *value,
              struct fault *f)
 {
   uint32_t v;
+  enum err e;
 
   for (unsigned i = 0; i < KEYS_COUNT; i++) {
     if (strcmp (table[i].name, name) != 0)
@@ -150,19 +176,13 @@ keys_answer (struct keys *k, const char *name, const char *value,
     k->answered[i] = true;
     if (strcmp (value, "Irrelevant") == 0)
       return ERR_OK;
+    if (table[i].kind == LIST && (e = digest_refused (k, i, value, f)))
+      return e;
     if (is_refusal (value))
       return fault_set (f, ERR_PEER,
                         "the target answers %s=%s, which it must understand "
                         "(RFC 7143 §6.2, §%s)",
                         name, value, table[i].section);
-    if (table[i].kind == LIST && strcmp (value, "None") == 0
-        && !(k->offered[i] & KEYS_NONE)) {
-      fault_set (f, ERR_NOTSUP, "the target does not do the %s that is asked "
-                                "for (RFC 7143 §%s)", name, table[i].section);
-      fault_hint (f, "switch it on there, or leave %s out",
-                  i == KEY_HEADER_DIGEST ? "header-digest=" : "data-digest=");
-      return ERR_NOTSUP;
-    }
     if (!parse (i, value, &v) || !result (i, k->offered[i], v, &k->result[i]))
       return fault_set (f, ERR_PEER,
                         "the target answers %s=%.60s, which is no answer to "

@@ -11,8 +11,10 @@ read_digest (const struct proto_config *c, const char *key, uint32_t *ret,
 {
   const char *value = c->get (c->ctx, key);
 
-  /* Without a wish the target may still insist. */
-  *ret = KEYS_NONE | KEYS_CRC32C;
+  /* Of both some targets pick the CRC, whatever stands first (tgt does), and
+   * not every target's costs little.
+   */
+  *ret = KEYS_NONE;
   if (!value || strcasecmp (value, "none") == 0)
     return ERR_OK;
   if (strcasecmp (value, "crc32c") != 0)

@@ -97,6 +97,13 @@ results (void)
   CU_ASSERT_EQUAL (answer (KEY_DATA_DIGEST, KEYS_CRC32C, "DataDigest", "None",
                            &v),
                    ERR_NOTSUP);
+  CU_ASSERT_EQUAL (answer (KEY_DATA_DIGEST, KEYS_NONE, "DataDigest", "CRC32C",
+                           &v),
+                   ERR_NOTSUP);
+  CU_ASSERT_EQUAL (answer (KEY_DATA_DIGEST, KEYS_NONE, "DataDigest", "Reject",
+                           &v),
+                   ERR_NOTSUP);
+  TAKES (DATA_DIGEST, KEYS_NONE, "DataDigest", "None", KEYS_NONE);
   REFUSES (DATA_DIGEST, 3, "DataDigest", "None,CRC32C");
   REFUSES (DATA_DIGEST, 3, "DataDigest", "Reject");
   TAKES (FIRST_BURST, 65536, "FirstBurstLength", "Irrelevant", 65536);

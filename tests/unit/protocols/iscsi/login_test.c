@@ -64,7 +64,7 @@ offers_what_it_should (void)
                    ERR_OK);
   h = target_expect (&t, PDU_LOGIN_REQUEST);
   CU_ASSERT_EQUAL (h.bhs[1], 0x87);
-  CU_ASSERT (says (&h, "HeaderDigest=None,CRC32C"));
+  CU_ASSERT (says (&h, "HeaderDigest=None"));
   CU_ASSERT (says (&h, "MaxRecvDataSegmentLength=262144"));
   CU_ASSERT (says (&h, "ErrorRecoveryLevel=0"));
   CU_ASSERT (says (&h, "InitialR2T=No"));
@@ -439,6 +439,14 @@ insists_on_digests (void)
   CU_ASSERT (says (&h, "DataDigest=CRC32C"));
   end (target_login_response (&t, &h, 0x87, "HeaderDigest=None\n"), ERR_NOTSUP,
        "does not do the digests");
+  /* Who was not asked for one does not get one in silence. */
+  reset ();
+  h = begin ();
+  target_login_response (&t, &h, 0x81, "");
+  h = target_expect (&t, PDU_LOGIN_REQUEST);
+  CU_ASSERT (says (&h, "DataDigest=None"));
+  end (target_login_response (&t, &h, 0x87, "DataDigest=CRC32C\n"), ERR_NOTSUP,
+       "insists on a digest");
   reset ();
   h = begin ();
   target_login_response (&t, &h, 0x81, "");
