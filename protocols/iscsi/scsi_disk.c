@@ -285,6 +285,7 @@ send_next (struct scsi_disk *d, struct scsi_request *q, uint64_t now_ns)
     wait_until (d, q, now_ns + SCSI_PAUSE_LEAST_NS);
     return;
   }
+  q->serial = ++d->serial;
   q->sent_era = d->era;
   if (q->at == q->r.offset && !q->syncing)
     q->era = d->era;
@@ -500,25 +501,68 @@ take_extents (struct scsi_disk *d, struct scsi_request *q, uint32_t n_bytes)
   return !e;
 }
 
+/* No command is out that was sent up to this one. */
+static bool
+all_answered (const struct scsi_disk *d, uint64_t serial)
+{
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++)
+    if (d->request[i].place == PLACE_SENT && d->request[i].serial <= serial)
+      return false;
+  return true;
+}
+
+static void
+let_go (struct scsi_disk *d, struct scsi_request *q)
+{
+  if (q->place != PLACE_HELD)
+    return;
+  d->held--;
+  q->place = PLACE_SENT; /* for whatever comes next */
+}
+
+/* D3: a SYNCHRONIZE CACHE was carried out: before a loss, or behind it? */
+static void
+synced (struct scsi_disk *d, struct scsi_request *q, uint64_t now_ns)
+{
+  if (q->sent_era != d->era || (q->r.op != IO_FLUSH && q->era != d->era)) {
+    let_go (d, q);
+    q->syncing = false;
+    q->at = q->r.offset;
+    q->era = d->era;
+    if (++q->tries > SCSI_TRIES)
+      finish (d, q, ERR_IO);
+    else
+      go_on (d, q, now_ns);
+    return;
+  }
+  if (q->place == PLACE_SENT) {
+    q->place = PLACE_HELD;
+    q->held_for = d->serial;
+    d->held++;
+  }
+  if (!all_answered (d, q->held_for))
+    return;
+  let_go (d, q);
+  q->era = d->era;
+  finish (d, q, ERR_OK);
+}
+
+/* Something was answered: those that waited for that. */
+static void
+release_held (struct scsi_disk *d, uint64_t now_ns)
+{
+  for (unsigned i = 0; i < PROTO_REQUESTS && d->held > 0; i++)
+    if (d->request[i].place == PLACE_HELD)
+      synced (d, &d->request[i], now_ns);
+}
+
 /* A command was carried out. */
 static void
 carried_out (struct scsi_disk *d, struct scsi_request *q,
              const struct session_result *r, uint64_t now_ns)
 {
   if (q->syncing) {
-    /* D3: it may have been carried out before the loss, or behind it. */
-    if (q->sent_era != d->era || (q->r.op != IO_FLUSH && q->era != d->era)) {
-      q->syncing = false;
-      q->at = q->r.offset;
-      q->era = d->era;
-      if (++q->tries > SCSI_TRIES)
-        finish (d, q, ERR_IO);
-      else
-        go_on (d, q, now_ns);
-      return;
-    }
-    q->era = d->era;
-    finish (d, q, ERR_OK);
+    synced (d, q, now_ns);
     return;
   }
   if (q->r.op == IO_STATUS) {
@@ -569,9 +613,9 @@ judge (struct scsi_disk *d, struct scsi_request *q,
   }
 }
 
-void
-scsi_disk_result (struct scsi_disk *d, const struct session_result *r,
-                  uint64_t now_ns)
+static void
+take_result (struct scsi_disk *d, const struct session_result *r,
+             uint64_t now_ns)
 {
   struct scsi_request *q = &d->request[TAG_INDEX (r->tag) % PROTO_REQUESTS];
   struct scsi_sense decoded;
@@ -602,6 +646,14 @@ scsi_disk_result (struct scsi_disk *d, const struct session_result *r,
   case SESSION_EVENT:
     break;
   }
+}
+
+void
+scsi_disk_result (struct scsi_disk *d, const struct session_result *r,
+                  uint64_t now_ns)
+{
+  take_result (d, r, now_ns);
+  release_held (d, now_ns);
 }
 
 /* --------------------------------------------------------------------- time */

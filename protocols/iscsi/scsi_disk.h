@@ -5,6 +5,7 @@
  * and for FUA where the command itself has none, SYNCHRONIZE CACHE behind them.
  *
  *   free → waiting ⇄ sent → done → free
+ *                    sent → held → done, or sent again
  *
  * Invariants
  *   D1  A request has at most one command out. It is done only when none is:
@@ -14,6 +15,12 @@
  *       written may be lost. A write carries the token that held when its first
  *       command was sent; a FLUSH the one that held from when its command was
  *       sent until it was answered. So equal tokens prove.
+ *       A UNIT ATTENTION goes with whichever command the server takes up next,
+ *       and its status may come behind that of others (SAM-5 §5.14; RFC 7143
+ *       §4.2.2.3.4 orders it only after the reset of many tasks). So one that
+ *       is older than a SYNCHRONIZE CACHE may be heard of after it: what that
+ *       has proven is held until all commands that were out beside it are
+ *       answered, and none of them told of a loss.
  *   D4  What is sent again (a UNIT ATTENTION, BUSY) is sent until a deadline or
  *       a count; then it fails.
  *
@@ -64,7 +71,13 @@ scsi_trim_by (const struct scsi_unit *u);
 enum scsi_zero_by
 scsi_zero_by (const struct scsi_unit *u);
 
-enum scsi_place { PLACE_FREE, PLACE_WAITING, PLACE_SENT, PLACE_DONE };
+enum scsi_place {
+  PLACE_FREE,
+  PLACE_WAITING,
+  PLACE_SENT,
+  PLACE_HELD, /* a SYNCHRONIZE CACHE that is carried out: D3 */
+  PLACE_DONE
+};
 
 #define SCSI_DESCRIPTORS 128u
 
@@ -80,6 +93,8 @@ struct scsi_request {
   uint32_t generation;  /* of its commands' tags: changes with each */
   uint64_t era;         /* when its first command was sent (D3) */
   uint64_t sent_era;    /* when its last one was */
+  uint64_t serial;      /* of its last command */
+  uint64_t held_for;    /* PLACE_HELD: all commands up to this one */
   enum err error;
   uint32_t extents;
   union {
@@ -100,7 +115,8 @@ struct scsi_disk {
   uint64_t random;
   uint8_t seed[IO_TOKEN_BYTES];
   uint8_t *zeroes; /* a block of them */
-  unsigned waiting;
+  uint64_t serial; /* counts commands */
+  unsigned waiting, held;
   unsigned free_count, done_first, done_count;
   uint8_t free[PROTO_REQUESTS]; /* last in, first out */
   uint8_t done[PROTO_REQUESTS]; /* first in, first out */

@@ -407,6 +407,29 @@ data_out (struct target *t, struct connection *c, const uint8_t *bhs,
 /* ----------------------------------------------------------------- requests */
 
 static bool
+is_read (const uint8_t *cdb)
+{
+  return cdb[0] == 0x28 || cdb[0] == 0x88;
+}
+
+/* A flush of what is lost, and behind it the READ's UNIT ATTENTION. */
+static bool
+flush_then_attention (struct target *t, struct connection *c, uint32_t itt,
+                      const uint8_t *cdb)
+{
+  struct reply reply, attention;
+
+  fprintf (stderr, "late_attention: forgot %llu blocks\n",
+           (unsigned long long)disk_reboot (&t->disk));
+  disk_command (&t->disk, c, cdb, true, NULL, 0, &reply);
+  c->held = false;
+  c->attention = true;
+  disk_command (&t->disk, c, (const uint8_t[16]){0}, true, NULL, 0, &attention);
+  return send_response (t, c, itt, &reply, 0, 0)
+         && send_response (t, c, c->held_itt, &attention, c->held_bytes, 0);
+}
+
+static bool
 command (struct target *t, struct connection *c, const uint8_t *bhs,
          const uint8_t *data, size_t data_bytes)
 {
@@ -419,8 +442,16 @@ command (struct target *t, struct connection *c, const uint8_t *bhs,
 
   if (bhs[1] & 0x20 && lun_0 && !c->attention)
     return start_write (t, c, bhs, data, data_bytes);
+  if (c->held && (cdb[0] == 0x35 || cdb[0] == 0x91))
+    return flush_then_attention (t, c, itt, cdb);
+  if (is_read (cdb) && !c->held && bad_now (t, BAD_late_attention)) {
+    c->held = true;
+    c->held_itt = itt;
+    c->held_bytes = expected;
+    return true;
+  }
   disk_command (&t->disk, c, cdb, lun_0, data, data_bytes, &reply);
-  if (cdb[0] == 0x28 || cdb[0] == 0x88)
+  if (is_read (cdb))
     switch (reply.status ? BADLY_NOT
                          : answer_badly (t, c, itt, &reply, expected)) {
     case BADLY_NOT:

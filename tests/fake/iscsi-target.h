@@ -42,6 +42,9 @@
   X (close, "the connection ends")                                             \
   X (silent, "no answer, whatever comes")                                      \
   X (slow, "the answer byte by byte")                                          \
+  X (late_attention, "none until the next flush, before which all that was "   \
+                     "not flushed is lost: first that is GOOD, then the READ " \
+                     "tells of it")                                            \
   /* instead of the first R2T of a WRITE */                                    \
   X (r2t_flood, "R2Ts without end")                                            \
   X (r2t_overflow, "an R2T whose offset and length wrap around")               \
@@ -83,6 +86,9 @@ struct connection {
   uint32_t max_data_bytes; /* the initiator's MaxRecvDataSegmentLength */
   uint32_t max_burst_bytes;
   bool immediate;
+  bool held; /* a READ that is not answered yet: late_attention */
+  uint32_t held_itt;
+  size_t held_bytes;
   struct write_task write[WRITES_MAX];
 };
 

@@ -90,3 +90,22 @@ nbdcopy "$uri" copy
 cmp expected copy
 stop_nbdkit
 ok "random I/O equals a model: $reboots reboots that forgot $lost blocks"
+
+# A UNIT ATTENTION goes with the command that the server takes up next, and that
+# one's status may come behind the GOOD of a later FLUSH.
+start_nbdkit late bulkhead "$(iscsi_url 0 3270 "$scripted")" cache=off prefetch=0
+# The read must be ahead of the flush; nbdkit's threads may turn them round.
+for ((try = 1; try <= 5; try++)); do
+  tell bad late_attention 1
+  qemu-io -t writeback -f raw -c "write -P $try 0 64k" -c 'aio_read 8M 4k' -c flush \
+    -c flush -c aio_flush "$uri" >qemu-io.log || die "$(cat qemu-io.log)"
+  tell reboot
+  [ "$told" = 0 ] || die "$told blocks were not flushed"
+  qemu-io -f raw -c "read -P $try 0 64k" "$uri" >qemu-io.log || :
+  grep -q 'read 65536/' qemu-io.log && ! grep -q 'verification failed' \
+    qemu-io.log || die "a flushed write is lost: $(cat qemu-io.log)"
+  ! grep -q 'forgot 128 blocks' scripted.log || break
+done
+grep -q 'forgot 128 blocks' scripted.log || die "nothing was ever lost"
+stop_nbdkit
+ok "a FLUSH proves nothing before the READ ahead of it has told of a reset"

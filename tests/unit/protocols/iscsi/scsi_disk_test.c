@@ -393,6 +393,60 @@ status (void)
   over ();
 }
 
+/* A loss that a READ tells of behind the FLUSH that came after it, or does not.
+ */
+static void
+status_out_of_order (bool loss, enum io_op op, uint32_t length, uint32_t flags)
+{
+  struct session_result read, flush;
+  struct proto_completion w, f;
+  unsigned done_ids = 0;
+
+  begin (8192, 512);
+  l.dpofua = false;
+  open_disk ();
+  CU_ASSERT_EQUAL (all (IO_WRITE, 0, 512, 0), ERR_OK);
+  w = done;
+  CU_ASSERT_EQUAL (submit (IO_READ, 4096, 512, 0), ERR_OK);
+  if (loss)
+    l.fault[0] = (struct lun_fault){0x28, 1, SESSION_DONE, 2, 6, 0x29, 0, false};
+  CU_ASSERT (lun_serve (&l, &read));
+  CU_ASSERT_EQUAL (submit (op, 0, length, flags), ERR_OK);
+  if (op == IO_WRITE)
+    CU_ASSERT (serve_one ());
+  CU_ASSERT (lun_serve (&l, &flush));
+  CU_ASSERT (l.cdb[0] == 0x35);
+  scsi_result (x, &flush, now_ns);
+  CU_ASSERT (!scsi_reap (x, &done)); /* what the READ says is not known */
+  scsi_result (x, &read, now_ns);
+  for (unsigned i = 0; i < 20; i++) {
+    while (scsi_reap (x, &done)) {
+      CU_ASSERT_EQUAL (done.error, ERR_OK);
+      done_ids++;
+      f = done;
+      if (!loss)
+        CU_ASSERT (same_token (&w, &f));
+    }
+    if (!serve_one ())
+      break;
+  }
+  CU_ASSERT_EQUAL (done_ids, 2);
+  CU_ASSERT_EQUAL (l.served[0x35], loss ? 2 : 1);
+  CU_ASSERT_EQUAL (l.served[0x2a], op == IO_WRITE ? (loss ? 3 : 2) : 1);
+  if (loss)
+    CU_ASSERT (!same_token (&w, &f));
+  over ();
+}
+
+static void
+a_flush_waits_for_what_is_older (void)
+{
+  status_out_of_order (false, IO_FLUSH, 0, 0);
+  status_out_of_order (true, IO_FLUSH, 0, 0);
+  status_out_of_order (false, IO_WRITE, 512, IO_FUA);
+  status_out_of_order (true, IO_WRITE, 512, IO_FUA);
+}
+
 /* ------------------------------------------------------------------- trouble
  */
 
@@ -479,6 +533,7 @@ UNIT_MAIN ("scsi_disk", UNIT_TEST (reads_and_writes),
            UNIT_TEST (more_than_one_command_takes),
            UNIT_TEST (more_requests_than_there_may_be),
            UNIT_TEST (fua_is_a_bit_or_a_flush), UNIT_TEST (tokens_prove),
+           UNIT_TEST (a_flush_waits_for_what_is_older),
            UNIT_TEST (a_flush_beside_a_reset_proves_nothing),
            UNIT_TEST (a_write_beside_a_reset_is_in_doubt),
            UNIT_TEST (trim_keeps_to_limits_and_granules),
