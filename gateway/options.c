@@ -558,6 +558,8 @@ resolve_own (struct options *o, struct fault *f)
     if ((e = check_uint (param_find (gateway_params, "timeout"), timeout, f)))
       return e;
     o->link.request_ns = strtoul (timeout, NULL, 10) * NS_PER_S;
+    if (volume_spec_set (&o->spec, "timeout", timeout, -1))
+      return fault_set (f, ERR_LIMIT, "timeout= is too long");
   }
   if (revalidate) {
     if ((e = check_uint (own_param ("revalidate"), revalidate, f)))

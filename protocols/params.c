@@ -30,6 +30,8 @@ const struct param proto_common_params[] = {
 const struct param proto_internal_params[] = {
   {"list", PARAM_BOOL, PARAM_TO_WORKER, 0, 0, NULL, "BOOL",
    "asked for is a list of what is below the path (common/listing.h)"},
+  {"timeout", PARAM_UINT, PARAM_TO_WORKER, 1, 86400, NULL, "SECONDS",
+   "timeout= of the gateway, which ends the session then"},
   {0},
 };
 

@@ -223,7 +223,8 @@ engine_reap (struct proto *p, struct proto_completion *ret)
 static enum err
 begin_probe (struct proto *p, unsigned lun, bool list)
 {
-  struct scsi_setup setup = {.session = p->session, .lun = lun, .list = list};
+  struct scsi_setup setup = {.session = p->session, .lun = lun, .list = list,
+                             .request_ns = p->settings.request_ns};
 
   memcpy (setup.seed, p->seed, sizeof setup.seed);
   if (scsi_open (&setup, &p->scsi))
@@ -309,6 +310,7 @@ begin_session (struct proto *p)
   struct session_setup setup = {
       .send = &p->sendbox,
       .receive_max_bytes = p->settings.login.receive_max_bytes,
+      .request_ns = p->settings.request_ns,
       .cid = LOGIN_CID,
       .cmd_sn = p->settings.login.cmd_sn,
       .exp_stat_sn = l->exp_stat_sn,

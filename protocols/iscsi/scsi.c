@@ -102,7 +102,8 @@ probed (struct scsi *x, enum err e)
     if (x->setup.list)
       e = make_listing (x);
     else if ((e = scsi_disk_init (&x->disk, x->setup.session, x->probe.lun,
-                                  &x->probe.unit, x->setup.seed)))
+                                  &x->probe.unit, x->setup.seed,
+                                  x->setup.request_ns)))
       fault_set (&x->fault, e, "out of memory");
     if (!e)
       x->state = SCSI_READY;

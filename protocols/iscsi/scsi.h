@@ -32,6 +32,7 @@ struct scsi_setup {
   unsigned lun;            /* 0 … 16383; not for a list */
   bool list;               /* REPORT LUNS into a listing, and no more */
   uint8_t seed[16];        /* of proto_config: for tokens */
+  uint64_t request_ns;     /* timeout= */
 };
 
 /* ERR_NOMEM. */

@@ -41,7 +41,7 @@ scsi_zero_by (const struct scsi_unit *u)
 enum err
 scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
                 const struct scsi_unit *unit,
-                const uint8_t seed[IO_TOKEN_BYTES])
+                const uint8_t seed[IO_TOKEN_BYTES], uint64_t request_ns)
 {
   d->zeroes = calloc (1, unit->capacity.block_bytes);
   if (!d->zeroes)
@@ -49,6 +49,7 @@ scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
   d->session = session;
   d->lun = lun;
   d->unit = *unit;
+  d->patience_ns = SCSI_PATIENCE_NS (request_ns);
   d->write_cache =
       !unit->has_mode || !unit->mode.caching || unit->mode.write_cache;
   scsi_unit_info (unit, &d->info);
@@ -367,7 +368,7 @@ scsi_disk_submit (struct scsi_disk *d, const struct proto_request *r,
   q->at = r->offset;
   q->end = r->offset + r->length;
   q->tries = q->aborts = q->pauses = 0;
-  q->deadline_ns = now_ns + SCSI_PATIENCE_NS;
+  q->deadline_ns = now_ns + d->patience_ns;
   q->generation = generation;
   q->era = q->sent_era = d->era;
   q->error = ERR_OK;
@@ -585,7 +586,7 @@ carried_out (struct scsi_disk *d, struct scsi_request *q,
   }
   q->at += q->part_bytes;
   q->tries = 0;
-  q->deadline_ns = now_ns + SCSI_PATIENCE_NS;
+  q->deadline_ns = now_ns + d->patience_ns;
   go_on (d, q, now_ns);
 }
 

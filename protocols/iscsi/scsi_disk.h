@@ -50,10 +50,10 @@
  */
 #define SCSI_WRITE_SAME_BYTES (16u << 20)
 
-/* How long a request is sent again that the server is too busy for. Less than
- * timeout='s default, after which the gateway would end the session.
+/* How long a request is sent again that the server is too busy for: less than
+ * timeout=, after which the gateway would end the session.
  */
-#define SCSI_PATIENCE_NS (25ull * 1000 * 1000 * 1000)
+#define SCSI_PATIENCE_NS(request_ns) ((request_ns) / 6 * 5)
 #define SCSI_PAUSE_LEAST_NS (5ull * 1000 * 1000)
 #define SCSI_PAUSE_MOST_NS (1000ull * 1000 * 1000)
 /* How often it is sent again for a UNIT ATTENTION or the like, and after it
@@ -108,6 +108,7 @@ struct scsi_disk {
   uint64_t lun; /* as on the wire */
   struct scsi_unit unit;
   struct volume_info info;
+  uint64_t patience_ns;
   bool write_cache;      /* there is one, or nobody knows */
   bool no_write_same;    /* it has been refused */
   bool capacity_changed; /* has been said */
@@ -129,7 +130,7 @@ struct scsi_disk {
 enum err
 scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
                 const struct scsi_unit *unit,
-                const uint8_t seed[IO_TOKEN_BYTES]);
+                const uint8_t seed[IO_TOKEN_BYTES], uint64_t request_ns);
 void
 scsi_disk_fini (struct scsi_disk *d);
 

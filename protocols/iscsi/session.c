@@ -48,6 +48,8 @@ session_open (const struct session_setup *setup, uint64_t now_ns,
   if (!s)
     return ERR_NOMEM;
   s->setup = *setup;
+  if (!s->setup.request_ns)
+    s->setup.request_ns = SESSION_REQUEST_NS;
   s->send = setup->send;
   s->target_max_bytes = setup->keys[KEY_MAX_RECV_DATA];
   s->cmd_sn = setup->cmd_sn;
@@ -122,9 +124,7 @@ session_submit (struct session *s, const struct session_command *c,
   k->c = *c;
   k->state = COMMAND_QUEUED;
   k->itt = session_new_itt (s, index);
-  if (!k->c.timeout_ns)
-    k->c.timeout_ns = SESSION_COMMAND_TIMEOUT_NS;
-  k->deadline_ns = now_ns + k->c.timeout_ns;
+  k->deadline_ns = now_ns + session_abort_after_ns (s);
   if (k->deadline_ns < s->check_ns)
     s->check_ns = k->deadline_ns;
   k->result.tag = c->tag;

@@ -36,8 +36,11 @@ enum session_direction {
   SESSION_WRITE, /* to the target */
 };
 
-/* How long a command may take unless it says so itself; then it is aborted. */
-#define SESSION_COMMAND_TIMEOUT_NS (20ull * 1000 * 1000 * 1000)
+/* How long a command may take in all unless the setup says so (timeout=), from
+ * when it is sent: after two thirds of that it is aborted, at five sixths
+ * the LUN is reset, and before it is over so is the session.
+ */
+#define SESSION_REQUEST_NS (30ull * 1000 * 1000 * 1000)
 
 struct session_command {
   uint64_t tag; /* whatever the caller wants back with the result */
@@ -49,7 +52,6 @@ struct session_command {
    */
   uint32_t length_bytes;
   uint8_t *data;
-  uint64_t timeout_ns; /* 0: SESSION_COMMAND_TIMEOUT_NS */
 };
 
 enum session_outcome {
@@ -107,6 +109,7 @@ struct session_setup {
   struct sendbox *send; /* outlives the session */
   uint32_t keys[KEYS_COUNT];
   uint32_t receive_max_bytes; /* our MaxRecvDataSegmentLength */
+  uint64_t request_ns;        /* 0: SESSION_REQUEST_NS */
   uint16_t cid;
   uint32_t cmd_sn, exp_stat_sn, exp_cmd_sn, max_cmd_sn;
 };

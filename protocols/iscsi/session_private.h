@@ -111,6 +111,7 @@ struct session {
   struct control nop, task, text, logout;
   enum pdu_task_function task_function;
   uint16_t task_command; /* the overdue one */
+  uint64_t task_since_ns; /* when that was sent */
   uint64_t task_lun;
   uint64_t task_tx_end; /* it is on the wire when that was sent */
   bool task_on_wire;
@@ -149,6 +150,8 @@ uint32_t session_new_itt (struct session *s, unsigned index);
 struct command *session_find (struct session *s, uint32_t itt);
 
 /* session_task.c */
+/* From when a command is sent. */
+uint64_t session_abort_after_ns (const struct session *s);
 enum err session_task_response (struct session *s, const struct pdu *p,
                                 struct fault *f);
 void session_drop_sent (struct session *s, uint64_t lun, uint16_t overdue);

@@ -198,7 +198,7 @@ send_command (struct session *s)
   if (!c.final)
     s->unsolicited = index; /* S6 */
   k->cmd_sn = s->cmd_sn++;
-  k->deadline_ns = s->now_ns + k->c.timeout_ns; /* until now, as a queued one */
+  k->deadline_ns = s->now_ns + session_abort_after_ns (s); /* so far: queued */
   k->state = COMMAND_SENT;
   s->sent_count++;
   pdu_encode_scsi_command (bhs, &c);

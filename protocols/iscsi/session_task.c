@@ -10,17 +10,51 @@
 #include <string.h>
 
 #define NS_PER_S 1000000000ull
-/* For the answer to a task management request, and to a logout. */
+/* For the answer to a task management request at most. */
 #define TASK_TIMEOUT_NS (4 * NS_PER_S)
-/* The answer may stand behind much data, and the request too. In all: */
-#define TASK_PATIENCE_NS (60 * NS_PER_S)
 #define LOGOUT_TIMEOUT_NS (5 * NS_PER_S)
 /* Silence after which the target is pinged: with work under way, and idle. */
 #define BUSY_SILENCE_NS (5 * NS_PER_S)
 #define IDLE_SILENCE_NS (30 * NS_PER_S)
 #define NOP_TIMEOUT_NS (10 * NS_PER_S)
 
+static uint64_t
+least (uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
 /* --------------------------------------------------------------- aborting --- */
+
+/* At timeout= the gateway takes the session for dead; what is done here for a
+ * command must be done by then.
+ */
+uint64_t
+session_abort_after_ns (const struct session *s)
+{
+  return s->setup.request_ns / 3 * 2;
+}
+
+static uint64_t
+task_timeout_ns (const struct session *s)
+{
+  return least (TASK_TIMEOUT_NS, s->setup.request_ns / 10);
+}
+
+/* The answer may stand behind much data, and the request too: no longer than
+ * that, whatever comes.
+ */
+static uint64_t
+task_until_ns (const struct session *s, enum pdu_task_function function,
+               uint64_t now_ns)
+{
+  uint64_t part_ns = s->setup.request_ns / 30;
+  uint64_t until_ns
+      = s->task_since_ns + part_ns * (function == PDU_ABORT_TASK ? 25 : 29);
+  uint64_t least_ns = now_ns + task_timeout_ns (s);
+
+  return until_ns > least_ns ? until_ns : least_ns;
+}
 
 static void
 start_task (struct session *s, enum pdu_task_function function,
@@ -28,10 +62,9 @@ start_task (struct session *s, enum pdu_task_function function,
 {
   s->task_function = function;
   s->task.state = CONTROL_WANTED;
-  s->task.deadline_ns = now_ns + TASK_TIMEOUT_NS;
+  s->task.deadline_ns = now_ns + task_timeout_ns (s);
   s->task_on_wire = false;
-  if (function == PDU_ABORT_TASK)
-    s->task_until_ns = now_ns + TASK_PATIENCE_NS;
+  s->task_until_ns = task_until_ns (s, function, now_ns);
 }
 
 void
@@ -41,8 +74,9 @@ session_task_sent (struct session *s)
       || s->task_tx_end > s->send->out.sent_bytes)
     return;
   s->task_on_wire = true;
-  if (s->task.deadline_ns < s->now_ns + TASK_TIMEOUT_NS)
-    s->task.deadline_ns = s->now_ns + TASK_TIMEOUT_NS;
+  if (s->task.deadline_ns < s->now_ns + task_timeout_ns (s))
+    s->task.deadline_ns
+        = least (s->now_ns + task_timeout_ns (s), s->task_until_ns);
 }
 
 /* Every command of this LUN that the target has; one of them is why. */
@@ -160,6 +194,7 @@ check_commands (struct session *s, uint64_t now_ns)
       k->overdue = true;
       s->task_command = i;
       s->task_lun = k->c.lun;
+      s->task_since_ns = k->deadline_ns - session_abort_after_ns (s);
       start_task (s, PDU_ABORT_TASK, now_ns);
     } /* else: when that task is settled, check_ns is 0 */
   }
@@ -173,11 +208,10 @@ task_has_time (struct session *s, uint64_t now_ns)
 {
   uint64_t more_ns = s->task_on_wire ? s->heard_ns : now_ns;
 
-  if (now_ns >= s->task_until_ns || now_ns >= more_ns + TASK_TIMEOUT_NS)
+  if (now_ns >= s->task_until_ns || now_ns >= more_ns + task_timeout_ns (s))
     return false;
-  s->task.deadline_ns = more_ns + TASK_TIMEOUT_NS;
-  if (s->task.deadline_ns > s->task_until_ns)
-    s->task.deadline_ns = s->task_until_ns;
+  s->task.deadline_ns
+      = least (more_ns + task_timeout_ns (s), s->task_until_ns);
   return true;
 }
 
@@ -197,7 +231,7 @@ check_task (struct session *s, uint64_t now_ns, struct fault *f)
   }
   return fault_set (f, ERR_TIMEOUT,
                     "the target does not answer a Task Management Function "
-                    "Request within %llu seconds", TASK_TIMEOUT_NS / NS_PER_S);
+                    "Request in time (RFC 7143 §11.5)");
 }
 
 /* ------------------------------------------------------------- keep-alive --- */

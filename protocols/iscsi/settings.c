@@ -58,6 +58,18 @@ is_set (const struct proto_config *c, const char *key)
   return value && value[0];
 }
 
+/* The daemon has checked it. */
+static uint32_t
+read_timeout (const struct proto_config *c)
+{
+  const char *value = c->get (c->ctx, "timeout");
+  uint32_t seconds;
+
+  return value && keys_number (value, 86400, &seconds) && seconds
+             ? seconds
+             : SETTINGS_TIMEOUT_S;
+}
+
 enum err
 settings_read (const struct proto_config *c, struct settings *ret,
                struct fault *f)
@@ -71,6 +83,7 @@ settings_read (const struct proto_config *c, struct settings *ret,
       || (e = read_digest (c, "header-digest", &s.login.header_digest, f))
       || (e = read_digest (c, "data-digest", &s.login.data_digest, f)))
     return e;
+  s.request_ns = read_timeout (c) * 1000000000ull;
   s.login.mutual = is_set (c, "target-user");
   s.login.chap = is_set (c, "user") || s.login.mutual;
   memcpy (s.login.target_name, s.path.target, sizeof s.login.target_name);

@@ -14,8 +14,12 @@
 /* MaxRecvDataSegmentLength: the largest request in one piece. */
 #define SETTINGS_RECEIVE_BYTES (256u << 10)
 
+/* timeout='s default */
+#define SETTINGS_TIMEOUT_S 30u
+
 struct settings {
   bool list;
+  uint64_t request_ns; /* timeout= */
   struct name_path path;
   struct login_setup login; /* but for isid and cmd_sn */
 };

@@ -294,6 +294,8 @@ answer_badly (struct target *t, struct connection *c, uint32_t itt,
     sent = slowly (t, c, itt, reply);
   else if (bad_now (t, BAD_silent))
     c->silent = true;
+  else if (bad_now (t, BAD_chatty))
+    c->silent = c->chatty = true;
   else
     return BADLY_NOT;
   return sent ? BADLY_DONE : BADLY_END;
@@ -683,16 +685,39 @@ read_control (struct target *t, bool *ended)
     used = 0;
 }
 
+/* True if somebody is to hear from us soon. */
+static bool
+chat (struct target *t)
+{
+  bool any = false;
+
+  for (int i = 0; i < CONNECTIONS_MAX; i++) {
+    struct connection *c = &t->connection[i];
+    uint8_t r[BHS_BYTES];
+
+    if (c->fd == -1 || !c->chatty)
+      continue;
+    any = true;
+    head (c, r, 0x20, 0x80, NO_TAG);
+    put32 (r + 20, NO_TAG);
+    put32 (r + 24, c->stat_sn);
+    if (!send_pdu (t, c, r, NULL, 0))
+      end (c, false);
+  }
+  return any;
+}
+
 static void
 turn (struct target *t, bool *control_ended)
 {
   struct pollfd p[2 + CONNECTIONS_MAX];
+  int wait_ms = chat (t) ? 50 : -1;
 
   p[0] = (struct pollfd){*control_ended ? -1 : STDIN_FILENO, POLLIN, 0};
   p[1] = (struct pollfd){t->listener, POLLIN, 0};
   for (int i = 0; i < CONNECTIONS_MAX; i++)
     p[2 + i] = (struct pollfd){t->connection[i].fd, POLLIN, 0};
-  if (poll (p, 2 + CONNECTIONS_MAX, -1) == -1 && errno != EINTR)
+  if (poll (p, 2 + CONNECTIONS_MAX, wait_ms) == -1 && errno != EINTR)
     die ("poll");
   for (int i = 0; i < CONNECTIONS_MAX; i++)
     if (p[2 + i].revents != 0 && !receive_pdu (t, &t->connection[i]))

@@ -41,6 +41,7 @@
   X (reject, "a Reject of something that was never sent")                      \
   X (close, "the connection ends")                                             \
   X (silent, "no answer, whatever comes")                                      \
+  X (chatty, "no answer, whatever comes, but a NOP-In every 50 ms")            \
   X (slow, "the answer byte by byte")                                          \
   X (late_attention, "none until the next flush, before which all that was "   \
                      "not flushed is lost: first that is GOOD, then the READ " \
@@ -77,7 +78,7 @@ struct write_task {
 
 struct connection {
   int fd; /* -1: free */
-  bool full_feature, discovery, attention, silent, endless;
+  bool full_feature, discovery, attention, silent, chatty, endless;
   bool header_digest, data_digest; /* from full feature on */
   bool digest_wanted_h, digest_wanted_d;
   uint8_t isid[6];

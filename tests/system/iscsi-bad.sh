@@ -74,6 +74,8 @@ misbehaves ahs -
 misbehaves slow -
 misbehaves redirect -
 misbehaves silent - timeout=3
+# Our own end of it, ahead of the gateway's.
+misbehaves chatty 'Task Management.*RFC 7143' timeout=3
 
 # --------------------------------------------------------------- and for good
 

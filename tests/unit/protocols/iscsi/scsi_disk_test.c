@@ -23,7 +23,8 @@ static struct proto_completion done;
 static void
 open_disk (void)
 {
-  struct scsi_setup setup = {.session = &l.session, .seed = {7, 9}};
+  struct scsi_setup setup = {.session = &l.session, .seed = {7, 9},
+                             .request_ns = 30 * SECOND_NS};
   struct session_result r;
 
   CU_ASSERT_EQUAL_FATAL (scsi_open (&setup, &x), ERR_OK);

@@ -35,7 +35,8 @@ get_param (void *ctx, const char *key)
                 {"user", t->user},
                 {"target-user", t->target_user},
                 {"header-digest", t->header_digest},
-                {"data-digest", t->data_digest}};
+                {"data-digest", t->data_digest},
+                {"timeout", t->timeout}};
 
   for (unsigned i = 0; i < sizeof params / sizeof params[0]; i++)
     if (strcmp (params[i].key, key) == 0)

@@ -29,6 +29,7 @@ struct target {
   uint64_t now_ns;
   /* parameters; NULL: not set */
   const char *path, *list, *user, *target_user, *header_digest, *data_digest;
+  const char *timeout;
   const char *keys; /* what the operational stage is answered with, NULs as \n */
   uint8_t identity[PROTO_IDENTITY_BYTES];
   uint8_t moved[64];
