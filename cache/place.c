@@ -103,6 +103,20 @@ void
 route_init (struct route *r, const struct place *home)
 {
   *r = (struct route){.home = *home, .now = *home};
+  route_add_home (r, home);
+}
+
+void
+route_add_home (struct route *r, const struct place *home)
+{
+  if (r->homes.count < PLACES)
+    r->homes.place[r->homes.count++] = *home;
+}
+
+bool
+route_has_untried (const struct route *r)
+{
+  return r->failures < r->homes.count;
 }
 
 /* Two literal addresses, or two names. */
@@ -147,6 +161,9 @@ allowed (const struct route *r, const struct place_policy *policy,
          const struct place_list *named, const struct address_list *at,
          const struct place *to)
 {
+  /* Once more where the worker is, in another way: nobody is sent anywhere. */
+  if (to->port == r->now.port && strcmp (to->host, r->now.host) == 0)
+    return true;
   if (!policy->moves)
     return false;
   if (policy->any || same_host (to->host, r->now.host)
@@ -179,7 +196,9 @@ route_move (struct route *r, const struct place_policy *policy,
             const struct place_list *named, const struct address_list *at,
             const struct proto_want *w, struct fault *f)
 {
-  struct place to = {.port = w->port ? w->port : r->home.port};
+  struct place to = {.port = w->port      ? w->port
+                             : w->host[0] ? r->home.port
+                                          : r->now.port};
   const char *why = w->why[0] ? w->why : "without a reason";
   char text[PLACE_TEXT_BYTES];
 
@@ -205,15 +224,27 @@ route_move (struct route *r, const struct place_policy *policy,
   return ERR_OK;
 }
 
+static bool
+is_home (const struct route *r)
+{
+  return r->now.port == r->home.port && strcmp (r->now.host, r->home.host) == 0;
+}
+
 void
 route_ready (struct route *r)
 {
+  r->failures = 0;
   r->moves = 0;
 }
 
 void
 route_failed (struct route *r)
 {
+  if (is_home (r) && !r->moves) { /* R4 */
+    r->failures += r->failures < r->homes.count;
+    r->at = (r->at + 1) % r->homes.count;
+    r->home = r->homes.place[r->at];
+  }
   r->now = r->home;
   r->moves = 0;
   r->moved_bytes = 0;

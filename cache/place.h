@@ -6,7 +6,8 @@
  * Where the next worker is sent:
  *   R1  where the last one asked to go on, with what it handed over;
  *   R2  else where the last session became ready, with what led there;
- *   R3  else, and after a failure there before READY, home.
+ *   R3  else, and after a failure there before READY, home;
+ *   R4  and after a failure at home, to the next spare home, by turns.
  * So a redirect that was good once is used again, and one that goes stale costs
  * one attempt. After ROUTE_MOVES moves without a READY it is a loop.
  *
@@ -59,7 +60,10 @@ struct place_policy {
 };
 
 struct route {
-  struct place home;
+  struct place home; /* one of homes */
+  struct place_list homes;
+  unsigned at;       /* home is homes.place[at] */
+  unsigned failures; /* at homes, since the last READY */
   struct place now;
   size_t moved_bytes; /* that the worker there is given */
   uint8_t moved[PROTO_WANT_BYTES];
@@ -68,6 +72,12 @@ struct route {
 
 void
 route_init (struct route *r, const struct place *home);
+/* R4: one more. PLACES are the most, others are left out. */
+void
+route_add_home (struct route *r, const struct place *home);
+/* A home that was not tried since the last READY. */
+bool
+route_has_untried (const struct route *r);
 /* R1. named: other places of the volume (portals=); at: the addresses of the
  * host where the worker is. ERR_ACCESS, ERR_LIMIT, ERR_PEER: f says why not.
  */
@@ -78,7 +88,7 @@ route_move (struct route *r, const struct place_policy *policy,
 /* R2 */
 void
 route_ready (struct route *r);
-/* R3: dialling failed, or the worker ended before READY. */
+/* R3, R4: dialling failed, or the worker ended before READY. */
 void
 route_failed (struct route *r);
 

@@ -143,6 +143,15 @@ log_failure (struct supervisor *s, const struct fault *f, uint64_t delay_ns)
              f->hint[0] ? "; " : "", f->hint, next, n);
 }
 
+/* Somewhere else it may work. */
+static bool
+spare_home (const struct supervisor *s, enum err e)
+{
+  return (e == ERR_DIAL || e == ERR_RESOLVE || e == ERR_TIMEOUT
+          || e == ERR_CLOSED)
+         && route_has_untried (&s->route);
+}
+
 /* An attempt or a worker's life is over. */
 static void
 plan_next (struct supervisor *s, const struct fault *f,
@@ -151,7 +160,7 @@ plan_next (struct supervisor *s, const struct fault *f,
   uint64_t delay_ns;
 
   snprintf (s->last_why, sizeof s->last_why, "%.199s", f->text);
-  if (!s->ever_ready
+  if (!s->ever_ready && !spare_home (s, f->code)
       && (is_permanent (f->code) || s->attempts >= ATTEMPTS_BEFORE_READY)) {
     sup_set_state (s, SUP_GIVEN_UP);
     log_fault (s->c.daemon->log, s->c.name, f);
@@ -631,7 +640,9 @@ adopt_worker (struct supervisor *s, struct supervisor_before *before)
   watch_worker (s);
 }
 
-/* With portals= connection i is at portal i, modulo their number. */
+/* With portals= connection i is at portal i, modulo their number; those beyond
+ * the number of connections are spare ones, for the connections by turns.
+ */
 static void
 go_home (struct supervisor *s)
 {
@@ -643,6 +654,9 @@ go_home (struct supervisor *s)
   else
     strcpy (home.host, l->host);
   route_init (&s->route, &home);
+  for (unsigned i = s->c.path + s->c.paths; i < l->portals.count;
+       i += s->c.paths)
+    route_add_home (&s->route, &l->portals.place[i]);
 }
 
 enum err

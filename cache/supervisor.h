@@ -78,6 +78,7 @@ struct supervisor_config {
   const char *name;               /* for the log */
   uid_t uid;                      /* who asked for it */
   unsigned path;                  /* which one of the volume's connections */
+  unsigned paths;                 /* how many there are */
   bool background;                /* S5 */
   const struct volume_spec *spec; /* the worker's part */
   const struct login_config *login;

@@ -213,6 +213,7 @@ start_path (struct volume_path *p, bool background)
       .name = p->name,
       .uid = v->uid,
       .path = p->index,
+      .paths = v->paths,
       .background = background,
       .spec = &v->worker_spec,
       .login = &v->login,

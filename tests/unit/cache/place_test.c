@@ -124,7 +124,7 @@ what_redirect_allows (void)
   policy.any = true;
   CU_ASSERT_EQUAL (move ("anywhere", 6), ERR_OK);
   policy.moves = false; /* redirect=no */
-  CU_ASSERT_EQUAL (move ("", 6), ERR_ACCESS);
+  CU_ASSERT_EQUAL (move ("", 7), ERR_ACCESS);
   CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "redirect="));
   /* NFS: ports only, and no parameter to name */
   begin ();
@@ -147,6 +147,51 @@ a_circle_ends (void)
   CU_ASSERT_EQUAL (move ("", 99), ERR_OK);
 }
 
+/* R4 */
+static void
+spare_homes_come_by_turns (void)
+{
+  static const struct place spare = {"spare.example", 3261};
+
+  begin ();
+  CU_ASSERT (route_has_untried (&r));
+  route_failed (&r);
+  CU_ASSERT (!route_has_untried (&r));
+  CU_ASSERT_STRING_EQUAL (r.now.host, "san.example");
+
+  begin ();
+  route_add_home (&r, &spare);
+  route_failed (&r);
+  CU_ASSERT (route_has_untried (&r));
+  CU_ASSERT_STRING_EQUAL (r.now.host, "spare.example");
+  CU_ASSERT_EQUAL (r.now.port, 3261);
+  /* A redirect that fails comes back to the same one. */
+  CU_ASSERT_EQUAL (move ("", 5), ERR_OK);
+  route_failed (&r);
+  CU_ASSERT_EQUAL (r.now.port, 3261);
+  route_failed (&r);
+  CU_ASSERT (!route_has_untried (&r));
+  CU_ASSERT_STRING_EQUAL (r.now.host, "san.example");
+  route_failed (&r);
+  route_ready (&r);
+  CU_ASSERT (route_has_untried (&r));
+  CU_ASSERT_STRING_EQUAL (r.now.host, "spare.example");
+}
+
+/* The same place in another way is no move, even where none is allowed. */
+static void
+once_more_at_the_same_place (void)
+{
+  begin ();
+  CU_ASSERT_EQUAL (move ("portal2", 9), ERR_OK);
+  policy = (struct place_policy){.moves = false};
+  CU_ASSERT_EQUAL (move ("", 0), ERR_OK);
+  CU_ASSERT_STRING_EQUAL (r.now.host, "portal2");
+  CU_ASSERT_EQUAL (r.now.port, 9);
+  CU_ASSERT_EQUAL (move ("", 8), ERR_ACCESS);
+  CU_ASSERT_EQUAL (move ("san.example", 3260), ERR_ACCESS);
+}
+
 /* R1 … R3 */
 static void
 ready_keeps_the_place_failure_goes_home (void)
@@ -166,4 +211,6 @@ ready_keeps_the_place_failure_goes_home (void)
 UNIT_MAIN ("place", UNIT_TEST (lists), UNIT_TEST (what_is_no_list),
            UNIT_TEST (places_that_the_volume_names),
            UNIT_TEST (what_redirect_allows), UNIT_TEST (a_circle_ends),
+           UNIT_TEST (spare_homes_come_by_turns),
+           UNIT_TEST (once_more_at_the_same_place),
            UNIT_TEST (ready_keeps_the_place_failure_goes_home))

@@ -241,7 +241,7 @@ moves_that_are_refused (void)
   CU_ASSERT_EQUAL (f.code, ERR_ACCESS);
   CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "elsewhere.invalid"));
   CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "redirect=elsewhere.invalid:"));
-  s = iscsi_spec ("/move");
+  s = iscsi_spec ("/move-away");
   volume_spec_set (&s, "redirect", "no", -1);
   CU_ASSERT_EQUAL (session_fault (open_session (&s, NULL)).code, ERR_ACCESS);
 }
