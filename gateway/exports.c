@@ -23,6 +23,7 @@
 
 #include "common/cleanup.h"
 #include "gateway/catalog.h"
+#include "protocols/params.h"
 
 /* A list is short: who does not get it in this time is told so. */
 #define LIST_OUTAGE_NS 15000000000ull
@@ -133,8 +134,10 @@ read_text (struct link *l, uint8_t **ret, size_t *ret_bytes, struct fault *f)
   return ERR_OK;
 }
 
+/* path: NULL: the directory's own. */
 static enum err
-list_once (struct exports *x, struct catalog *ret, struct fault *f)
+list_once (struct exports *x, const char *path, struct catalog *ret,
+           struct fault *f)
 {
   struct volume_spec *spec = calloc (1, sizeof *spec);
   struct link_options lo = x->options->link;
@@ -152,7 +155,8 @@ list_once (struct exports *x, struct catalog *ret, struct fault *f)
   lo.revalidate_ns = 0;
   lo.outage_fail_ns = LIST_OUTAGE_NS;
   if ((e = volume_spec_set (spec, "list", "yes", -1))
-      || (e = volume_spec_set (spec, "connections", "1", -1)))
+      || (e = volume_spec_set (spec, "connections", "1", -1))
+      || (path && (e = volume_spec_set (spec, "path", path, -1))))
     fault_set (f, e, "too many parameters");
   if (!e)
     e = open_link (x, spec, &lo, &l, f);
@@ -168,13 +172,60 @@ list_once (struct exports *x, struct catalog *ret, struct fault *f)
 }
 
 static enum err
-list (struct exports *x, struct catalog *ret, struct fault *f)
+list_at (struct exports *x, const char *path, struct catalog *ret,
+         struct fault *f)
 {
   enum err e = ERR_AGAIN;
 
   for (unsigned i = 0; e == ERR_AGAIN && i < LIST_TRIES; i++)
-    e = list_once (x, ret, f);
+    e = list_once (x, path, ret, f);
   return e;
+}
+
+static enum err
+list (struct exports *x, struct catalog *ret, struct fault *f)
+{
+  return list_at (x, NULL, ret, f);
+}
+
+/* Its entries are lists. */
+static bool
+nests (const struct exports *x)
+{
+  return proto_params_find (x->options->spec.proto)->flags & PROTO_LISTS_NEST
+         && (!x->path[0] || strcmp (x->path, "/") == 0);
+}
+
+/* What is below one entry. One that cannot be listed is left out, and the log
+ * says why: the others are there.
+ */
+static void
+list_below (struct exports *x, const char *name,
+            void (*add) (void *ctx, const struct listing_entry *entry),
+            void *ctx)
+{
+  char path[LISTING_NAME_BYTES + 3], deep[2 * LISTING_NAME_BYTES];
+  struct catalog c = {0};
+  struct fault f = {0};
+
+  snprintf (path, sizeof path, "/%s/", name);
+  if (list_at (x, path, &c, &f)) {
+    log_write (x->log, LOG_LEVEL_WARN, "%s is not listed: %s%s%s", name, f.text,
+               f.hint[0] ? "; " : "", f.hint);
+    return;
+  }
+  if (!c.entries)
+    log_write (x->log, LOG_LEVEL_WARN, "%s is not listed: there is nothing in it",
+               name);
+  for (unsigned i = 0; i < c.entries; i++) {
+    struct listing_entry entry = c.entry[i];
+
+    snprintf (deep, sizeof deep, "%s/%s", name, entry.name);
+    entry.name = deep;
+    if (strlen (deep) < LISTING_NAME_BYTES)
+      add (ctx, &entry);
+  }
+  catalog_fini (&c);
 }
 
 enum err
@@ -186,7 +237,10 @@ exports_list (struct exports *x,
   enum err e = list (x, &c, f);
 
   for (unsigned i = 0; i < c.entries; i++)
-    add (ctx, &c.entry[i]);
+    if (nests (x))
+      list_below (x, c.entry[i].name, add, ctx);
+    else
+      add (ctx, &c.entry[i]);
   catalog_fini (&c);
   return e;
 }
@@ -279,6 +333,9 @@ check_deep_name (struct exports *x, const char *name, struct fault *f)
   enum err e = ERR_OK;
 
   if (!strchr (name, '/'))
+    return ERR_OK;
+  /* One level below is served as well there. */
+  if (nests (x) && !strchr (strchr (name, '/') + 1, '/'))
     return ERR_OK;
   e = list (x, &c, f);
   if (!e && !catalog_has (&c, name))

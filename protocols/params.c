@@ -11,7 +11,7 @@
 const struct proto_params proto_params_table[] = {
   {"iscsi", "iSCSI, a logical unit of a target", 3260,
    PROTO_LOGIN_CHAP | PROTO_MOVES | PROTO_MOVES_HOST | PROTO_PATH_OPTIONAL
-     | PROTO_LEAVES,
+     | PROTO_LISTS_NEST | PROTO_LEAVES,
    "iscsi://[user@]host[:port]/target-iqn/LUN", iscsi_params},
   {"nfs", "NFS, a file on a server", 2049,
    PROTO_MOVES | PROTO_FROM_RESERVED_PORT | PROTO_LEAVES,

@@ -18,6 +18,8 @@
 /* Dialled from a port below 1024 if root asks, and again from the same port. */
 #define PROTO_FROM_RESERVED_PORT 0x10u
 #define PROTO_PATH_OPTIONAL 0x20u
+/* What the root's list names are lists themselves: the targets of a portal. */
+#define PROTO_LISTS_NEST 0x80u
 #define PROTO_LEAVES 0x40u /* a session has an end that the server is told */
 
 struct proto_params {

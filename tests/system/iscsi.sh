@@ -62,6 +62,7 @@ copied () {
 start_iscsi plain 1
 [ "$(nbdinfo --size "$uri")" = $((16 << 20)) ] || die "size differs"
 caps read write flush fua multi-conn
+! nbdinfo --can fast-zero "$uri" || die "zeroes are fast where they are written?"
 copied disk
 random_file other 16
 nbdcopy --flush other "$uri"
@@ -147,12 +148,22 @@ refused 'no disk' "$(iscsi_url 0)"
 
 # ------------------------------------------------------------------------ lists
 
-# nbdinfo also opens what it lists, and a target alone cannot be opened.
+# nbdinfo also opens what it lists: each disk of each target. Those that do not let
+# us in are left out, and the log says why.
 start_nbdkit targets bulkhead iscsi://127.0.0.1:3261/
-nbdinfo --list "$uri" >list.log 2>&1 || :
-for name in "$iqn" "$iqn-chap" "$iqn-mutual"; do
-  grep -qF "$name" list.log || die "no $name: $(cat list.log)"
+nbdinfo --list "$uri" >list.log 2>&1 || die "nbdinfo --list: $(cat list.log)"
+for lun in 1 3 4 5; do
+  grep -qF "export=\"$iqn/$lun\"" list.log || die "no LUN $lun: $(cat list.log)"
 done
+! grep -qF "$iqn-chap" list.log || die "it is not open: $(cat list.log)"
+for name in "$iqn-chap" "$iqn-mutual"; do
+  grep -q "$name is not listed: .*CHAP\|$name is not listed: .*password" \
+    targets.log || die "why not $name: $(cat targets.log)"
+done
+ok "told: $(grep -o "$iqn-chap is not listed.*" targets.log | tail -n 1)"
+nbdinfo --size "nbd+unix:///$iqn/1?socket=$sock" >size.log \
+  || die "$(cat targets.log)"
+[ "$(cat size.log)" = $((16 << 20)) ] || die "size differs"
 stop_nbdkit
 start_nbdkit luns bulkhead "iscsi://127.0.0.1:3261/$iqn/"
 nbdinfo --list "$uri" >list.log
