@@ -3,6 +3,7 @@
 #include "config.h"
 #include "tests/fake/iscsi-target.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 void
@@ -39,11 +40,48 @@ get32 (const uint8_t *p)
 }
 
 /* RFC 7143 §13.1: CRC32C; on the wire its lowest byte comes first. */
-void
-crc32c (const uint8_t *p, size_t n, uint8_t ret[4])
+#if defined __x86_64__
+/* For the bench: a target whose digests cost as little as ours. */
+static uint32_t __attribute__ ((target ("sse4.2")))
+by_instruction (uint32_t crc, const uint8_t *p, size_t n)
+{
+  uint64_t wide = crc, eight;
+
+  for (; n >= 8; p += 8, n -= 8) {
+    memcpy (&eight, p, 8);
+    wide = __builtin_ia32_crc32di (wide, eight);
+  }
+  crc = (uint32_t)wide;
+  while (n-- > 0)
+    crc = __builtin_ia32_crc32qi (crc, *p++);
+  return crc;
+}
+
+static bool
+has_instruction (void)
+{
+  return __builtin_cpu_supports ("sse4.2");
+}
+#else
+static uint32_t
+by_instruction (uint32_t crc, const uint8_t *p, size_t n)
+{
+  (void)p;
+  (void)n;
+  return crc;
+}
+
+static bool
+has_instruction (void)
+{
+  return false;
+}
+#endif
+
+static uint32_t
+by_table (uint32_t crc, const uint8_t *p, size_t n)
 {
   static uint32_t table[256];
-  uint32_t crc = 0xffffffff;
 
   if (table[1] == 0)
     for (uint32_t i = 0; i < 256; i++) {
@@ -53,7 +91,15 @@ crc32c (const uint8_t *p, size_t n, uint8_t ret[4])
     }
   while (n-- > 0)
     crc = table[(crc ^ *p++) & 0xff] ^ crc >> 8;
-  crc = ~crc;
+  return crc;
+}
+
+void
+crc32c (const uint8_t *p, size_t n, uint8_t ret[4])
+{
+  uint32_t crc = ~(has_instruction () ? by_instruction (0xffffffff, p, n)
+                                      : by_table (0xffffffff, p, n));
+
   for (int i = 0; i < 4; i++)
     ret[i] = (uint8_t)(crc >> 8 * i);
 }
