@@ -140,7 +140,9 @@ on_auth_method (struct login *l, struct sendbox *s, const struct chap_keys *c,
                         "the target ends the security stage before CHAP (T "
                         "bit, RFC 7143 §11.13.3)");
     l->step = LOGIN_CHAP_OFFER;
-    if (l->setup.without_sha256)
+    if (l->setup.only_sha256)
+      wirebuf_bytes (&b, LOGIN_ONLY_SHA256, sizeof LOGIN_ONLY_SHA256);
+    else if (l->setup.without_sha256)
       wirebuf_bytes (&b, LOGIN_WITHOUT_SHA256, sizeof LOGIN_WITHOUT_SHA256);
     else
       keys_put (&b, "CHAP_A", "%s", CHAP_ALGORITHMS);
@@ -174,12 +176,43 @@ on_auth_method (struct login *l, struct sendbox *s, const struct chap_keys *c,
   return ERR_OK;
 }
 
+/* Another session is to log in, offering other algorithms. */
+static void
+log_in_anew (struct login *l, const char *offer, size_t offer_bytes,
+             const char *why)
+{
+  struct proto_want *w = &l->want;
+
+  memset (w, 0, sizeof *w);
+  w->type = PROTO_WANT_MOVE;
+  snprintf (w->why, sizeof w->why, "%s", why);
+  w->data_bytes = offer_bytes;
+  memcpy (w->data, offer, offer_bytes);
+  l->want_open = true;
+  l->step = LOGIN_MOVED;
+  l->awaiting = false;
+}
+
+/* See LOGIN_WITHOUT_SHA256. */
+static bool
+is_draft_challenge (const struct login *l, uint32_t algorithm, size_t bytes)
+{
+  return algorithm == CHAP_SHA256 && !l->setup.only_sha256 && bytes >= 25
+         && bytes < 50 && bytes != 32;
+}
+
 static enum err
 on_chap_challenge (struct login *l, const struct chap_keys *c, struct fault *f)
 {
   struct proto_want *w = &l->want;
   uint32_t algorithm, id;
 
+  if (c->algorithm && strcmp (c->algorithm, "Reject") == 0
+      && l->setup.without_sha256 && !l->setup.only_sha256) {
+    log_in_anew (l, LOGIN_ONLY_SHA256, sizeof LOGIN_ONLY_SHA256,
+                 "the target knows SHA-256 only");
+    return ERR_OK;
+  }
   if (c->algorithm && strcmp (c->algorithm, "Reject") == 0)
     return fault_set (f, ERR_AUTH,
                       "the target knows no CHAP algorithm of ours, which are "
@@ -193,6 +226,12 @@ on_chap_challenge (struct login *l, const struct chap_keys *c, struct fault *f)
   if (!c->challenge
       || !keys_binary (c->challenge, w->data, sizeof w->data, &w->data_bytes))
     return chap_fault (f, "CHAP_C", c->challenge);
+  if (is_draft_challenge (l, algorithm, w->data_bytes)) {
+    log_in_anew (l, LOGIN_WITHOUT_SHA256, sizeof LOGIN_WITHOUT_SHA256,
+                 "the target seems to take SHA-256's number for SHA-1, as tgt "
+                 "does: again without it");
+    return ERR_OK;
+  }
   w->type = PROTO_WANT_CHAP;
   w->algorithm = l->chap_algorithm = (uint8_t)algorithm;
   w->id = (uint8_t)id;
@@ -343,22 +382,14 @@ on_redirect (struct login *l, const struct pdu *p, const uint8_t *text,
 static bool
 blame_sha256 (struct login *l, const struct pdu *p)
 {
-  struct proto_want *w = &l->want;
-
   if (l->step != LOGIN_CHAP_PROOF || l->chap_algorithm != CHAP_SHA256
-      || l->setup.without_sha256 || p->login_response.status_class != 2
+      || l->setup.without_sha256 || l->setup.only_sha256
+      || p->login_response.status_class != 2
       || p->login_response.status_detail > 1)
     return false;
-  memset (w, 0, sizeof *w);
-  w->type = PROTO_WANT_MOVE;
-  snprintf (w->why, sizeof w->why,
-            "the target refuses our CHAP answer by SHA-256; it may take that "
-            "algorithm's number for SHA-1, as tgt does: again without it");
-  w->data_bytes = sizeof LOGIN_WITHOUT_SHA256;
-  memcpy (w->data, LOGIN_WITHOUT_SHA256, w->data_bytes);
-  l->want_open = true;
-  l->step = LOGIN_MOVED;
-  l->awaiting = false;
+  log_in_anew (l, LOGIN_WITHOUT_SHA256, sizeof LOGIN_WITHOUT_SHA256,
+               "the target refuses our CHAP answer by SHA-256; it may take that "
+               "algorithm's number for SHA-1, as tgt does: again without it");
   return true;
 }
 

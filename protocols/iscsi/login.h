@@ -34,12 +34,18 @@
 #define LOGIN_NAME_BYTES 224u /* an iSCSI name has at most 223 (§4.2.7.1) */
 #define LOGIN_CID 0u
 
-/* What the next engine is told by `moved` when a target has refused the answer
- * to CHAP algorithm 7: tgt, and what descends from it, takes that number for
- * SHA-1, while IANA gave it to SHA-256. A password that is wrong is refused
- * twice then.
+/* What the next engine is told by `moved` about CHAP algorithm 7, which IANA gave
+ * to SHA-256: tgt and IET take that number for SHA-1, as a draft did.
+ *
+ * Their challenges have 25 to 49 bytes, at random; those who know SHA-256 make
+ * them as long as a digest. So a challenge of an odd length is not answered, and
+ * the login begins anew WITHOUT; only if the target knows none of the others is
+ * 7 what it says: ONLY. A challenge that happens to look right is answered, and
+ * where that is refused WITHOUT is tried: one wrong password in 25 is refused
+ * twice by tgt, the others once.
  */
 #define LOGIN_WITHOUT_SHA256 "CHAP_A=8,6,5"
+#define LOGIN_ONLY_SHA256 "CHAP_A=7"
 
 enum login_step {
   LOGIN_SECURITY,
@@ -57,7 +63,7 @@ struct login_setup {
   char target_name[LOGIN_NAME_BYTES]; /* "": a discovery session */
   bool chap;   /* offer it beside None */
   bool mutual; /* insist on it, and that the target proves itself */
-  bool without_sha256; /* see LOGIN_WITHOUT_SHA256 */
+  bool without_sha256, only_sha256; /* see LOGIN_WITHOUT_SHA256 */
   uint32_t header_digest, data_digest; /* sets of KEYS_… */
   uint32_t receive_max_bytes; /* MaxRecvDataSegmentLength of ours */
   uint8_t isid[6];

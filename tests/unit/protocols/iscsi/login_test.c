@@ -244,6 +244,59 @@ tries_without_sha256 (void)
   end (status (&h, 2, 1, ""), ERR_AUTH, "user name or the password");
 }
 
+/* The next engine is told what the last one wanted. Returns the offer's request. */
+static struct heard
+anew (const struct proto_want *w)
+{
+  struct heard h;
+
+  CU_ASSERT_EQUAL (w->type, PROTO_WANT_MOVE);
+  CU_ASSERT (!w->host[0] && !w->port);
+  target_close (&t);
+  memcpy (t.moved, w->data, w->data_bytes);
+  t.moved_bytes = w->data_bytes;
+  h = begin ();
+  target_login_response (&t, &h, 0x00, "AuthMethod=CHAP\n");
+  return target_expect (&t, PDU_LOGIN_REQUEST);
+}
+
+/* A challenge as long as only tgt's are is not answered at all; but a target that
+ * knows nothing else has what it wants.
+ */
+static void
+tells_tgt_by_its_challenge (void)
+{
+  struct proto_given g = {.type = PROTO_WANT_CHAP, .name = "me",
+                          .data_bytes = 1, .data = {1}};
+  struct proto_want w;
+  struct heard h;
+
+  reset ();
+  t.user = "me";
+  h = begin ();
+  target_login_response (&t, &h, 0x00, "AuthMethod=CHAP\n");
+  h = target_expect (&t, PDU_LOGIN_REQUEST);
+  target_login_response (&t, &h, 0x00,
+                         "CHAP_A=7\nCHAP_I=1\nCHAP_C=0x0102030405060708"
+                         "0102030405060708010203040506070801\n");
+  CU_ASSERT (!target_hear (&t, &h));
+  CU_ASSERT_FATAL (iscsi_ops.want (t.p, &w));
+  h = anew (&w);
+  CU_ASSERT (says (&h, "CHAP_A=8,6,5"));
+  target_login_response (&t, &h, 0x00, "CHAP_A=Reject\n");
+  CU_ASSERT_FATAL (iscsi_ops.want (t.p, &w));
+  h = anew (&w);
+  CU_ASSERT (says (&h, "CHAP_A=7"));
+  target_login_response (&t, &h, 0x00,
+                         "CHAP_A=7\nCHAP_I=1\nCHAP_C=0x0102030405060708"
+                         "0102030405060708010203040506070801\n");
+  CU_ASSERT_FATAL (iscsi_ops.want (t.p, &w));
+  CU_ASSERT_EQUAL (w.type, PROTO_WANT_CHAP);
+  CU_ASSERT_EQUAL (iscsi_ops.give (t.p, &g, t.now_ns), ERR_OK);
+  h = target_expect (&t, PDU_LOGIN_REQUEST);
+  end (status (&h, 2, 1, ""), ERR_AUTH, "user name or the password");
+}
+
 static void
 refuses_bad_chap (void)
 {
@@ -638,7 +691,8 @@ checks_the_identity (void)
 UNIT_MAIN ("iscsi login", UNIT_TEST (offers_what_it_should),
            UNIT_TEST (proves_itself_by_chap),
            UNIT_TEST (has_the_target_prove_itself),
-           UNIT_TEST (tries_without_sha256), UNIT_TEST (refuses_bad_chap),
+           UNIT_TEST (tries_without_sha256),
+           UNIT_TEST (tells_tgt_by_its_challenge), UNIT_TEST (refuses_bad_chap),
            UNIT_TEST (says_why_it_is_refused),
            UNIT_TEST (is_redirected), UNIT_TEST (refuses_bad_responses),
            UNIT_TEST (ends_what_does_not_end), UNIT_TEST (insists_on_digests),
