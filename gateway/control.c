@@ -454,7 +454,33 @@ check_health (struct link *l, struct path *p)
                    false);
 }
 
-/* A worker ends, or says whether its object has changed. */
+/* Why the server has refused something, in the words of a worker, who may lie. */
+static enum err
+take_note (struct link *l, struct control *m)
+{
+  struct wire w = wire_init (m->body, m->length_bytes);
+  unsigned hidden = 0;
+  char text[256], more[60] = "";
+
+  wire_cstring (&w, text, sizeof text);
+  if (wire_end (&w) || m->fds || !text[0])
+    return ERR_PEER;
+  switch (notes_judge (&l->notes, link_now_ns (), &hidden)) {
+  case NOTES_LOG:
+    if (hidden)
+      snprintf (more, sizeof more, " (and %u more before)", hidden);
+    log_write (l->log, LOG_LEVEL_ERROR, "%s: %s%s", l->name, text, more);
+    return ERR_OK;
+  case NOTES_HIDE:
+    return ERR_OK;
+  case NOTES_DISTRUST:
+    break;
+  }
+  return ERR_PEER;
+}
+
+/* A worker ends, says something for the log, or whether its object has changed.
+ */
 static void
 hear_worker (struct link *l, struct path *p, struct control *m)
 {
@@ -464,7 +490,8 @@ hear_worker (struct link *l, struct path *p, struct control *m)
   e = control_recv (p->worker_sock, m, 0);
   if (e == ERR_AGAIN)
     return;
-  if (!e && changes_message (l, p, m))
+  if (!e && (m->type == CONTROL_NOTE ? take_note (l, m)
+                                     : changes_message (l, p, m)))
     link_distrust (l, p, "a message that it may not send", false);
   else if (e)
     link_down (l, p);

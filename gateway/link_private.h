@@ -15,6 +15,7 @@
 #include "gateway/join.h"
 #include "gateway/link.h"
 #include "gateway/proof.h"
+#include "gateway/notes.h"
 #include "gateway/revalidate.h"
 #include "gateway/stats.h"
 #include "ipc/connect.h"
@@ -88,6 +89,7 @@ struct link {
   unsigned revalidate_path; /* asked: whom */
   uint64_t told_size;       /* the last one that was logged */
   bool told_unknown;
+  struct notes notes;
   /* By slot: the versions of the pages that a READ asks for. */
   uint64_t version[INFLIGHT_SLOTS][FILL_PAGES];
 

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libgateway_logic.la
 libgateway_logic_la_SOURCES = \
 	%D%/inflight.c %D%/inflight.h \
 	%D%/join.c %D%/join.h \
+	%D%/notes.c %D%/notes.h \
 	%D%/prefetch.c %D%/prefetch.h \
 	%D%/retained.c %D%/retained.h \
 	%D%/revalidate.c %D%/revalidate.h

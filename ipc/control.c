@@ -270,7 +270,7 @@ control_type_name (uint16_t type)
     [CONTROL_READY] = "READY",
     [CONTROL_FAIL] = "FAIL",
     [CONTROL_GO] = "GO",          [CONTROL_PROBE] = "PROBE",
-    [CONTROL_PROBED] = "PROBED",
+    [CONTROL_PROBED] = "PROBED",  [CONTROL_NOTE] = "NOTE",
   };
 
   if (type >= sizeof names / sizeof names[0] || !names[type])

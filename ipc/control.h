@@ -76,9 +76,10 @@
  *
  *   PROBE          gateway → worker     (empty): is the object as it was?
  *   PROBED         worker → gateway     u64 change (of volume_info; 0: not
- *                                       known), u64 size. The only thing that a
- *                                       worker ever says there, once for each
- *                                       PROBE
+ *                                       known), u64 size; once for each PROBE
+ *   NOTE           worker → gateway     string a line for the log: why the
+ *                                       server has refused a request; see
+ *                                       gateway/notes.h for how often
  *
  * A refusal by the daemon of HOSTKEY or SIGN is no message: it kills the
  * worker and reports the fault to the gateway itself.
@@ -135,6 +136,7 @@ enum control_type {
   CONTROL_GO = 64,
   CONTROL_PROBE,
   CONTROL_PROBED,
+  CONTROL_NOTE,
 };
 
 /* A message as received, or being built. About 32 KiB: not on small stacks.

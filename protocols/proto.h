@@ -34,6 +34,9 @@
 
 #define PROTO_NO_DEADLINE UINT64_MAX
 
+/* A line of `say`, with its NUL. */
+#define PROTO_SAY_BYTES 256u
+
 /* What carries the engine's bytes. */
 enum proto_transport {
   PROTO_OVER_TCP,           /* the bytes of the TCP stream */
@@ -159,6 +162,19 @@ struct proto_ops {
    */
   void (*probe) (struct proto *p, uint64_t now_ns);
   bool (*probed) (struct proto *p, uint64_t *ret_change, uint64_t *ret_size);
+
+  /* Optional. The next line for the user's log, once: why the server has refused
+   * a request, which its client hears of as an errno only. dst has
+   * PROTO_SAY_BYTES. False: there is none. What was not fetched for long may be
+   * forgotten.
+   */
+  bool (*say) (struct proto *p, char *dst);
+
+  /* Optional. The transport has ended, by the server or the network: the last
+   * that an engine is told before it is closed. A worker that is killed does
+   * not come to it.
+   */
+  void (*lost) (struct proto *p, uint64_t now_ns);
 
   /* Optional. Says goodbye: what tx_iov returns from now on ends with a clean
    * end of the session (LOGOUT, DESTROY_SESSION). No submit comes any more; what

@@ -355,6 +355,21 @@ answer_probe (struct loop *l)
   (void)control_send (l->gateway_fd, &l->message, &b, 0);
 }
 
+/* If the gateway is slow to read, lines are lost. */
+static void
+say (struct loop *l)
+{
+  char line[PROTO_SAY_BYTES];
+  struct wirebuf b;
+
+  while (l->ops->say && l->ops->say (l->proto, line)) {
+    control_begin (&l->message, CONTROL_NOTE);
+    b = control_body (&l->message);
+    wirebuf_cstring (&b, line);
+    (void)control_send (l->gateway_fd, &l->message, &b, 0);
+  }
+}
+
 /* Nothing but GO, PROBE, GIVEN and their end is legal on the control sockets here. */
 static enum err
 hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
@@ -476,6 +491,8 @@ session_ended (struct loop *l, enum err e)
 {
   if (l->ops->state (l->proto) == PROTO_FAILED)
     return e;
+  if (l->ops->lost)
+    l->ops->lost (l->proto, l->now_ns);
   if (l->state == LOOP_SERVING)
     (void)answer (l, NULL);
   return !ask (l, NULL) && l->moved ? ERR_OK : e;
@@ -497,8 +514,11 @@ turn (struct loop *l, struct fault *f)
   if (l->state == LOOP_STARTING && l->ops->state (l->proto) == PROTO_READY
       && (e = become_ready (l, f)))
     return e;
-  if (l->state == LOOP_SERVING && (e = answer (l, f)))
-    return e;
+  if (l->state == LOOP_SERVING) {
+    say (l);
+    if ((e = answer (l, f)))
+      return e;
+  }
   answer_probe (l);
   return transmit (l, f);
 }

@@ -52,16 +52,36 @@ struct proto {
   uint64_t done_id[PROTO_REQUESTS];
 };
 
+static void
+come_back_after (struct proto *p, uint32_t seconds)
+{
+  if (!seconds)
+    return;
+  p->identity.not_before_ns = p->now_ns + seconds * 1000000000ull;
+  identity_store (p->identity_page, &p->identity);
+}
+
 static enum err
 fail (struct proto *p, enum err e)
 {
-  if (p->session && session_time2wait_s (p->session)) {
-    p->identity.not_before_ns
-        = p->now_ns + session_time2wait_s (p->session) * 1000000000ull;
-    identity_store (p->identity_page, &p->identity);
-  }
+  if (p->session)
+    come_back_after (p, session_time2wait_s (p->session));
   p->phase = OVER;
   return e;
+}
+
+/* §13.15: so long after an unexpected end of the connection no implicit logout,
+ * which our next login is. DefaultTime2Retain (§13.16) is for tasks that are
+ * taken over, which there are none of with error recovery level 0. Where we end
+ * the session ourselves, by a worker that dies or for a broken rule, nothing is
+ * unexpected, and the target has to end the old one at once (§6.3.5).
+ */
+static void
+engine_lost (struct proto *p, uint64_t now_ns)
+{
+  p->now_ns = now_ns;
+  if (p->session && p->phase != OVER)
+    come_back_after (p, p->login.keys.result[KEY_TIME2WAIT]);
 }
 
 /* --------------------------------------------------------- opening, state --- */
@@ -71,6 +91,12 @@ begin_login (struct proto *p)
 {
   p->phase = LOGIN;
   login_start (&p->login, &p->sendbox);
+}
+
+static bool
+was_moved_with (const struct proto_config *c, const char *text, size_t n)
+{
+  return c->moved && c->moved_bytes == n && memcmp (c->moved, text, n) == 0;
 }
 
 static enum err
@@ -94,12 +120,13 @@ engine_open (const struct proto_config *config, uint64_t now_ns,
   identity_store (p->identity_page, &p->identity);
   memcpy (p->settings.login.isid, p->identity.isid, sizeof p->identity.isid);
   memcpy (&p->settings.login.cmd_sn, p->seed + 4, 4);
+  p->settings.login.only_sha256
+      = was_moved_with (config, LOGIN_ONLY_SHA256, sizeof LOGIN_ONLY_SHA256);
   p->settings.login.without_sha256
-      = p->identity.without_sha256
-        || (config->moved
-            && config->moved_bytes == sizeof LOGIN_WITHOUT_SHA256
-            && memcmp (config->moved, LOGIN_WITHOUT_SHA256,
-                       sizeof LOGIN_WITHOUT_SHA256) == 0);
+      = !p->settings.login.only_sha256
+        && (p->identity.without_sha256
+            || was_moved_with (config, LOGIN_WITHOUT_SHA256,
+                               sizeof LOGIN_WITHOUT_SHA256));
   inbox_init (&p->inbox);
   login_init (&p->login, &p->settings.login);
   p->phase = WAITING;
@@ -218,6 +245,12 @@ engine_reap (struct proto *p, struct proto_completion *ret)
   if (p->phase != SERVING)
     return false;
   return p->settings.list ? list_reap (p, ret) : scsi_reap (p->scsi, ret);
+}
+
+static bool
+engine_say (struct proto *p, char *dst)
+{
+  return p->phase == SERVING && p->scsi && scsi_say (p->scsi, dst);
 }
 
 static enum err
@@ -557,6 +590,8 @@ const struct proto_ops iscsi_ops = {
     .tx_done = engine_tx_done,
     .want = engine_want,
     .give = engine_give,
+    .say = engine_say,
+    .lost = engine_lost,
     .leave = engine_leave,
     .deadline_ns = engine_deadline_ns,
     .tick = engine_tick,

@@ -30,6 +30,7 @@ libprotocols_la_SOURCES += \
 	%D%/scsi_data.c %D%/scsi_data.h \
 	%D%/scsi_disk.c %D%/scsi_disk.h \
 	%D%/scsi_probe.c %D%/scsi_probe.h \
+	%D%/scsi_say.c \
 	%D%/scsi_sense.c %D%/scsi_sense.h \
 	%D%/scsi_unit.c \
 	%D%/scsi_vpd.c

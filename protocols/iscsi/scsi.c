@@ -163,6 +163,13 @@ scsi_reap (struct scsi *x, struct proto_completion *ret)
          && scsi_disk_reap (&x->disk, ret);
 }
 
+bool
+scsi_say (struct scsi *x, char *dst)
+{
+  return x->state == SCSI_READY && !x->setup.list
+         && scsi_disk_say (&x->disk, dst);
+}
+
 uint64_t
 scsi_deadline_ns (const struct scsi *x)
 {

@@ -68,6 +68,10 @@ scsi_submit (struct scsi *x, const struct proto_request *r, uint64_t now_ns);
 bool
 scsi_reap (struct scsi *x, struct proto_completion *ret);
 
+/* As proto_ops.say. */
+bool
+scsi_say (struct scsi *x, char *dst);
+
 /* When scsi_tick wants to be called (BUSY, TASK SET FULL back off). */
 uint64_t
 scsi_deadline_ns (const struct scsi *x);

@@ -269,6 +269,7 @@ send_next (struct scsi_disk *d, struct scsi_request *q, uint64_t now_ns)
 
   assert (!e);
   memcpy (c.cdb, cdb.bytes, sizeof c.cdb);
+  memcpy (q->cdb, cdb.bytes, sizeof q->cdb);
   switch (scsi_direction (&a)) {
   case SCSI_NO_DATA:
     break;
@@ -298,8 +299,14 @@ send_next (struct scsi_disk *d, struct scsi_request *q, uint64_t now_ns)
 static void
 finish (struct scsi_disk *d, struct scsi_request *q, enum err e)
 {
+  /* nbdkit writes zeroes by itself then, and a TRIM is advice. */
+  bool harmless
+      = e == ERR_NOTSUP && (q->r.op == IO_ZERO || q->r.op == IO_TRIM);
+
   if (q->place == PLACE_WAITING)
     d->waiting--;
+  if (e && !harmless && d->result)
+    scsi_disk_complain (d, q, d->result, d->sense);
   q->error = e;
   q->place = PLACE_DONE;
   d->done[(d->done_first + d->done_count++) % PROTO_REQUESTS] =
@@ -415,8 +422,16 @@ note (struct scsi_disk *d, uint32_t notes)
 {
   if (notes & SCSI_NOTE_RESET)
     d->era++;
-  if (notes & SCSI_NOTE_CAPACITY)
-    d->capacity_changed = true;
+  /* What we serve stays as it was found; what is not there any more fails. */
+  if (notes & SCSI_NOTE_CAPACITY && !d->capacity_changed)
+    scsi_disk_remark (d, "the LUN says that its capacity may have changed (UNIT "
+                         "ATTENTION 2Ah/09h): its size is looked at again when "
+                         "the volume is opened again");
+  if (notes & SCSI_NOTE_INQUIRY && !d->inquiry_changed)
+    scsi_disk_remark (d, "the target says that its list of LUNs, or what the LUN "
+                         "is, has changed (UNIT ATTENTION 3Fh)");
+  d->capacity_changed |= (notes & SCSI_NOTE_CAPACITY) != 0;
+  d->inquiry_changed |= (notes & SCSI_NOTE_INQUIRY) != 0;
   /* Somebody may have switched it on. */
   if (notes & SCSI_NOTE_MODE)
     d->write_cache = true;
@@ -631,6 +646,8 @@ take_result (struct scsi_disk *d, const struct session_result *r,
   }
   if (q->place != PLACE_SENT || q->generation != TAG_GENERATION (r->tag))
     return;
+  d->result = r;
+  d->sense = sense;
   switch (r->outcome) {
   case SESSION_DONE:
     judge (d, q, r, sense, now_ns);
@@ -654,6 +671,8 @@ scsi_disk_result (struct scsi_disk *d, const struct session_result *r,
                   uint64_t now_ns)
 {
   take_result (d, r, now_ns);
+  d->result = NULL;
+  d->sense = NULL;
   release_held (d, now_ns);
 }
 

@@ -94,6 +94,7 @@ struct scsi_request {
   uint64_t era;         /* when its first command was sent (D3) */
   uint64_t sent_era;    /* when its last one was */
   uint64_t serial;      /* of its last command */
+  uint8_t cdb[SCSI_CDB_BYTES]; /* the same's */
   uint64_t held_for;    /* PLACE_HELD: all commands up to this one */
   enum err error;
   uint32_t extents;
@@ -103,6 +104,9 @@ struct scsi_request {
   } buffer;
 };
 
+/* Lines for the log that wait to be fetched; what does not fit is counted. */
+#define SCSI_LINES 8u
+
 struct scsi_disk {
   struct session *session;
   uint64_t lun; /* as on the wire */
@@ -111,13 +115,18 @@ struct scsi_disk {
   uint64_t patience_ns;
   bool write_cache;      /* there is one, or nobody knows */
   bool no_write_same;    /* it has been refused */
-  bool capacity_changed; /* has been said */
+  bool capacity_changed, inquiry_changed; /* has been said, and told */
   uint64_t era;          /* counts losses: see D3 */
   uint64_t random;
   uint8_t seed[IO_TOKEN_BYTES];
   uint8_t *zeroes; /* a block of them */
   uint64_t serial; /* counts commands */
+  /* What is being looked at; NULL outside of scsi_disk_result. */
+  const struct session_result *result;
+  const struct scsi_sense *sense;
   unsigned waiting, held;
+  unsigned lines_first, lines, lines_lost;
+  char line[SCSI_LINES][PROTO_SAY_BYTES];
   unsigned free_count, done_first, done_count;
   uint8_t free[PROTO_REQUESTS]; /* last in, first out */
   uint8_t done[PROTO_REQUESTS]; /* first in, first out */
@@ -140,6 +149,21 @@ scsi_disk_submit (struct scsi_disk *d, const struct proto_request *r,
                   uint64_t now_ns);
 bool
 scsi_disk_reap (struct scsi_disk *d, struct proto_completion *ret);
+
+/* scsi_say.c: a line about the last command of q, which has failed for good; r
+ * is what it was answered with, sense may be NULL.
+ */
+struct scsi_sense;
+void
+scsi_disk_complain (struct scsi_disk *d, const struct scsi_request *q,
+                    const struct session_result *r,
+                    const struct scsi_sense *sense);
+/* A line about the LUN. */
+void
+scsi_disk_remark (struct scsi_disk *d, const char *text);
+/* As proto_ops.say. */
+bool
+scsi_disk_say (struct scsi_disk *d, char *dst);
 
 /* A result of one of its commands, or an event. */
 void

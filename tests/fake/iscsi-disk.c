@@ -197,7 +197,9 @@ disk_command (struct disk *d, struct connection *c, const uint8_t cdb[16],
   }
   if (c->attention) {
     c->attention = false;
-    check (ret, 6, 0x29, 0);
+    check (ret, 6, c->attention_asc ? c->attention_asc : 0x29,
+           c->attention_ascq);
+    c->attention_asc = c->attention_ascq = 0;
     return;
   }
   switch (cdb[0]) {

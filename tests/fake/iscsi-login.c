@@ -169,6 +169,13 @@ misbehave (struct target *t, struct connection *c, const uint8_t *bhs,
     *ret_alive = false;
     return true;
   }
+  if (t->redirect_left != 0) {
+    t->redirect_left -= t->redirect_left > 0;
+    add (&out, "TargetAddress=%s", t->redirect_to);
+    send_login (t, c, bhs, stages & 0x0c, t->redirect_status, &out);
+    *ret_alive = false;
+    return true;
+  }
   if (bad_now (t, BAD_key)) {
     add (&out, "NoValue");
     *ret_alive = send_login (t, c, bhs, stages & 0x0c, 0, &out);

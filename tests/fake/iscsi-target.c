@@ -6,6 +6,8 @@
  *
  * Lines on standard input change what it does; each is answered "ok …":
  *   bad NAME [TIMES]   misbehave (none: no more); without TIMES: always
+ *   redirect ADDRESS STATUS TIMES   send logins on (STATUS 0101 or 0102)
+ *   resize MIB         another capacity, not larger than at first
  *   kick               end every connection
  *   reboot             forget what was not flushed, and every session
  *   count              "ok READS WRITES FLUSHES LOGINS LEFT": LEFT of TIMES
@@ -453,6 +455,10 @@ command (struct target *t, struct connection *c, const uint8_t *bhs,
     return true;
   }
   disk_command (&t->disk, c, cdb, lun_0, data, data_bytes, &reply);
+  if (is_read (cdb) && bad_now (t, BAD_medium))
+    reply = (struct reply){.status = 2, .sense_bytes = 18,
+                           .sense = {0xf0, 0, 3, 0, 0, 0, 77, 10, 0, 0, 0, 0,
+                                     0x11}};
   if (is_read (cdb))
     switch (reply.status ? BADLY_NOT
                          : answer_badly (t, c, itt, &reply, expected)) {
@@ -637,6 +643,18 @@ kick (struct target *t)
       end (&t->connection[i], true);
 }
 
+/* To at most what it had at first; each initiator is told so. */
+static void
+resize (struct target *t, uint64_t bytes)
+{
+  t->disk.bytes = bytes;
+  for (int i = 0; i < CONNECTIONS_MAX; i++) {
+    t->connection[i].attention = true;
+    t->connection[i].attention_asc = 0x2a;
+    t->connection[i].attention_ascq = 0x09;
+  }
+}
+
 static void
 obey (struct target *t, const char *line)
 {
@@ -645,6 +663,12 @@ obey (struct target *t, const char *line)
 
   if (sscanf (line, "bad %31s %ld", name, &times) >= 1
       && set_bad (t, name, times))
+    puts ("ok");
+  else if (sscanf (line, "resize %ld", &times) == 1) {
+    resize (t, (uint64_t)times << 20);
+    puts ("ok");
+  } else if (sscanf (line, "redirect %63s %hx %ld", t->redirect_to,
+                   &t->redirect_status, &t->redirect_left) == 3)
     puts ("ok");
   else if (strcmp (line, "kick") == 0) {
     kick (t);

@@ -41,6 +41,7 @@
   X (reject, "a Reject of something that was never sent")                      \
   X (close, "the connection ends")                                             \
   X (silent, "no answer, whatever comes")                                      \
+  X (medium, "MEDIUM ERROR, unrecovered read error at LBA 77")                 \
   X (chatty, "no answer, whatever comes, but a NOP-In every 50 ms")            \
   X (slow, "the answer byte by byte")                                          \
   X (late_attention, "none until the next flush, before which all that was "   \
@@ -87,6 +88,7 @@ struct connection {
   uint32_t max_data_bytes; /* the initiator's MaxRecvDataSegmentLength */
   uint32_t max_burst_bytes;
   bool immediate;
+  uint8_t attention_asc, attention_ascq; /* 0: power on */
   bool held; /* a READ that is not answered yet: late_attention */
   uint32_t held_itt;
   size_t held_bytes;
@@ -110,6 +112,10 @@ struct target {
   struct disk disk;
   unsigned reboots, logins;
   uint16_t last_tsih;
+  /* Logins are sent on: to where, with which status, how often (-1: always) */
+  char redirect_to[64];
+  uint16_t redirect_status;
+  long redirect_left;
   enum bad bad;
   long bad_left; /* -1: for good */
   struct connection connection[CONNECTIONS_MAX];

@@ -77,6 +77,45 @@ misbehaves silent - timeout=3
 # Our own end of it, ahead of the gateway's.
 misbehaves chatty 'Task Management.*RFC 7143' timeout=3
 
+# ------------------------------------------------------- and what is no rule's
+
+# The client gets an errno, and the log says why, once for each failure.
+rm -f medium.log
+start_nbdkit medium bulkhead "$url" cache=off prefetch=0
+tell bad medium
+! qemu-io -f raw -c 'read 36k 4k' "$uri" 2>&1 | grep -q 'read 4096/' \
+  || die "a medium error reads well"
+tell bad none
+why='READ(10) of 8 blocks at LBA 72: MEDIUM ERROR, 11h/00h unrecovered read '
+why+='error, at LBA 77'
+wait_for 5 grep -qF "$why" medium.log || die "why it failed: $(cat medium.log)"
+[ "$(grep -cF "$why" medium.log)" = 1 ] || die "more than once: $(cat medium.log)"
+ok "told: $(grep -F "$why" medium.log | cut -c1-200)"
+tell bad medium
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do
+  qemu-io -f raw -c "read ${i}k 1k" "$uri" >/dev/null 2>&1 || :
+done
+tell bad none
+[ "$(grep -c 'MEDIUM ERROR' medium.log)" -le 10 ] \
+  || die "the log is flooded: $(cat medium.log)"
+stop_nbdkit
+ok "and at most 10 such lines in 10 seconds"
+
+# The capacity changes: the log says so, and the next time it is served.
+rm -f resize.log
+start_nbdkit resize bulkhead "$url" cache=off prefetch=0
+tell resize 2
+qemu-io -f raw -c 'read 0 4k' "$uri" | grep -q 'read 4096/' || die "no read"
+wait_for 5 grep -q '2Ah/09h' resize.log || die "nothing said: $(cat resize.log)"
+! qemu-io -f raw -c 'read 3M 4k' "$uri" 2>&1 | grep -q 'read 4096/' \
+  || die "it reads beyond the end"
+stop_nbdkit
+start_nbdkit resize bulkhead "$url" cache=off
+[ "$(nbdinfo --size "$uri")" = $((2 << 20)) ] || die "the size does not follow"
+stop_nbdkit
+tell resize 4
+ok "told: $(grep '2Ah/09h' resize.log | cut -c1-200)"
+
 # --------------------------------------------------------------- and for good
 
 # User and system time of the daemon and its workers, dead ones included, and of

@@ -31,7 +31,7 @@ mapped () {
 }
 
 start_iscsi thin 2
-caps trim zero
+caps trim zero fast-zero
 [ "$(mapped 0)" = 3 ] || die "an empty LUN is no hole: $(nbdinfo --map "$uri")"
 qemu-io -f raw -c 'write -P 0x5a 1M 4M' -c 'discard 2M 1M' -c 'write -z 3M 64k' \
   -c flush "$uri" >qemu-io.log || die "qemu-io: $(cat qemu-io.log)"

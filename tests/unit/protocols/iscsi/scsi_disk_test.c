@@ -485,6 +485,87 @@ errors_by_kind (void)
   CU_ASSERT_EQUAL (CHECK (99, 1, 0x17, 0), ERR_IO); /* nothing is written */
 }
 
+/* What the log is told: the words, or NULL. */
+static const char *
+said_of (struct lun_fault f, enum io_op op, uint64_t offset, uint32_t length)
+{
+  static char line[PROTO_SAY_BYTES], more[PROTO_SAY_BYTES];
+  bool any;
+
+  begin (8192, 512);
+  open_disk ();
+  l.fault[0] = f;
+  all (op, offset, length, 0);
+  any = scsi_say (x, line);
+  CU_ASSERT (!any || !scsi_say (x, more)); /* once */
+  over ();
+  return any ? line : NULL;
+}
+
+#define SAID(key, asc, ascq, op, offset, length)                               \
+  said_of ((struct lun_fault){LUN_ANY, 1, SESSION_DONE, 2, key, asc, ascq,     \
+                              false},                                          \
+           op, offset, length)
+
+static void
+failures_are_told (void)
+{
+  const char *s = SAID (3, 0x11, 0, IO_READ, 1 << 20, 4096);
+
+  CU_ASSERT_STRING_EQUAL (s, "READ(10) of 8 blocks at LBA 2048: MEDIUM ERROR, "
+                             "11h/00h unrecovered read error");
+  s = SAID (7, 0x27, 7, IO_WRITE, 0, 512);
+  CU_ASSERT_STRING_EQUAL (s, "WRITE(10) of 1 blocks at LBA 0: DATA PROTECT, "
+                             "27h/07h space allocation failed, write protect");
+  s = SAID (4, 0x44, 0, IO_FLUSH, 0, 0);
+  CU_ASSERT_STRING_EQUAL (s, "SYNCHRONIZE CACHE(10): HARDWARE ERROR, 44h/00h "
+                             "internal target failure");
+  CU_ASSERT_PTR_NULL (SAID (6, 0x29, 0, IO_WRITE, 0, 512)); /* sent again */
+  s = said_of ((struct lun_fault){LUN_ANY, 9, SESSION_ABORTED, 0, 0, 0, 0,
+                                  false},
+               IO_READ, 512, 512);
+  CU_ASSERT_STRING_EQUAL (s, "READ(10) of 1 blocks at LBA 1: no answer in "
+                             "time, and aborted (timeout=)");
+}
+
+static void
+changes_are_told (void)
+{
+  char line[PROTO_SAY_BYTES];
+
+  CU_ASSERT_PTR_NOT_NULL (strstr (SAID (6, 0x2a, 0x09, IO_READ, 0, 512),
+                                  "2Ah/09h"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (SAID (6, 0x3f, 0x0e, IO_READ, 0, 512),
+                                  "list of LUNs"));
+  begin (8192, 512);
+  open_disk ();
+  l.fault[0] = (struct lun_fault){LUN_ANY, 5, SESSION_DONE, 2, 6, 0x2a, 0x09,
+                                  false};
+  CU_ASSERT_EQUAL (all (IO_READ, 0, 512, 0), ERR_OK);
+  CU_ASSERT (scsi_say (x, line));
+  CU_ASSERT (!scsi_say (x, line)); /* once */
+  over ();
+}
+
+static void
+many_failures_are_counted (void)
+{
+  char line[PROTO_SAY_BYTES];
+
+  begin (8192, 512);
+  open_disk ();
+  l.fault[0] = (struct lun_fault){LUN_ANY, 99, SESSION_DONE, 2, 3, 0x11, 0,
+                                  false};
+  for (unsigned i = 0; i < SCSI_LINES + 5; i++)
+    CU_ASSERT_EQUAL (all (IO_READ, i * 512, 512, 0), ERR_IO);
+  for (unsigned i = 0; i < SCSI_LINES; i++)
+    CU_ASSERT (scsi_say (x, line));
+  CU_ASSERT (!scsi_say (x, line));
+  CU_ASSERT_EQUAL (all (IO_READ, 0, 512, 0), ERR_IO);
+  CU_ASSERT (scsi_say (x, line) && strstr (line, "(and 5 more before)"));
+  over ();
+}
+
 static void
 again_for_a_while (void)
 {
@@ -535,6 +616,8 @@ UNIT_MAIN ("scsi_disk", UNIT_TEST (reads_and_writes),
            UNIT_TEST (more_requests_than_there_may_be),
            UNIT_TEST (fua_is_a_bit_or_a_flush), UNIT_TEST (tokens_prove),
            UNIT_TEST (a_flush_waits_for_what_is_older),
+           UNIT_TEST (failures_are_told), UNIT_TEST (changes_are_told),
+           UNIT_TEST (many_failures_are_counted),
            UNIT_TEST (a_flush_beside_a_reset_proves_nothing),
            UNIT_TEST (a_write_beside_a_reset_is_in_doubt),
            UNIT_TEST (trim_keeps_to_limits_and_granules),
