@@ -32,6 +32,15 @@ keys_init (struct keys *k, bool discovery)
     k->offered[i] = k->result[i] = table[i].fallback;
 }
 
+const char *
+keys_section (const char *name)
+{
+  for (unsigned i = 0; i < KEYS_COUNT; i++)
+    if (strcmp (table[i].name, name) == 0)
+      return table[i].section;
+  return NULL;
+}
+
 void
 keys_put (struct wirebuf *b, const char *name, const char *fmt, ...)
 {

@@ -74,6 +74,9 @@ void keys_offer (const struct keys *k, struct wirebuf *b);
 enum err keys_answer (struct keys *k, const char *name, const char *value,
                       struct fault *f);
 
+/* The section of a key of the table, or NULL. */
+const char *keys_section (const char *name);
+
 /* "name=value" NUL, printf-like. */
 void keys_put (struct wirebuf *b, const char *name, const char *fmt, ...)
   __attribute__ ((format (printf, 3, 4)));

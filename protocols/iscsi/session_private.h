@@ -134,6 +134,7 @@ struct session {
   uint32_t text_ttt;
   uint64_t text_lun;
   bool text_more, text_done, text_negotiation;
+  uint32_t text_max_bytes; /* declared in this negotiation; 0: not */
   uint8_t *text_base;
   size_t text_bytes, text_size;
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Text requests of the full feature phase (RFC 7143 §11.10): SendTargets, and
- * the empty negotiation that a target may ask for (§11.9.1, event 4).
+ * the empty request by which we let a target negotiate that has asked for it
+ * (§11.9.1, event 4). The one key that it may declare anew there is its own
+ * MaxRecvDataSegmentLength (§13.12); it counts when the negotiation is over
+ * (§6.4), for all that is put into PDUs from then on.
  */
 #include "config.h"
 #include "protocols/iscsi/session_private.h"
@@ -34,11 +37,13 @@ session_ask (struct session *s, const char *key, const char *value,
   start (s, b.used_bytes, now_ns);
 }
 
-/* Nothing of ours changes: we only let the target say what it wants. */
+/* Nothing of ours changes. */
 void
 session_negotiate (struct session *s, uint64_t now_ns)
 {
   s->text_negotiation = true;
+  s->text_bytes = 0;
+  s->text_max_bytes = 0;
   start (s, 0, now_ns);
 }
 
@@ -102,6 +107,57 @@ keep (struct session *s, const uint8_t *bytes, uint32_t length_bytes,
   return ERR_OK;
 }
 
+static enum err
+take_max_bytes (struct session *s, const char *value, struct fault *f)
+{
+  uint32_t bytes;
+
+  if (s->text_max_bytes)
+    return fault_set (f, ERR_PEER,
+                      "the target sends MaxRecvDataSegmentLength twice (RFC "
+                      "7143 §6.2)");
+  if (!keys_number (value, 0xffffff, &bytes) || bytes < 512)
+    return fault_set (f, ERR_PEER,
+                      "the target says MaxRecvDataSegmentLength=%.20s, which "
+                      "cannot be (RFC 7143 §13.12)", value);
+  s->text_max_bytes = bytes;
+  return ERR_OK;
+}
+
+/* A whole text of a negotiation; what is to be answered goes into the next
+ * request.
+ */
+static enum err
+take_keys (struct session *s, bool final, struct fault *f)
+{
+  struct wirebuf reply = wirebuf_init (s->text_request, sizeof s->text_request);
+  struct keys_pair pair;
+  size_t offset = 0;
+  enum err e = ERR_OK;
+
+  while (!e
+         && keys_next (s->text_base, s->text_bytes, &offset, &pair, &e, f)) {
+    const char *section = keys_section (pair.name);
+
+    if (strcmp (pair.name, "MaxRecvDataSegmentLength") == 0)
+      e = take_max_bytes (s, pair.value, f);
+    else if (section)
+      e = fault_set (f, ERR_PEER,
+                     "the target negotiates %s after the login (RFC 7143 "
+                     "§%s)", pair.name, section);
+    else if (strcmp (pair.value, "NotUnderstood") != 0)
+      keys_put (&reply, pair.name, "NotUnderstood");
+  }
+  if (!e && !final && reply.err)
+    e = fault_set (f, ERR_PEER, "the target offers too many keys that nobody "
+                                "knows (RFC 7143 §6.2)");
+  s->text_bytes = 0;
+  s->text_request_bytes = final ? 0 : reply.used_bytes;
+  if (!e && final && s->text_max_bytes)
+    s->target_max_bytes = s->text_max_bytes;
+  return e;
+}
+
 enum err
 session_text_response (struct session *s, const struct pdu *p,
                        const uint8_t *body, struct fault *f)
@@ -125,10 +181,12 @@ session_text_response (struct session *s, const struct pdu *p,
     return fault_set (f, ERR_PEER,
                       "Text Response that goes on and says nothing (field F, "
                       "RFC 7143 §11.11.1)");
-  e = s->text_negotiation ? ERR_OK : keep (s, body, p->data_bytes, f);
+  e = keep (s, body, p->data_bytes, f);
+  s->text_request_bytes = 0;
+  if (!e && s->text_negotiation && !p->text_response.more)
+    e = take_keys (s, p->final, f);
   if (e)
     return e;
-  s->text_request_bytes = 0;
   if (p->final) {
     s->text.state = CONTROL_IDLE;
     s->text_done = !s->text_negotiation;

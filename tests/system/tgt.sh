@@ -38,6 +38,8 @@ stop_tgt () {
 # tgt_target TID NAME
 tgt_target () {
   tgt --mode target --op new --tid "$1" -T "$2"
+  # Its default of 2 seconds is waited for after each loss.
+  tgt --mode target --op update --tid "$1" --name DefaultTime2Wait --value 0
 }
 
 # tgt_lun TID LUN FILE [ARGUMENT…], and then whatever its parameters are

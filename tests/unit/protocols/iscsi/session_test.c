@@ -531,6 +531,120 @@ leaves_when_asked (void)
   target_close (&t);
 }
 
+static enum err
+text_response (const struct heard *request, uint8_t flags, uint32_t ttt,
+               const char *text, size_t n)
+{
+  uint8_t b[48] = {0x24, flags};
+
+  put32 (b + 16, request->itt);
+  put32 (b + 20, ttt);
+  return target_say (&t, b, text, (uint32_t)n, true);
+}
+
+#define PIECES                                                                \
+  "InitialR2T=Yes\nImmediateData=Yes\nMaxRecvDataSegmentLength=8192\n"
+
+/* Declares text in the negotiation that it has asked for. */
+static enum err
+negotiated (const char *text, size_t n)
+{
+  struct heard h;
+
+  begin ();
+  t.keys = PIECES;
+  target_start (&t);
+  CU_ASSERT_EQUAL (async (4, 0, 0, 3), ERR_OK);
+  h = target_expect (&t, PDU_TEXT_REQUEST);
+  CU_ASSERT_EQUAL (h.bhs[1], 0x80);
+  CU_ASSERT_EQUAL (h.data_bytes, 0);
+  return text_response (&h, 0x80, PDU_NO_TAG, text, n);
+}
+
+/* How many bytes go with the next WRITE, and in its Data-Out. */
+static void
+writes_in_pieces_of (uint32_t immediate, uint32_t solicited)
+{
+  struct heard h;
+
+  target_submit (&t, 1, IO_WRITE, 0, 65536, data);
+  h = target_expect (&t, PDU_SCSI_COMMAND);
+  CU_ASSERT_EQUAL (h.data_bytes, immediate);
+  CU_ASSERT_EQUAL (target_r2t (&t, &h, 0, 7, immediate, 65536 - immediate),
+                   ERR_OK);
+  h = target_expect (&t, PDU_DATA_OUT);
+  CU_ASSERT_EQUAL (h.data_bytes, solicited);
+  target_close (&t);
+}
+
+static void
+a_new_segment_length (void)
+{
+  static const char length[] = "MaxRecvDataSegmentLength=1024";
+  static const char unknown[] = "X-example.z=1\0MaxRecvData";
+  static const char rest[] = "SegmentLength=2048";
+  struct heard h;
+
+  CU_ASSERT_EQUAL (negotiated ("", 0), ERR_OK);
+  writes_in_pieces_of (8192, 8192);
+  CU_ASSERT_EQUAL (negotiated (length, sizeof length), ERR_OK);
+  writes_in_pieces_of (1024, 1024);
+  /* In two pieces, with a key that nobody knows, and not final at first. */
+  begin ();
+  t.keys = PIECES;
+  target_start (&t);
+  CU_ASSERT_EQUAL (async (4, 0, 0, 3), ERR_OK);
+  h = target_expect (&t, PDU_TEXT_REQUEST);
+  CU_ASSERT_EQUAL (text_response (&h, 0x40, 5, unknown, sizeof unknown - 1),
+                   ERR_OK);
+  h = target_expect (&t, PDU_TEXT_REQUEST);
+  CU_ASSERT (h.data_bytes == 0 && h.bhs[1] == 0 && get32 (h.bhs + 20) == 5);
+  CU_ASSERT_EQUAL (text_response (&h, 0x00, 5, rest, sizeof rest), ERR_OK);
+  h = target_expect (&t, PDU_TEXT_REQUEST);
+  CU_ASSERT_EQUAL (h.bhs[1], 0x80);
+  CU_ASSERT (h.data_bytes == 26
+             && memcmp (h.data, "X-example.z=NotUnderstood", 26) == 0);
+  CU_ASSERT_EQUAL (text_response (&h, 0x80, PDU_NO_TAG, "", 0), ERR_OK);
+  writes_in_pieces_of (2048, 2048);
+  CU_ASSERT_EQUAL (negotiated ("MaxRecvDataSegmentLength=511", 29), ERR_PEER);
+  CU_ASSERT (target_failed (&t, "which cannot be"));
+  target_close (&t);
+  CU_ASSERT_EQUAL (negotiated ("MaxBurstLength=512", 19), ERR_PEER);
+  CU_ASSERT (target_failed (&t, "after the login (RFC 7143 §13.13)"));
+  target_close (&t);
+}
+
+/* DefaultTime2Wait, when the connection ends by the target or the network. */
+static void
+waits_after_a_loss (void)
+{
+  struct heard out;
+
+  begin ();
+  t.keys = "DefaultTime2Wait=3\n";
+  target_start (&t);
+  iscsi_ops.lost (t.p, t.now_ns);
+  target_close (&t);
+  CU_ASSERT_EQUAL (target_open (&t), ERR_OK);
+  CU_ASSERT (!target_hear (&t, &out));
+  CU_ASSERT_EQUAL (iscsi_ops.deadline_ns (t.p), t.now_ns + 3000000000u);
+  /* It is lost once more while it waits: no longer for that. */
+  iscsi_ops.lost (t.p, t.now_ns + 1);
+  target_close (&t);
+  t.now_ns += 3000000000u;
+  CU_ASSERT_EQUAL (target_open (&t), ERR_OK);
+  out = target_expect (&t, PDU_LOGIN_REQUEST);
+  target_close (&t);
+  /* What ends by ourselves is not unexpected. */
+  begin ();
+  t.keys = "DefaultTime2Wait=3\n";
+  target_start (&t);
+  target_close (&t);
+  CU_ASSERT_EQUAL (target_open (&t), ERR_OK);
+  out = target_expect (&t, PDU_LOGIN_REQUEST);
+  target_close (&t);
+}
+
 static void
 obeys_asynchronous_messages (void)
 {
@@ -654,5 +768,6 @@ UNIT_MAIN ("iscsi session", UNIT_TEST (reads_straight_into_the_request),
            UNIT_TEST (an_answer_beats_its_abort),
            UNIT_TEST (leaves_when_asked),
            UNIT_TEST (obeys_asynchronous_messages),
+           UNIT_TEST (a_new_segment_length), UNIT_TEST (waits_after_a_loss),
            UNIT_TEST (digests_over_all),
            UNIT_TEST (any_fragmentation_is_the_same))
