@@ -69,7 +69,7 @@ SYSTEM_TESTS += %D%/calls.sh %D%/host.sh %D%/walls.sh
 
 SYSTEM_TESTS += %D%/cli-copy.sh %D%/cli-discover.sh %D%/cli-status.sh
 SYSTEM_TESTS += %D%/iscsi.sh %D%/iscsi-bad.sh %D%/iscsi-crash.sh \
-	%D%/iscsi-paths.sh %D%/iscsi-thin.sh
+	%D%/iscsi-paths.sh %D%/iscsi-redirect.sh %D%/iscsi-thin.sh
 
 TESTS += $(SYSTEM_TESTS)
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/ganesha.sh %D%/lib.sh %D%/tgt.sh
