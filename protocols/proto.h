@@ -40,6 +40,7 @@
 /* What carries the engine's bytes. */
 enum proto_transport {
   PROTO_OVER_TCP,           /* the bytes of the TCP stream */
+  PROTO_OVER_TLS,           /* the same, through TLS: see hello */
   PROTO_OVER_SSH_SUBSYSTEM, /* the bytes of an SSH channel's subsystem */
 };
 
@@ -70,6 +71,7 @@ struct proto_config {
 };
 
 #define PROTO_IDENTITY_BYTES 4096u
+#define PROTO_HELLO_BYTES 128u
 
 /* offset and length in bytes. data has length bytes: where the payload of a
  * READ goes, or the payload of a WRITE (it does not change before the
@@ -183,6 +185,18 @@ struct proto_ops {
    * waits.
    */
   void (*leave) (struct proto *p, uint64_t now_ns);
+
+  /* Optional, both or none: where the user wants TLS, what is said in clear text
+   * in front of it (RFC 9289 §4.1), right after open; the engine itself sees no
+   * byte that did not come through TLS. hello: what to send, at most
+   * PROTO_HELLO_BYTES; 0: what this session carries needs no TLS. welcome: the
+   * answer as far as it is there; ERR_AGAIN: *ret_more (at least one) bytes of
+   * it are missing, and none beyond them may be read; ERR_OK: TLS begins; else f
+   * says why it cannot, and nothing else may be sent.
+   */
+  size_t (*hello) (struct proto *p, uint8_t dst[PROTO_HELLO_BYTES]);
+  enum err (*welcome) (const struct proto *p, const uint8_t *bytes,
+                       size_t length_bytes, size_t *ret_more, struct fault *f);
 
   /* When tick wants to be called; PROTO_NO_DEADLINE: not. */
   uint64_t (*deadline_ns) (const struct proto *p);

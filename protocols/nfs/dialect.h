@@ -162,6 +162,7 @@ struct nfs {
   bool stage_only;        /* `moved` says which dialect: no other is tried */
   struct fault declined;  /* why an earlier candidate was none */
   const char *step_name;  /* of the start-up */
+  uint32_t hello_xid;     /* of what is asked in front of TLS */
 };
 
 /* For dialects and stages.

@@ -485,6 +485,33 @@ engine_leave (struct proto *p, uint64_t now_ns)
     n->dialect->leave (n, now_ns);
 }
 
+/* The portmapper is asked in clear text: what it says is a port of this host,
+ * and whoever answers there has to show the certificate.
+ */
+static size_t
+engine_hello (struct proto *p, uint8_t dst[PROTO_HELLO_BYTES])
+{
+  struct nfs *n = &p->nfs;
+
+  if (n->dialect == &nfs_portmap)
+    return 0;
+  n->hello_xid = rpc_xid (&n->rpc);
+  if (n->dialect == &nfs_mount)
+    return nfs_starttls_hello (n->hello_xid, MOUNT_PROGRAM, 3, dst);
+  return nfs_starttls_hello (n->hello_xid, NFS_PROGRAM,
+                             n->dialect ? n->dialect->version
+                                        : candidates[n->candidate]->version,
+                             dst);
+}
+
+static enum err
+engine_welcome (const struct proto *p, const uint8_t *bytes,
+                size_t length_bytes, size_t *ret_more, struct fault *f)
+{
+  return nfs_starttls_welcome (p->nfs.hello_xid, bytes, length_bytes, ret_more,
+                               f);
+}
+
 static uint64_t
 least (uint64_t a, uint64_t b)
 {
@@ -544,6 +571,8 @@ const struct proto_ops nfs_ops = {
     .probe = engine_probe,
     .probed = engine_probed,
     .leave = engine_leave,
+    .hello = engine_hello,
+    .welcome = engine_welcome,
     .deadline_ns = engine_deadline_ns,
     .tick = engine_tick,
 };

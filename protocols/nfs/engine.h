@@ -53,4 +53,14 @@ enum err
 nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
                   const struct proto_config *config, struct fault *f);
 
+/* starttls.c: the question of RFC 9289 §4.1, by a NULL call of this program,
+ * with its record mark; and its answer, as proto_ops.welcome.
+ */
+size_t
+nfs_starttls_hello (uint32_t xid, uint32_t program, uint32_t version,
+                    uint8_t dst[PROTO_HELLO_BYTES]);
+enum err
+nfs_starttls_welcome (uint32_t xid, const uint8_t *bytes, size_t length_bytes,
+                      size_t *ret_more, struct fault *f);
+
 #endif

@@ -9,6 +9,7 @@ libprotocols_la_SOURCES += \
 	%D%/options.c \
 	%D%/rpc.c %D%/rpc.h %D%/rpc_private.h \
 	%D%/rpc_receive.c \
+	%D%/starttls.c \
 	%D%/transfer.c %D%/transfer.h \
 	%D%/v3.c %D%/v3.h \
 	%D%/v3_list.c \

@@ -9,7 +9,6 @@
 #include "protocols/nfs/engine.h"
 #include "protocols/nfs/mount_codec.h"
 
-#define MOUNT_PROGRAM 100005u
 /* Directories tried, the nearest to the file first. */
 #define TRIES_MAX 32u
 

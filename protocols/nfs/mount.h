@@ -14,6 +14,8 @@
 #include "protocols/nfs/dialect.h"
 #include "protocols/nfs/nfs3_codec.h"
 
+#define MOUNT_PROGRAM 100005u
+
 extern const struct nfs_dialect nfs_portmap, nfs_mount;
 
 /* What nfs_mount hands to nfs_v3. */
