@@ -20,7 +20,8 @@
 typedef enum err
 on_message (struct supervisor *s, struct wire *w, struct fault *f);
 
-static on_message on_sealed, on_hostkey, on_auth, on_sign, on_want, on_ready, on_fail;
+static on_message on_sealed, on_hostkey, on_auth, on_sign, on_want, on_ready, on_fail,
+    on_cert_sign;
 
 /* A protocol that logs in by SSH, one that does not, or both. */
 enum of { OF_SSH = 1, OF_OTHERS = 2, OF_ALL = 3 };
@@ -37,6 +38,7 @@ static const struct {
     {CONTROL_SIGN, OF_SSH, IN (OFFERED), on_sign},
     /* TRUSTED: a server that lets this user in without any proof */
     {CONTROL_READY, OF_SSH, IN (TRUSTED) | IN (OFFERED), on_ready},
+    {CONTROL_CERT_SIGN, OF_OTHERS, IN (SEALED), on_cert_sign},
     {CONTROL_WANT, OF_OTHERS, IN (SEALED) | IN (READY), on_want},
     {CONTROL_READY, OF_OTHERS, IN (SEALED), on_ready},
     {CONTROL_FAIL, OF_ALL,
@@ -66,6 +68,7 @@ send_message (struct supervisor *s, const struct wirebuf *b, struct fault *f)
 enum err
 sup_send_config (struct supervisor *s, struct fault *f)
 {
+  const struct tls_login *tls = &s->c.login->tls;
   char types[HOSTKEY_TYPES_BYTES];
   struct wirebuf b;
 
@@ -77,6 +80,9 @@ sup_send_config (struct supervisor *s, struct fault *f)
   volume_spec_put (&b, s->c.spec);
   wirebuf_cstring (&b, types);
   wirebuf_string (&b, s->route.moved, s->route.moved_bytes);
+  wirebuf_u8 (&b, tls->on);
+  wirebuf_cstring (&b, tls->name);
+  wirebuf_cstring (&b, tls->chain ? tls->chain : "");
   return send_message (s, &b, f);
 }
 
@@ -241,6 +247,36 @@ on_sign (struct supervisor *s, struct wire *w, struct fault *f)
   control_begin (&s->message, CONTROL_SIGNATURE);
   b = control_body (&s->message);
   wirebuf_bytes (&b, r.base, r.used_bytes);
+  return send_message (s, &b, f);
+}
+
+/* Once a dial, as one session has one handshake. */
+static enum err
+on_cert_sign (struct supervisor *s, struct wire *w, struct fault *f)
+{
+  uint16_t scheme = wire_u16 (w);
+  size_t content_bytes, n = 0;
+  const uint8_t *content
+      = wire_string (w, TLS_CONTENT_BYTES, &content_bytes);
+  uint8_t signature[TLS_SIGNATURE_BYTES];
+  struct wirebuf b;
+  enum err e;
+
+  if (wire_end (w))
+    return damaged (s, f);
+  if (s->cert_signed)
+    return fault_set (f, ERR_LIMIT,
+                      "the worker asked twice for a signature of ours");
+  s->cert_signed = true;
+  if ((e = tls_login_sign (&s->c.login->tls, scheme, content, content_bytes,
+                           signature, &n, f)))
+    return e;
+  log_write (s->c.daemon->log, LOG_LEVEL_DEBUG,
+             "%s: worker %d shows our certificate", s->c.name,
+             (int)s->worker.pid);
+  control_begin (&s->message, CONTROL_CERT_SIGNATURE);
+  b = control_body (&s->message);
+  wirebuf_string (&b, signature, n);
   return send_message (s, &b, f);
 }
 

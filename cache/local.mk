@@ -38,6 +38,7 @@ libcache_la_SOURCES = \
 	%D%/stripes_file.c %D%/stripes_file.h \
 	%D%/supervisor.c %D%/supervisor.h \
 	%D%/supervisor_private.h \
+	%D%/tls_login.c %D%/tls_login.h \
 	%D%/unlock.c %D%/unlock.h \
 	%D%/volume.c %D%/volume.h \
 	%D%/volume_key.c %D%/volume_key.h \

@@ -16,7 +16,7 @@
 void
 login_config_init (struct login_config *c)
 {
-  *c = (struct login_config){.agent_fd = -1};
+  *c = (struct login_config){.agent_fd = -1, .tls = {.trust_fd = -1}};
   for (unsigned i = 0; i < LOGIN_KNOWN_HOSTS; i++)
     c->known_hosts[i].fd = -1;
 }
@@ -39,6 +39,7 @@ login_config_fini (struct login_config *c)
     close (c->agent_fd);
   OPENSSL_cleanse (c->password, sizeof c->password);
   OPENSSL_cleanse (c->target_password, sizeof c->target_password);
+  tls_login_fini (&c->tls);
   login_config_init (c);
 }
 

@@ -14,6 +14,7 @@
 #include "cache/known_hosts.h"
 #include "cache/place.h"
 #include "cache/signer.h"
+#include "cache/tls_login.h"
 #include "common/wire.h"
 #include "ipc/control.h"
 
@@ -66,6 +67,7 @@ struct login_config {
   bool from_reserved_port; /* dial from a port below 1024 */
   bool leaves;             /* a worker is given time to end its session */
   bool keeps_source_port;  /* dial again from the port of the session before */
+  struct tls_login tls;
 };
 
 void

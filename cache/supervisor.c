@@ -432,7 +432,8 @@ spawn_with (struct supervisor *s, const int worker_end[2],
       .path = s->c.daemon->worker_path,
       .argv = argv,
       .fd = fd,
-      .fds = WORKER_FD_END - WORKER_FD_DAEMON,
+      .fds = s->c.login->tls.on ? WORKER_FD_END - WORKER_FD_DAEMON
+                                : WORKER_FD_TRUST - WORKER_FD_DAEMON,
       .stderr_fd = s->c.daemon->child_stderr_fd,
   };
   struct sbx_child child;
@@ -446,6 +447,7 @@ spawn_with (struct supervisor *s, const int worker_end[2],
   AT (WORKER_FD_WAKE_GATEWAY) = object[CHANNEL_WAKE_GATEWAY];
   for (int i = 0; i <= CHANNEL_IDENTITY; i++)
     AT (WORKER_FD_OBJECTS + i) = object[i];
+  AT (WORKER_FD_TRUST) = s->c.login->tls.trust_fd;
 #undef AT
   if ((e = sbx_spawn (&spawn, &child, f)))
     return e;
@@ -508,7 +510,7 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
   s->worker.net_fd = fd;
   s->why = (struct fault){0};
   s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
-  s->moving = false;
+  s->moving = s->cert_signed = false;
   if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
     close_worker (s);
     attempt_failed (s, &f);

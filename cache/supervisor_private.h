@@ -66,6 +66,7 @@ struct supervisor {
   unsigned early_deaths; /* in a row, before READY: S6 */
   struct sup_worker worker;
   struct login login;
+  bool cert_signed; /* by this worker's one request */
   struct agent_question *question; /* in ASKING alone */
   char methods[SUP_METHODS_BYTES]; /* that the server offers */
   uint64_t epoch; /* of the last worker started */

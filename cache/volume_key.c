@@ -69,6 +69,7 @@ volume_key (uid_t uid, const struct volume_spec *spec,
   /* An agent's keys come and go: it is named by its socket. */
   ok = ok && add_text (md, volume_spec_get (spec, "agent"))
        && add_text (md, c->has_password ? c->password : NULL)
+       && add (md, c->tls.digest, sizeof c->tls.digest)
        && (c->ssh || (add_chap (md, c) && add_params (md, spec)))
        && EVP_DigestFinal_ex (md, k.bytes, NULL);
   EVP_MD_CTX_free (md);

@@ -221,6 +221,49 @@ take_agent (const struct volume_spec *s, struct control *m,
   return ERR_OK;
 }
 
+/* What TLS needs, and nothing where it is off: a certificate that is given and
+ * not shown would be a misunderstanding.
+ */
+static enum err
+take_tls (const struct volume_spec *s, struct control *m,
+          struct login_config *c, struct fault *f)
+{
+  const char *security = volume_spec_get (s, "xprtsec");
+  const char *name = volume_spec_get (s, "tls-hostname");
+  static const char *const keys[] = {"tls-ca", "tls-cert", "tls-key"};
+  bool mutual = security && strcmp (security, "mtls") == 0;
+  int fd[3] = {-1, -1, -1};
+  unsigned wanted;
+  enum err e = ERR_OK;
+
+  if (security && !mutual && strcmp (security, "tls") != 0
+      && strcmp (security, "none") != 0)
+    return fault_set (f, ERR_INVAL, "xprtsec=%s: write none, tls or mtls",
+                      security);
+  c->tls.on = mutual || (security && strcmp (security, "tls") == 0);
+  wanted = mutual ? 3 : c->tls.on ? 1 : 0;
+  if (!c->tls.on && name)
+    return fault_set (f, ERR_INVAL, "tls-hostname= needs xprtsec=tls or mtls");
+  for (unsigned i = 0; i < 3; i++) {
+    if (!volume_spec_get (s, keys[i]) == (i < wanted))
+      return fault_set (f, ERR_INVAL,
+                        i < wanted ? "xprtsec=%s needs %s="
+                                   : "xprtsec=%s takes no %s=",
+                        security ? security : "none", keys[i]);
+  }
+  for (unsigned i = 0; i < wanted && !e; i++) {
+    CLEANUP_FREE char *path = NULL;
+
+    e = take_file (s, m, keys[i], &fd[i], &path, f);
+  }
+  if (!e && c->tls.on)
+    e = tls_login_take (&c->tls, name && name[0] ? name : c->host, fd, f);
+  for (unsigned i = 0; i < 3; i++)
+    if (fd[i] >= 0)
+      close (fd[i]);
+  return e;
+}
+
 /* CHAP: a secret without a name, or a name without a secret, is a mistake that
  * a server would not explain.
  */
@@ -325,7 +368,7 @@ volume_params_take (const struct volume_spec *s, struct control *m,
   c->port = port ? (uint16_t)strtoul (port, NULL, 10) : proto->default_port;
   if ((proto->flags & PROTO_LOGIN_CHAP) && (e = take_chap (s, c, f)))
     return e;
-  if ((e = take_places (s, proto, c, f)))
+  if ((e = take_places (s, proto, c, f)) || (e = take_tls (s, m, c, f)))
     return e;
   for (unsigned i = 0; i < CREDENTIALS_SECRETS; i++) {
     int fd = volume_spec_fd (s, secret_keys[i]);

@@ -174,7 +174,7 @@ add_fd (struct options *o, const char *key, const char *name, int fd,
 static bool
 is_private_key (const char *key)
 {
-  return strcmp (key, "identity") == 0;
+  return strcmp (key, "identity") == 0 || strcmp (key, "tls-key") == 0;
 }
 
 /* Opens a regular file for reading. As ssh does, refuses a private key of ours
@@ -448,6 +448,58 @@ own_ids (const struct param *p, char *dst, size_t dst_bytes)
   return dst;
 }
 
+/* The certificates of TLS by their usual names, where the user names a folder;
+ * of the files alone the roots have a place on every system.
+ */
+static const struct {
+  const char *key;
+  const char *name;
+  bool mutual;      /* for xprtsec=mtls only */
+  const char *path; /* without a folder; NULL: there is none */
+} tls_files[] = {
+  {"tls-ca", "ca-cert.pem", false, "/etc/ssl/certs/ca-certificates.crt"},
+  {"tls-cert", "client-cert.pem", true, NULL},
+  {"tls-key", "client-key.pem", true, NULL},
+};
+
+/* *ret: that is what the parameter is for. A file that is missing is an error:
+ * without it others would be trusted than the user meant.
+ */
+static enum err
+add_default_tls (struct options *o, const struct param *p, bool *ret,
+                 struct fault *f)
+{
+  const char *folder = option (o, "tls-certificates");
+  const char *security = volume_spec_get (&o->spec, "xprtsec");
+  bool mutual = security && strcmp (security, "mtls") == 0;
+  bool on = mutual || (security && strcmp (security, "tls") == 0);
+  char full[4096];
+  int fd;
+  enum err e;
+
+  for (size_t i = 0; i < sizeof tls_files / sizeof tls_files[0]; i++) {
+    const char *path = tls_files[i].path;
+
+    if (strcmp (tls_files[i].key, p->key) != 0)
+      continue;
+    *ret = true;
+    if (folder) {
+      if (snprintf (full, sizeof full, "%s/%s", folder, tls_files[i].name)
+          >= (int)sizeof full)
+        return fault_set (f, ERR_LIMIT, "tls-certificates= is too long");
+      path = full;
+    }
+    if (!on || (tls_files[i].mutual && !mutual) || !path)
+      return ERR_OK; /* what is missing then, the daemon says */
+    if ((e = open_file (p->key, path, &fd, f))) {
+      fault_hint (f, "give tls-certificates=DIR or %s=FILE", p->key);
+      return e;
+    }
+    return add_fd (o, p->key, path, fd, f);
+  }
+  return ERR_OK;
+}
+
 static enum err
 add_default (struct options *o, const struct param *p, const struct log *log,
              struct fault *f)
@@ -455,7 +507,11 @@ add_default (struct options *o, const struct param *p, const struct log *log,
   const struct passwd *pw;
   const char *value = p->fallback;
   char ids[16 * 11 + 1];
+  bool tls = false;
+  enum err e = add_default_tls (o, p, &tls, f);
 
+  if (e || tls)
+    return e;
   if (p->type == PARAM_FILE)
     return add_default_files (o, p, log, f);
   if (p->type == PARAM_SOCKET)
@@ -608,6 +664,11 @@ options_resolve (struct options *o, const struct log *log,
       return fault_set (f, ERR_INVAL, "%s= is in the URL already, or belongs "
                                       "there",
                         key);
+    if (!(p->flags & (PARAM_TO_DAEMON | PARAM_TO_WORKER))) {
+      if (!o->pair[i].value[0])
+        return fault_set (f, ERR_INVAL, "%s= is empty", key);
+      continue; /* for others' defaults */
+    }
     if ((e = add_param (o, p, o->pair[i].value, read_secret, f)))
       return e;
   }

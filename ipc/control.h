@@ -47,7 +47,10 @@
  *                                       (worker's part), string types of the
  *                                       host keys that are known (name-list;
  *                                       "": none is), string what the last
- *                                       worker's MOVE handed over
+ *                                       worker's MOVE handed over, u8 TLS,
+ *                                       string the name that the server's
+ *                                       certificate must have, string our
+ *                                       certificate (PEM; "": none is shown)
  *   SEALED         worker → daemon      u32 layers (SBX_LAYER_… bits)
  *   HOSTKEY        worker → daemon      string key blob (RFC 4253 §6.6)
  *   HOSTKEY_OK     daemon → worker      (empty)
@@ -64,6 +67,10 @@
  *                                       mpint s for ecdsa-sha2-… (RFC 5656
  *                                       §3.1.2); s for RSA (RFC 8332 §3);
  *                                       empty: refused, try something else
+ *   CERT_SIGN      worker → daemon      u16 SignatureScheme (RFC 8446 §4.2.3),
+ *                                       string what a client's
+ *                                       CertificateVerify signs (§4.4.3)
+ *   CERT_SIGNATURE daemon → worker      string the signature
  *   WANT           worker → daemon      proto_want (ipc/want.h); a MOVE is its
  *                                       last word
  *   GIVEN          daemon → worker      proto_given, the answer to another WANT
@@ -81,7 +88,7 @@
  *                                       server has refused a request; see
  *                                       gateway/notes.h for how often
  *
- * A refusal by the daemon of HOSTKEY or SIGN is no message: it kills the
+ * A refusal by the daemon of HOSTKEY, SIGN or CERT_SIGN is no message: it kills the
  * worker and reports the fault to the gateway itself.
  *
  * Thread rule: a socket is used by one thread at a time.
@@ -133,6 +140,8 @@ enum control_type {
   CONTROL_FAIL,
   CONTROL_WANT,
   CONTROL_GIVEN,
+  CONTROL_CERT_SIGN,
+  CONTROL_CERT_SIGNATURE,
   CONTROL_GO = 64,
   CONTROL_PROBE,
   CONTROL_PROBED,

@@ -13,7 +13,8 @@ enum worker_fd {
   WORKER_FD_WAKE_WORKER = 6,  /* eventfd, read by the worker */
   WORKER_FD_WAKE_GATEWAY = 7, /* eventfd, written by the worker */
   WORKER_FD_OBJECTS = 8, /* …12: enum channel_object order; closed once mapped */
-  WORKER_FD_END = 13,
+  WORKER_FD_TRUST = 13, /* with TLS: whom to trust, PEM; closed once read */
+  WORKER_FD_END = 14,
 };
 
 enum resolver_fd {

@@ -79,6 +79,9 @@ broker_config (struct broker *b, struct broker_config *ret,
   moved = wire_string (&w, sizeof ret->moved, &ret->moved_bytes);
   if (moved)
     memcpy (ret->moved, moved, ret->moved_bytes);
+  ret->tls = wire_u8 (&w);
+  wire_cstring (&w, ret->tls_name, sizeof ret->tls_name);
+  wire_cstring (&w, ret->tls_chain, sizeof ret->tls_chain);
   return wire_end (&w) ? broke_protocol (f, b->message.type) : ERR_OK;
 }
 
@@ -164,31 +167,57 @@ broker_offer_wipe (struct broker_offer *o)
   explicit_bzero (o, sizeof *o);
 }
 
-enum err
-broker_sign (struct broker *b, const void *data, size_t data_bytes,
-             uint8_t *dst, size_t *ret_bytes, uint64_t deadline_ns,
-             struct fault *f)
+/* Sends what was built, and takes the signature that is the answer. */
+static enum err
+ask_signature (struct broker *b, const struct wirebuf *body,
+               enum control_type answer, uint8_t *dst, size_t *ret_bytes,
+               uint64_t deadline_ns, struct fault *f)
 {
-  struct wirebuf body;
   struct wire w;
   const uint8_t *signature;
   size_t n;
   enum err e;
 
-  control_begin (&b->message, CONTROL_SIGN);
-  body = control_body (&b->message);
-  wirebuf_string (&body, data, data_bytes);
-  if ((e = tell (b, &body, f)) || (e = hear (b, deadline_ns, f)))
+  if ((e = tell (b, body, f)) || (e = hear (b, deadline_ns, f)))
     return e;
   w = body_of (b);
   signature = wire_string (&w, BROKER_SIGNATURE_BYTES, &n);
-  if (b->message.type != CONTROL_SIGNATURE || wire_end (&w))
+  if (b->message.type != answer || wire_end (&w))
     return broke_protocol (f, b->message.type);
   if (n == 0)
     return ERR_AUTH;
   memcpy (dst, signature, n);
   *ret_bytes = n;
   return ERR_OK;
+}
+
+enum err
+broker_sign (struct broker *b, const void *data, size_t data_bytes,
+             uint8_t *dst, size_t *ret_bytes, uint64_t deadline_ns,
+             struct fault *f)
+{
+  struct wirebuf body;
+
+  control_begin (&b->message, CONTROL_SIGN);
+  body = control_body (&b->message);
+  wirebuf_string (&body, data, data_bytes);
+  return ask_signature (b, &body, CONTROL_SIGNATURE, dst, ret_bytes,
+                        deadline_ns, f);
+}
+
+enum err
+broker_cert_sign (struct broker *b, uint16_t scheme, const void *content,
+                  size_t content_bytes, uint8_t *dst, size_t *ret_bytes,
+                  uint64_t deadline_ns, struct fault *f)
+{
+  struct wirebuf body;
+
+  control_begin (&b->message, CONTROL_CERT_SIGN);
+  body = control_body (&b->message);
+  wirebuf_u16 (&body, scheme);
+  wirebuf_string (&body, content, content_bytes);
+  return ask_signature (b, &body, CONTROL_CERT_SIGNATURE, dst, ret_bytes,
+                        deadline_ns, f);
 }
 
 enum err

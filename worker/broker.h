@@ -21,6 +21,8 @@
 #define BROKER_KEY_BYTES 8192
 #define BROKER_PASSWORD_BYTES 1024
 #define BROKER_SIGNATURE_BYTES 4096
+#define BROKER_TLS_NAME_BYTES 256
+#define BROKER_TLS_CHAIN_BYTES 12288
 
 struct broker {
   int fd;
@@ -34,6 +36,9 @@ struct broker_config {
   char hostkey_algs[BROKER_HOSTKEYS_BYTES];
   size_t moved_bytes; /* what a worker before handed over with its MOVE */
   uint8_t moved[PROTO_WANT_BYTES];
+  bool tls;
+  char tls_name[BROKER_TLS_NAME_BYTES];
+  char tls_chain[BROKER_TLS_CHAIN_BYTES]; /* PEM; "": none of ours is shown */
 };
 
 /* What to try next. Wipe with broker_offer_wipe. */
@@ -66,6 +71,13 @@ void broker_offer_wipe (struct broker_offer *o);
 enum err broker_sign (struct broker *b, const void *data, size_t data_bytes,
                       uint8_t *dst, size_t *ret_bytes, uint64_t deadline_ns,
                       struct fault *f);
+/* The same for what a TLS client's CertificateVerify signs, by this
+ * SignatureScheme, with the key of tls_chain. The daemon never refuses: it kills.
+ */
+enum err broker_cert_sign (struct broker *b, uint16_t scheme,
+                           const void *content, size_t content_bytes,
+                           uint8_t *dst, size_t *ret_bytes,
+                           uint64_t deadline_ns, struct fault *f);
 /* The one request that is not waited for: GIVEN comes to the loop. */
 enum err broker_want (struct broker *b, const struct proto_want *w,
                       struct fault *f);

@@ -159,7 +159,7 @@ spawn (void)
   char path[512];
   const char *const argv[] = {"bulkhead-worker", NULL};
   int daemon[2], gateway[2], objects[CHANNEL_FDS];
-  int fd[WORKER_FD_END - WORKER_FD_DAEMON];
+  int fd[WORKER_FD_TRUST - WORKER_FD_DAEMON];
   struct sbx_spawn s = {.profile = SBX_WORKER, .path = path, .argv = argv,
                         .fd = fd, .fds = sizeof fd / sizeof fd[0],
                         .stderr_fd = 2};
@@ -207,6 +207,9 @@ send_config (void)
   volume_spec_put (&b, &s);
   wirebuf_cstring (&b, "ssh-ed25519");
   wirebuf_cstring (&b, ""); /* no MOVE before */
+  wirebuf_u8 (&b, 0);       /* no TLS */
+  wirebuf_cstring (&b, "");
+  wirebuf_cstring (&b, "");
   if (control_send (d.daemon, &d.message, &b, STEP_NS))
     die ("cannot send CONFIG");
 }

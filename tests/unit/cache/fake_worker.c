@@ -182,7 +182,9 @@ babble (unsigned seed)
 
 /* For protocols without SSH. */
 
-static char moved[64]; /* of CONFIG */
+static char moved[64]; /* of CONFIG, as what follows */
+static bool tls;
+static char tls_name[256], tls_chain[16384];
 
 static void
 want (const struct proto_want *w)
@@ -413,6 +415,9 @@ main (void)
   strcpy (script, volume_spec_get (&spec, "path"));
   wire_cstring (&w, types, sizeof types);
   wire_cstring (&w, moved, sizeof moved);
+  tls = wire_u8 (&w);
+  wire_cstring (&w, tls_name, sizeof tls_name);
+  wire_cstring (&w, tls_chain, sizeof tls_chain);
   if (wire_end (&w))
     return 17;
   if (strcmp (spec.proto, "sftp") == 0)

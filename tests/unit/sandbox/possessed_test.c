@@ -71,10 +71,10 @@ static bool
 start (struct scene *s)
 {
   static const char *const argv[] = {"bulkhead-worker", NULL};
-  int pair[3][2], worker_fd[CHANNEL_FDS], fd[WORKER_FD_END - 3];
+  int pair[3][2], worker_fd[CHANNEL_FDS], fd[WORKER_FD_TRUST - 3];
   struct sbx_spawn spawn = {.profile = SBX_WORKER, .path = worker_path (),
                             .argv = argv, .fd = fd,
-                            .fds = WORKER_FD_END - 3, .stderr_fd = -1};
+                            .fds = WORKER_FD_TRUST - 3, .stderr_fd = -1};
   struct fault f;
 
   for (int i = 0; i < 3; i++)
