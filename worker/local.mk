@@ -9,11 +9,15 @@ libworker_la_SOURCES = \
 	%D%/rsa_name.c %D%/rsa_name.h \
 	%D%/ssh.h \
 	%D%/ssh_login.c \
+	%D%/tls.h \
+	%D%/tls_fault.c \
+	%D%/tls_key.c %D%/tls_key.h \
 	%D%/transport.c %D%/transport.h \
 	%D%/transport_ssh.c \
 	%D%/transport_tcp.c \
+	%D%/transport_tls.c \
 	%D%/warmup.c %D%/warmup.h
-libworker_la_LIBADD = $(LIBSSH2_LIBS) $(OPENSSL_LIBS)
+libworker_la_LIBADD = $(LIBSSH2_LIBS) $(LIBSSL_LIBS) $(OPENSSL_LIBS)
 
 helper_PROGRAMS += bulkhead-worker
 bulkhead_worker_SOURCES = %D%/main.c

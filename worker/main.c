@@ -26,6 +26,8 @@ struct worker {
   struct proto *proto;
   struct transport *transport;
   struct loop loop;
+  size_t hello_bytes;
+  uint8_t hello[PROTO_HELLO_BYTES];
 };
 
 static enum err
@@ -65,8 +67,27 @@ open_engine (struct worker *w, struct fault *f)
   return w->loop.ops->open (&c, clock_now_ns (), &w->proto, f);
 }
 
+/* Never less than the user asked for: an engine that cannot begin TLS is none,
+ * where that is wanted.
+ */
 static enum err
-open_transport (struct worker *w, struct fault *f)
+choose_transport (struct worker *w, enum proto_transport *ret, struct fault *f)
+{
+  const struct proto_ops *ops = w->loop.ops;
+
+  *ret = ops->transport;
+  if (!w->config.tls)
+    return ERR_OK;
+  if (!ops->hello)
+    return fault_set (f, ERR_NOTSUP, "%s has no TLS here", ops->name);
+  w->hello_bytes = ops->hello (w->proto, w->hello);
+  if (w->hello_bytes)
+    *ret = PROTO_OVER_TLS;
+  return ERR_OK;
+}
+
+static enum err
+open_transport (struct worker *w, enum proto_transport kind, struct fault *f)
 {
   const char *user = volume_spec_get (&w->config.spec, "user");
   struct transport_config c = {
@@ -75,13 +96,20 @@ open_transport (struct worker *w, struct fault *f)
     .user = user,
     .hostkey_algs = w->config.hostkey_algs,
     .subsystem = w->loop.ops->ssh_subsystem,
+    .ops = w->loop.ops,
+    .proto = w->proto,
+    .hello = w->hello,
+    .hello_bytes = w->hello_bytes,
+    .tls_name = w->config.tls_name,
+    .trust_fd = WORKER_FD_TRUST,
+    .tls_chain = w->config.tls_chain,
   };
 
-  w->loop.transport_ops = transport_find (w->loop.ops->transport);
+  w->loop.transport_ops = transport_find (kind);
   if (!w->loop.transport_ops)
     return fault_set (f, ERR_NOTSUP, "%s has no transport here",
                       w->loop.ops->name);
-  if (w->loop.ops->transport == PROTO_OVER_SSH_SUBSYSTEM
+  if (kind == PROTO_OVER_SSH_SUBSYSTEM
       && (!user || !user[0]))
     return fault_set (f, ERR_INVAL, "no user name for the server");
   return w->loop.transport_ops->open (&c, &w->transport, f);
@@ -93,6 +121,7 @@ open_transport (struct worker *w, struct fault *f)
 static enum err
 prepare (struct worker *w, struct fault *f)
 {
+  enum proto_transport kind;
   enum err e;
 
   if ((e = map_channel (w, f))
@@ -103,9 +132,10 @@ prepare (struct worker *w, struct fault *f)
   if (!w->loop.ops)
     return fault_set (f, ERR_NOTSUP, "this worker has no protocol \"%s\"",
                       w->config.spec.proto);
-  if ((e = warmup (w->loop.ops->transport, f)) || (e = open_engine (w, f)))
+  if ((e = warmup (w->loop.ops->transport, f)) || (e = open_engine (w, f))
+      || (e = choose_transport (w, &kind, f)))
     return e;
-  return open_transport (w, f);
+  return open_transport (w, kind, f);
 }
 
 static enum err

@@ -10,6 +10,8 @@ transport_find (enum proto_transport kind)
   switch (kind) {
   case PROTO_OVER_TCP:
     return &transport_tcp;
+  case PROTO_OVER_TLS:
+    return &transport_tls;
   case PROTO_OVER_SSH_SUBSYSTEM:
     return &transport_ssh;
   }

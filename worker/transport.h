@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What carries an engine's bytes over the one socket that the worker has: TCP
- * as it is, or an SSH channel's subsystem; TLS has its place here.
+ * as it is, TLS, or an SSH channel's subsystem.
  *
  * Life: open (before the sandbox: allocates, warms up, no network byte) →
  * start (greeting, keys, login) → read, write, flush … → close. Any error but
@@ -31,6 +31,14 @@ struct transport_config {
   const char *user;         /* name on the server */
   const char *hostkey_algs; /* name-list of what is known; "": no preference */
   const char *subsystem;
+  /* PROTO_OVER_TLS */
+  const struct proto_ops *ops; /* whose welcome is asked, */
+  const struct proto *proto;   /* of this engine, */
+  const uint8_t *hello;        /* about the answer to this */
+  size_t hello_bytes;
+  const char *tls_name;        /* that the server's certificate must have */
+  int trust_fd;                /* a file of roots, PEM; read by open */
+  const char *tls_chain;       /* our certificate, PEM; "": none is shown */
 };
 
 struct transport_ops {
@@ -66,6 +74,7 @@ struct transport_ops {
 
 extern const struct transport_ops transport_ssh;
 extern const struct transport_ops transport_tcp;
+extern const struct transport_ops transport_tls;
 
 /* The transport for an engine, or NULL if there is none. */
 const struct transport_ops *transport_find (enum proto_transport kind);

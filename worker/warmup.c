@@ -77,8 +77,8 @@ warmup (enum proto_transport kind, struct fault *f)
   mallopt (M_MMAP_THRESHOLD, KEEP_BYTES);
   mallopt (M_TRIM_THRESHOLD, KEEP_BYTES);
   mallopt (M_TOP_PAD, 1 << 20);
-  if (kind == PROTO_OVER_TCP)
-    return ERR_OK;
+  if (kind != PROTO_OVER_SSH_SUBSYSTEM)
+    return ERR_OK; /* TLS loads what it needs in its open */
   if (!OPENSSL_init_crypto (OPENSSL_INIT_LOAD_CRYPTO_STRINGS
                               | OPENSSL_INIT_ADD_ALL_CIPHERS
                               | OPENSSL_INIT_ADD_ALL_DIGESTS
