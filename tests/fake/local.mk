@@ -37,3 +37,8 @@ tests_fake_nfs_server_LDADD = libfakenfs3.la
 check_PROGRAMS += tests/fake/stranger
 tests_fake_stranger_SOURCES = %D%/stranger.c
 tests_fake_stranger_LDADD = libipc.la libcommon.la
+
+# RPC over TLS in front of an NFS server, as it should be and not.
+check_PROGRAMS += tests/fake/tls-front
+tests_fake_tls_front_SOURCES = %D%/tls-front.c
+tests_fake_tls_front_LDADD = $(LIBSSL_LIBS) $(OPENSSL_LIBS)

@@ -38,6 +38,7 @@ SYSTEM_TESTS = \
 	%D%/nfs.sh \
 	%D%/nfs-forgetful.sh \
 	%D%/nfs-revalidate.sh \
+	%D%/nfs-tls.sh \
 	%D%/nfs4.sh \
 	%D%/possessed.sh \
 	%D%/resolve.sh \
@@ -72,4 +73,4 @@ SYSTEM_TESTS += %D%/iscsi.sh %D%/iscsi-bad.sh %D%/iscsi-crash.sh \
 	%D%/iscsi-paths.sh %D%/iscsi-redirect.sh %D%/iscsi-thin.sh
 
 TESTS += $(SYSTEM_TESTS)
-EXTRA_DIST += $(SYSTEM_TESTS) %D%/ganesha.sh %D%/lib.sh %D%/tgt.sh
+EXTRA_DIST += $(SYSTEM_TESTS) %D%/ganesha.sh %D%/lib.sh %D%/tgt.sh %D%/tls.sh
