@@ -28,6 +28,27 @@ netbuf_fini (struct netbuf *n)
   n->rx = n->tx = NULL;
 }
 
+static ssize_t
+receive (const struct netbuf *n)
+{
+  struct iovec to = {n->rx, NETBUF_RX_BYTES};
+  struct msghdr m = {.msg_iov = &to, .msg_iovlen = 1};
+
+  return n->by_msg ? recvmsg (n->fd, &m, MSG_DONTWAIT)
+                   : recv (n->fd, n->rx, NETBUF_RX_BYTES, MSG_DONTWAIT);
+}
+
+static ssize_t
+transmit (const struct netbuf *n)
+{
+  struct iovec from = {n->tx + n->tx_head, netbuf_unsent (n)};
+  struct msghdr m = {.msg_iov = &from, .msg_iovlen = 1};
+  int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+  return n->by_msg ? sendmsg (n->fd, &m, flags)
+                   : send (n->fd, from.iov_base, from.iov_len, flags);
+}
+
 /* Refills an empty receive buffer. Returns as netbuf_recv does; > 0: filled. */
 static ssize_t
 fill (struct netbuf *n)
@@ -41,7 +62,7 @@ fill (struct netbuf *n)
   if (n->rx_dry)
     return -EAGAIN;
   do
-    got = recv (n->fd, n->rx, NETBUF_RX_BYTES, MSG_DONTWAIT);
+    got = receive (n);
   while (got < 0 && errno == EINTR);
   n->rx_dry = true;
   if (got < 0 && errno == EAGAIN)
@@ -104,8 +125,7 @@ netbuf_flush (struct netbuf *n)
   if (n->sys_errno)
     return err_from_errno (n->sys_errno);
   do
-    sent = send (n->fd, n->tx + n->tx_head, netbuf_unsent (n),
-                 MSG_NOSIGNAL | MSG_DONTWAIT);
+    sent = transmit (n);
   while (sent < 0 && errno == EINTR);
   if (sent < 0 && errno == EAGAIN)
     return ERR_OK;

@@ -35,6 +35,7 @@ struct netbuf {
   bool rx_dry;   /* was asked, or is not readable: until netbuf_ready */
   bool rx_end;   /* the peer closed its side */
   int sys_errno; /* a failed send or recv is final */
+  bool by_msg;   /* recvmsg and sendmsg: a policy may not have recv and send */
 };
 
 /* fd: a connected, non-blocking stream socket, borrowed. ERR_NOMEM. */

@@ -339,6 +339,7 @@ tls_open (const struct transport_config *c, struct transport **ret,
   t->signer = (struct tls_signer){sign_by_daemon, t};
   if (netbuf_init (&t->net, c->fd) || !make_context (t))
     e = fault_set (f, ERR_NOTSUP, "OpenSSL does not start");
+  t->net.by_msg = true;
   if (!e)
     e = load_trust (t, f);
   if (!e && c->tls_chain[0]
@@ -602,6 +603,7 @@ tls_pending (const struct transport *t)
 }
 
 const struct transport_ops transport_tls = {
+    .profile = SBX_WORKER_TLS,
     .open = tls_open,
     .start = tls_start,
     .read = tls_read,
