@@ -154,7 +154,7 @@ enum err
 tls_fault (struct transport *t, int ret, const char *doing, struct fault *f)
 {
   int kind = SSL_get_error (t->ssl, ret);
-  unsigned long error = ERR_peek_error ();
+  unsigned long error = ERR_peek_last_error (), next;
   enum err e;
 
   if (kind == SSL_ERROR_WANT_READ)
@@ -172,8 +172,13 @@ tls_fault (struct transport *t, int ret, const char *doing, struct fault *f)
                    t->net.sys_errno == ECONNRESET
                        ? "the server reset it"
                        : strerrordesc_np (t->net.sys_errno));
-  else
+  else {
+    /* What libssl made of it says more than what lies below. */
+    while ((next = ERR_get_error ()))
+      if (ERR_GET_LIB (next) == ERR_LIB_SSL)
+        error = next;
     e = by_reason (t, error, doing, f);
+  }
   ERR_clear_error ();
   return e;
 }

@@ -308,10 +308,10 @@ make_context (struct transport *t)
 static void
 tls_close (struct transport *t)
 {
-  if (t->ssl && t->state == TLS_OPEN) {
+  if (t->ssl && t->state == TLS_OPEN)
     (void)SSL_shutdown (t->ssl); /* close_notify; theirs is not waited for */
-    (void)netbuf_flush (&t->net);
-  }
+  if (t->net.tx)
+    (void)netbuf_flush (&t->net); /* or an alert that says why */
   SSL_free (t->ssl);
   SSL_CTX_free (t->ctx);
   BIO_meth_free (t->method);
