@@ -226,6 +226,48 @@ move (const char *host, const char *data)
   _exit (0);
 }
 
+/* What a client's CertificateVerify signs, or a server's (RFC 8446 §4.4.3). */
+static void
+cert_sign (const char *whose)
+{
+  uint8_t content[64 + 34 + 32];
+  char context[35];
+
+  snprintf (context, sizeof context, "TLS 1.3, %s CertificateVerify", whose);
+  memset (content, ' ', 64);
+  memcpy (content + 64, context, 34);
+  memset (content + 98, 7, 32);
+  begin (CONTROL_CERT_SIGN);
+  wirebuf_u16 (&b, 0x0403);
+  wirebuf_string (&b, content, sizeof content);
+  send_it ();
+}
+
+static void
+expect_cert_signature (void)
+{
+  struct wire w = expect (CONTROL_CERT_SIGNATURE);
+  size_t n = 0;
+
+  if (!wire_string (&w, 1024, &n) || wire_end (&w) || n < 64)
+    _exit (21);
+}
+
+/* All that a worker is given for TLS, and no more. */
+static void
+check_tls (void)
+{
+  char roots[8] = "";
+
+  if (!tls || strcmp (tls_name, "filer.example.org") != 0
+      || !strstr (tls_chain, "BEGIN CERTIFICATE")
+      || strstr (tls_chain, "PRIVATE")
+      || pread (WORKER_FD_TRUST, roots, 5, 0) != 5
+      || strcmp (roots, "roots") != 0
+      || pwrite (WORKER_FD_TRUST, "x", 1, 0) != -1)
+    _exit (20);
+}
+
 /* Dies of what stands in the identity page, until that is gone. */
 static void
 die_of_identity (void)
@@ -301,6 +343,19 @@ play_without_ssh (const char *script)
     move ("", "x");
   } else if (IS ("/move-away")) {
     move ("elsewhere.invalid", "");
+  } else if (IS ("/tls") || IS ("/tls-twice")) {
+    check_tls ();
+    cert_sign ("client");
+    expect_cert_signature ();
+    if (IS ("/tls-twice"))
+      cert_sign ("client");
+    ready ();
+  } else if (IS ("/tls-server")) {
+    cert_sign ("server");
+  } else if (IS ("/tls-late") || IS ("/tls-none")) {
+    if (IS ("/tls-late"))
+      ready ();
+    cert_sign ("client");
   } else if (IS ("/identity")) {
     die_of_identity ();
   }

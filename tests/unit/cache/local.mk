@@ -17,7 +17,8 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/sessions_test \
 	tests/unit/cache/signer_test \
 	tests/unit/cache/status_test \
-	tests/unit/cache/store_test
+	tests/unit/cache/store_test \
+	tests/unit/cache/tls_login_test
 check_PROGRAMS += $(CACHE_UNIT_TESTS) tests/unit/cache/fake_worker
 TESTS += $(CACHE_UNIT_TESTS)
 EXTRA_DIST += %D%/daemon_stage.h %D%/fake_agent.h %D%/keys_vectors.h %D%/locked_vectors.h
@@ -75,3 +76,5 @@ check_PROGRAMS += tests/unit/cache/foreign_test
 TESTS += tests/unit/cache/foreign_test
 tests_unit_cache_foreign_test_SOURCES = %D%/foreign_test.c
 tests_unit_cache_foreign_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_tls_login_test_SOURCES = %D%/tls_login_test.c
+tests_unit_cache_tls_login_test_LDADD = libcache.la $(UNIT_LIBS)

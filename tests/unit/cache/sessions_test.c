@@ -5,6 +5,11 @@
 #include "config.h"
 #include "tests/unit/cache/daemon_stage.h"
 
+#include <fcntl.h>
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 static struct volume_spec
 iscsi_spec (const char *path)
 {
@@ -350,6 +355,108 @@ babbling_workers_do_no_harm (void)
   }
 }
 
+/* Read-only, as a gateway opens it. */
+static int
+readable_file (const char *text, size_t n)
+{
+  char name[64];
+  int fd = file_with (text, n), again;
+
+  snprintf (name, sizeof name, "/proc/self/fd/%d", fd);
+  again = open (name, O_RDONLY | O_CLOEXEC);
+  CU_ASSERT_FATAL (again >= 0);
+  close (fd);
+  return again;
+}
+
+static int
+pem_file (X509 *cert, EVP_PKEY *key)
+{
+  BIO *bio = BIO_new (BIO_s_mem ());
+  char *text;
+  long n;
+  int fd;
+
+  if (cert)
+    PEM_write_bio_X509 (bio, cert);
+  else
+    PEM_write_bio_PKCS8PrivateKey (bio, key, NULL, NULL, 0, NULL, NULL);
+  n = BIO_get_mem_data (bio, &text);
+  fd = readable_file (text, (size_t)n);
+  BIO_free (bio);
+  return fd;
+}
+
+static int
+open_tls (const char *path)
+{
+  struct volume_spec s = {.proto = "nfs"};
+  EVP_PKEY *key = EVP_PKEY_Q_keygen (NULL, NULL, "EC", "P-256");
+  X509 *cert = X509_new ();
+  int sock = connect_client (), fd[3];
+
+  X509_gmtime_adj (X509_getm_notBefore (cert), 0);
+  X509_gmtime_adj (X509_getm_notAfter (cert), 86400);
+  X509_set_pubkey (cert, key);
+  X509_sign (cert, key, EVP_sha256 ());
+  fd[0] = readable_file ("roots", 5);
+  fd[1] = pem_file (cert, NULL);
+  fd[2] = pem_file (NULL, key);
+  volume_spec_set (&s, "host", "127.0.0.1", -1);
+  volume_spec_set (&s, "port", port, -1);
+  volume_spec_set (&s, "path", path, -1);
+  volume_spec_set (&s, "xprtsec", "mtls", -1);
+  volume_spec_set (&s, "tls-hostname", "filer.example.org", -1);
+  volume_spec_set (&s, "tls-ca", "ca", 0);
+  volume_spec_set (&s, "tls-cert", "cert", 1);
+  volume_spec_set (&s, "tls-key", "key", 2);
+  send_hello (sock, CONTROL_VERSION);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  cache_came = false;
+  begin (CONTROL_OPEN);
+  volume_spec_put (&b, &s);
+  for (int i = 0; i < 3; i++)
+    control_add_fd (&m, fd[i]);
+  CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+  for (int i = 0; i < 3; i++)
+    close (fd[i]);
+  X509_free (cert);
+  EVP_PKEY_free (key);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_CHANNEL);
+  control_close (&m);
+  return sock;
+}
+
+static void
+signs_for_tls_once_a_dial (void)
+{
+  int sock = open_tls ("/tls");
+
+  expect_worker (sock, 1);
+  kill_and_expect_gone (sock, 1);
+  expect_worker (sock, 2);
+  close (sock);
+  CU_ASSERT_PTR_NOT_NULL (strstr (
+    session_fault (open_tls ("/tls-twice")).text, "twice for a signature"));
+}
+
+static void
+signs_nothing_else_for_tls (void)
+{
+  int sock;
+
+  CU_ASSERT_PTR_NOT_NULL (strstr (
+    session_fault (open_tls ("/tls-server")).text, "something else"));
+  CU_ASSERT_PTR_NOT_NULL (strstr (script_fault ("/tls-none", 0).text,
+                                  "without a certificate"));
+  sock = open_tls ("/tls-late");
+  expect_worker (sock, 1);
+  CU_ASSERT_PTR_NOT_NULL (
+    strstr (expect_gone (sock, 1).text, "in state READY"));
+  close (sock);
+}
+
 UNIT_MAIN ("sessions", UNIT_TEST (start), UNIT_TEST (no_host_key_no_login),
            UNIT_TEST (what_belongs_to_ssh_is_refused),
            UNIT_TEST (chap_answers), UNIT_TEST (chap_that_breaks_a_rule),
@@ -361,5 +468,7 @@ UNIT_MAIN ("sessions", UNIT_TEST (start), UNIT_TEST (no_host_key_no_login),
            UNIT_TEST (moves_that_are_refused), UNIT_TEST (dials_a_portal),
            UNIT_TEST (an_identity_that_kills_is_forgotten),
            UNIT_TEST (a_worker_may_say_goodbye),
+           UNIT_TEST (signs_for_tls_once_a_dial),
+           UNIT_TEST (signs_nothing_else_for_tls),
            UNIT_TEST (babbling_workers_do_no_harm),
            UNIT_TEST (goodbyes_end_with_the_daemon), UNIT_TEST (stop))

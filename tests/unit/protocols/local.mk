@@ -41,6 +41,7 @@ NFS_TESTS = \
 	tests/unit/protocols/nfs/bad_input_test \
 	tests/unit/protocols/nfs/engine_test \
 	tests/unit/protocols/nfs/nfs3_codec_test \
+	tests/unit/protocols/nfs/starttls_test \
 	tests/unit/protocols/nfs/probe_test \
 	tests/unit/protocols/nfs/v4_codec_test \
 	tests/unit/protocols/nfs/v4_io_test \
@@ -69,6 +70,9 @@ tests_unit_protocols_nfs_nfs3_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_probe_test_SOURCES = %D%/nfs/probe_test.c
 tests_unit_protocols_nfs_probe_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_starttls_test_SOURCES = %D%/nfs/starttls_test.c
+tests_unit_protocols_nfs_starttls_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_codec_test_SOURCES = %D%/nfs/v4_codec_test.c
 tests_unit_protocols_nfs_v4_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
