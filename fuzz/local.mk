@@ -15,6 +15,7 @@ FUZZ_TARGETS = \
 	%D%/nfs_engine \
 	%D%/nfs_records \
 	%D%/nfs_replies \
+	%D%/nfs_starttls \
 	%D%/nfs_walk \
 	%D%/options \
 	%D%/places \
@@ -70,6 +71,8 @@ fuzz_nfs_records_SOURCES = %D%/nfs_records.c
 fuzz_nfs_records_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_nfs_replies_SOURCES = %D%/nfs_replies.c
 fuzz_nfs_replies_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_nfs_starttls_SOURCES = %D%/nfs_starttls.c
+fuzz_nfs_starttls_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_nfs_walk_SOURCES = %D%/nfs_walk.c
 fuzz_nfs_walk_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_options_SOURCES = %D%/options.c
