@@ -3,6 +3,7 @@
 # No secret is in a worker: its memory is searched for what the daemon has, and
 # its descriptors are counted. Root only, as nobody else may look into a worker.
 . "$(dirname "$0")/lib.sh"
+. "$lib_dir/tls.sh"
 
 [ "$(id -u)" = 0 ] || skip "only root can look into a worker"
 find_bytes=$BULKHEAD_BUILDDIR/tests/system/find-bytes
@@ -138,4 +139,30 @@ for pid in $(worker_pids); do
   [ "$n" = 0 ] || die "the password is still in worker $pid, $n times"
 done
 ok "a password: wiped from the worker that logged in with it"
+stop_nbdkit
+
+# The private key of a certificate signs for TLS, from the daemon.
+fake=$BULKHEAD_BUILDDIR/tests/fake/nfs-server
+"$fake" 3050 "$dir/disk" >fake.log 2>&1 &
+wait_for 10 grep -q ready fake.log || die "the NFS server does not start"
+authority ca
+certificate server ca P-256 DNS:localhost
+certificate client ca P-256 ''
+start_front front 3049 3050 server --client-ca ca.pem
+start_nbdkit tls bulkhead nfs://localhost:3049/srv/export/dir/disk.img \
+  version=3 mountport=3049 xprtsec=mtls tls-ca="$dir/ca.pem" \
+  tls-cert="$dir/client.pem" tls-key="$dir/client.key"
+nbdcopy "$uri" copy
+cmp copy disk
+wait_for 10 one_worker
+# A big number in memory, the lowest byte first on this kind of processor.
+number=$(openssl pkey -in client.key -noout -text \
+  | sed -n '/^priv:/,/^pub:/p' | sed '1d;$d' | tr -d ' :\n')
+[ ${#number} -ge 64 ] || die "no number"
+number=${number: -64}
+case $(uname -m) in
+  x86_64|aarch64) number=$(fold -w2 <<<"$number" | tac | tr -d '\n') ;;
+esac
+never "the private key of a certificate" "$number"
+only_its_fds
 stop_nbdkit

@@ -40,6 +40,7 @@ SYSTEM_TESTS = \
 	%D%/nfs-revalidate.sh \
 	%D%/nfs-tls.sh \
 	%D%/nfs4.sh \
+	%D%/nfs4-tls.sh \
 	%D%/possessed.sh \
 	%D%/resolve.sh \
 	%D%/restart.sh \
