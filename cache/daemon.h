@@ -10,6 +10,7 @@
 #include <ev.h>
 
 #include "cache/chap.h"
+#include "cache/grace.h"
 #include "cache/quota.h"
 #include "common/log.h"
 
@@ -32,6 +33,7 @@ struct daemon {
   bool host;           /* serves all users of the host: see foreign.h */
   mode_t socket_mode;  /* with host */
   struct quota quota;
+  struct grace grace;  /* with host */
   struct chap_issued chap_issued;
 };
 

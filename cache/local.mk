@@ -22,6 +22,7 @@ libcache_la_SOURCES = \
 	%D%/dial.c %D%/dial.h \
 	%D%/fills.c %D%/fills.h \
 	%D%/foreign.c %D%/foreign.h \
+	%D%/grace.c %D%/grace.h \
 	%D%/keys.c %D%/keys.h \
 	%D%/keys_decrypt.c %D%/keys_decrypt.h \
 	%D%/keys_openssh.c \

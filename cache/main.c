@@ -465,6 +465,7 @@ open_to_host (struct program *p, struct fault *f)
   p->daemon.host = true;
   p->daemon.socket_mode = p->options.socket_mode;
   quota_init (&p->daemon.quota, &p->options.quota);
+  grace_open (&p->daemon.grace, p->dir, status_now_ns ());
   return ERR_OK;
 }
 

@@ -38,6 +38,8 @@ struct volume {
   struct volume_spec spec;
   struct volume_spec worker_spec;
   struct quota_share share; /* of the user's quota, while it is there */
+  bool foreign;             /* another user's, of a host's daemon */
+  ev_timer grace;           /* before it is started: grace.h */
   struct login_config login;
   unsigned paths;
   struct volume_path path[CHANNEL_PATHS];
@@ -91,6 +93,10 @@ volume_close (struct volume *v)
     close_path (&v->path[i]);
   cleanup_close (&v->before.stripes_fd);
   quota_give (&v->d->quota, v->uid, &v->share);
+  if (v->foreign) {
+    ev_timer_stop (v->d->loop, &v->grace);
+    grace_leave (&v->d->grace);
+  }
   login_config_fini (&v->login);
   OPENSSL_cleanse (v, sizeof *v);
   free (v);
@@ -292,16 +298,38 @@ join_and_start (struct volume *v, struct fault *f)
 }
 
 static void
+join_or_tell (struct volume *v)
+{
+  struct fault f = {0};
+
+  if (join_and_start (v, &f))
+    v->hooks->fault (v->hooks_ctx, &f);
+}
+
+static void
+on_grace (struct ev_loop *loop, ev_timer *w, int events)
+{
+  (void)loop;
+  (void)events;
+  join_or_tell (w->data);
+}
+
+static void
 on_credentials (void *ctx, const struct fault *why)
 {
   struct volume *v = ctx;
-  struct fault f = {0};
+  uint64_t wait_ns = v->foreign && v->before.stripes_fd < 0
+                         ? grace_left_ns (&v->d->grace, status_now_ns ())
+                         : 0;
 
   v->credentials = NULL;
-  if (!why && join_and_start (v, &f))
-    why = &f;
   if (why)
     v->hooks->fault (v->hooks_ctx, why);
+  else if (wait_ns) {
+    ev_timer_set (&v->grace, (double)wait_ns / 1e9, 0.);
+    ev_timer_start (v->d->loop, &v->grace);
+  } else
+    join_or_tell (v);
 }
 
 static struct volume *
@@ -508,6 +536,11 @@ volume_open (struct daemon *d, const struct requester *who,
   if (!v)
     return fault_set (f, ERR_NOMEM, "out of memory");
   v->uid = who->uid;
+  if ((v->foreign = foreign)) {
+    ev_timer_init (&v->grace, on_grace, 0., 0.);
+    v->grace.data = v;
+    grace_enter (&d->grace);
+  }
   if (take_message (v, open, &files))
     return fault_set (f, ERR_PEER, "the %s message is damaged",
                       control_type_name (open->type));

@@ -235,6 +235,7 @@ flood (unsigned long n)
   printf ("%lu\n", kept);
   fflush (stdout);
   poll (NULL, 0, 2000); /* holds on to them for a while */
+  free (p);
 }
 
 static void

@@ -152,7 +152,13 @@ start_host --volumes-per-uid=2
 taken_over () {
   [ "$(grep -c 'taken over of' host.log)" = 3 ]
 }
+# One that comes before them must not be first.
+serve 4003 b0 $(sftp_of 4003) || die "$(cat b0.log)"
 wait_for 20 taken_over || die "not taken over: $(cat host.log)"
+nbdcopy "$uri" copy
+cmp copy disk
+! grep -q 'other write stripes' host.log || die "the newcomer was first"
+stop_nbdkit
 kill -KILL "$worker"
 for n in 4001/a1 4001/a2 4003/b1; do
   nbdcopy "nbd+unix:///?socket=$dir/$n.sock" copy
