@@ -47,12 +47,38 @@ stream_of (struct prefetch *p, uint64_t offset)
   return oldest;
 }
 
+/* What is asked for at a time: the window is kept full, or what is on its way
+ * would only be half of it when it is refilled; but not in crumbs.
+ */
+static uint32_t
+step_of (const struct prefetch_stream *s)
+{
+  uint32_t half = (s->window_bytes + 1) / 2; /* not 0 */
+
+  return half < PREFETCH_STEP_BYTES ? half : PREFETCH_STEP_BYTES;
+}
+
+static void
+widen (const struct prefetch *p, struct prefetch_stream *s)
+{
+  if (!s->window_bytes) {
+    s->window_bytes = PREFETCH_FIRST_BYTES < p->limit_bytes
+                        ? PREFETCH_FIRST_BYTES
+                        : p->limit_bytes;
+    s->widened = s->end;
+  } else if (s->window_bytes <= p->limit_bytes / 2
+             && s->end - s->widened >= s->window_bytes / 2) {
+    s->window_bytes *= 2;
+    s->widened = s->end;
+  }
+}
+
 bool
 prefetch_read (struct prefetch *p, uint64_t offset, uint32_t length_bytes,
                uint64_t size_bytes, uint64_t *ret_from, uint64_t *ret_to)
 {
   struct prefetch_stream *s;
-  uint64_t to;
+  uint64_t to, room;
 
   if (!p->limit_bytes)
     return false;
@@ -66,15 +92,13 @@ prefetch_read (struct prefetch *p, uint64_t offset, uint32_t length_bytes,
   p->run_bytes = s->end - s->begin;
   if (s->reads < p->proof)
     return false;
-  if (!s->window_bytes)
-    s->window_bytes = PREFETCH_FIRST_BYTES < p->limit_bytes
-                        ? PREFETCH_FIRST_BYTES
-                        : p->limit_bytes;
-  else if (s->ahead - s->end > s->window_bytes / 2)
+  widen (p, s);
+  room = s->ahead - s->end < s->window_bytes
+           ? s->end + s->window_bytes - s->ahead
+           : 0;
+  if (room < step_of (s))
     return false; /* enough is on its way */
-  else if (s->window_bytes <= p->limit_bytes / 2)
-    s->window_bytes *= 2;
-  to = s->end + s->window_bytes;
+  to = s->ahead + room - room % step_of (s);
   if (to > size_bytes)
     to = size_bytes;
   if (to <= s->ahead)

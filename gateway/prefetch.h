@@ -3,9 +3,9 @@
  * thread primitive inside; the caller holds its lock.
  *
  * Sequential streams are told from the offsets of demand reads. A stream that
- * has gone on for PREFETCH_PROOF reads gets a window ahead of it, which doubles
- * each time half of it has been used, up to the limit; what is prefetched and
- * not used makes the next streams prove themselves for longer.
+ * has gone on for PREFETCH_PROOF reads gets a window ahead of it, which is kept
+ * full, and doubles each time half of it has been used, up to the limit; what is
+ * prefetched and not used makes the next streams prove themselves for longer.
  *
  * Requests in flight may reach us out of order, so a read counts as the next of
  * a stream if it begins within PREFETCH_SLACK_BYTES of its end.
@@ -20,12 +20,14 @@
 #define PREFETCH_PROOF 2u      /* reads in a row before anything is prefetched */
 #define PREFETCH_PROOF_MAX 32u /* … where much was prefetched in vain */
 #define PREFETCH_FIRST_BYTES (256u << 10)
+#define PREFETCH_STEP_BYTES (512u << 10)
 #define PREFETCH_SLACK_BYTES (1u << 20)
 
 struct prefetch_stream {
   uint64_t begin;     /* of its first read */
   uint64_t end;       /* where its demand reads have got to */
   uint64_t ahead;     /* up to where it is prefetched; >= end when reading */
+  uint64_t widened;   /* end, when the window was made last */
   uint64_t last_used; /* by the count of reads */
   uint32_t reads;
   uint32_t window_bytes; /* 0: not proven yet */

@@ -52,6 +52,44 @@ the_window_doubles_up_to_its_limit (void)
   CU_ASSERT (ahead > offset);
 }
 
+/* What is on its way over a long line is the window, not half of it. */
+static void
+the_window_is_kept_full (void)
+{
+  static const uint32_t lengths[] = {64 * KIB, 4 * KIB, 100 * KIB, 700};
+
+  for (size_t k = 0; k < 4; k++) {
+    uint64_t offset = 0, n = lengths[k], ahead = 0;
+
+    prefetch_init (&p, 4 * MIB);
+    for (; offset < 40 * MIB; offset += n) {
+      bool go = demand (offset, (uint32_t)n);
+
+      if (go) {
+        CU_ASSERT (ahead == 0 || from == ahead);
+        CU_ASSERT (to - from >= 128 * KIB); /* no crumbs */
+        ahead = to;
+      }
+      if (offset > 10 * MIB) {
+        CU_ASSERT (!go || (to - from) % PREFETCH_STEP_BYTES == 0);
+        CU_ASSERT (ahead - (offset + n) > 4 * MIB - PREFETCH_STEP_BYTES);
+        CU_ASSERT (ahead - (offset + n) <= 4 * MIB);
+      }
+    }
+  }
+}
+
+static void
+any_limit_will_do (void)
+{
+  for (uint32_t limit = 1; limit < 100; limit++) {
+    prefetch_init (&p, limit);
+    for (uint64_t i = 0; i < 100; i++)
+      if (demand (i * 10, 10))
+        CU_ASSERT (to - (i * 10 + 10) <= limit);
+  }
+}
+
 static void
 it_ends_at_the_end (void)
 {
@@ -127,6 +165,7 @@ zero_means_never (void)
 
 UNIT_MAIN ("prefetch", UNIT_TEST (one_read_is_no_stream),
            UNIT_TEST (the_window_doubles_up_to_its_limit),
+           UNIT_TEST (the_window_is_kept_full), UNIT_TEST (any_limit_will_do),
            UNIT_TEST (it_ends_at_the_end),
            UNIT_TEST (random_reads_prefetch_little),
            UNIT_TEST (several_streams_go_side_by_side),
