@@ -39,8 +39,12 @@ free_piece (struct link *l)
   return NULL;
 }
 
-bool
-ahead_spare (struct link *l)
+/* forward: for what is to be prefetched. What the reader of a stream comes to
+ * next is the oldest there is: to give that up for what comes later would be to
+ * ask for everything twice.
+ */
+static bool
+spare (struct link *l, bool forward)
 {
   struct ahead_piece *oldest = NULL;
 
@@ -49,6 +53,8 @@ ahead_spare (struct link *l)
 
     if (a->used && !a->doomed && !a->users
         && slot_of (l, a)->state == SLOT_DONE
+        && !(forward
+             && prefetch_expected (&l->ahead.prefetch, a->offset, a->end))
         && (!oldest
             || slot_of (l, a)->sequence < slot_of (l, oldest)->sequence))
       oldest = a;
@@ -56,6 +62,12 @@ ahead_spare (struct link *l)
   if (oldest)
     drop (l, oldest);
   return oldest;
+}
+
+bool
+ahead_spare (struct link *l)
+{
+  return spare (l, false);
 }
 
 static bool
@@ -87,7 +99,7 @@ send_one (struct link *l, uint64_t offset, uint64_t to)
   uint64_t retry_ns;
   uint32_t slot;
 
-  if (!a && ahead_spare (l))
+  if (!a && spare (l, true))
     a = free_piece (l);
   if (!a || !n || l->inflight.free_slots <= AHEAD_RESERVE
       || inflight_get (&l->inflight, IO_READ, 0, offset, n, link_usable (l),

@@ -15,7 +15,8 @@
 
 #include "gateway/prefetch.h"
 
-#define AHEAD_PIECES 32u
+/* 8 MiB, the largest window, and what is being read of it. */
+#define AHEAD_PIECES 40u
 /* A stream that has gone through more than this part of the cache's size is no
  * longer offered to it: a long scan would leave nothing of the hot pages.
  */

@@ -116,6 +116,19 @@ prefetch_issued (struct prefetch *p, uint64_t from, uint64_t to)
       p->stream[i].ahead = to;
 }
 
+bool
+prefetch_expected (const struct prefetch *p, uint64_t offset, uint64_t end)
+{
+  for (unsigned i = 0; i < PREFETCH_STREAMS; i++) {
+    const struct prefetch_stream *s = &p->stream[i];
+
+    if (s->window_bytes && p->reads - s->last_used <= PREFETCH_IDLE_READS
+        && offset < s->ahead && end > s->end)
+      return true;
+  }
+  return false;
+}
+
 void
 prefetch_used (struct prefetch *p)
 {

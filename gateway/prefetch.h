@@ -22,6 +22,8 @@
 #define PREFETCH_FIRST_BYTES (256u << 10)
 #define PREFETCH_STEP_BYTES (512u << 10)
 #define PREFETCH_SLACK_BYTES (1u << 20)
+/* A stream that others have read past so often is over. */
+#define PREFETCH_IDLE_READS 1000u
 
 struct prefetch_stream {
   uint64_t begin;     /* of its first read */
@@ -51,6 +53,9 @@ bool prefetch_read (struct prefetch *p, uint64_t offset,
                     uint32_t length_bytes, uint64_t size_bytes,
                     uint64_t *ret_from, uint64_t *ret_to);
 void prefetch_issued (struct prefetch *p, uint64_t from, uint64_t to);
+/* Whether a stream that goes on has not read all of [offset, end) yet. */
+bool prefetch_expected (const struct prefetch *p, uint64_t offset,
+                        uint64_t end);
 /* Something prefetched was used, or thrown away unused. */
 void prefetch_used (struct prefetch *p);
 void prefetch_wasted (struct prefetch *p);

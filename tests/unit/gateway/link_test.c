@@ -404,6 +404,27 @@ requests_are_counted (void)
   peer_end (&peer);
 }
 
+/* A window of more pieces than there is room for: nothing is given up to read
+ * further ahead, and so nothing is asked for twice.
+ */
+static void
+a_full_window_is_read_once (void)
+{
+  uint8_t buf[16384];
+  struct link *l;
+
+  default_options ();
+  options.prefetch_bytes = 8u << 20;
+  peer_start (&peer, PEER_HONEST);
+  peer.info.request_max = 65536;
+  l = open_link ();
+  for (uint64_t at = 0; at < VOLUME_BYTES; at += sizeof buf)
+    CU_ASSERT_EQUAL (link_read (l, buf, sizeof buf, at), 0);
+  CU_ASSERT (peer.gateway[0].path[0].served <= VOLUME_BYTES / 65536 + 8);
+  link_close (l);
+  peer_end (&peer);
+}
+
 /* The worker goes; what the next one finds is this. */
 static void
 lose_session (uint64_t change)
@@ -650,6 +671,7 @@ UNIT_MAIN ("link", UNIT_TEST (honest_worker),
            UNIT_TEST (hostile_workers_are_replaced),
            UNIT_TEST (given_up_means_no_hits),
            UNIT_TEST (requests_are_counted),
+           UNIT_TEST (a_full_window_is_read_once),
            UNIT_TEST (a_new_session_may_find_it_changed),
            UNIT_TEST (a_daemon_that_dies_is_tried_again),
            UNIT_TEST (shutdown_ends_all_waits),

@@ -156,6 +156,25 @@ waste_asks_for_more_proof (void)
 }
 
 static void
+what_a_stream_comes_to_is_expected (void)
+{
+  prefetch_init (&p, MIB);
+  for (uint64_t i = 0; i < 10; i++)
+    demand (i * 64 * KIB, 64 * KIB);
+  CU_ASSERT_FALSE (prefetch_expected (&p, 0, 640 * KIB));
+  CU_ASSERT (prefetch_expected (&p, 512 * KIB, 640 * KIB + 1));
+  CU_ASSERT (prefetch_expected (&p, 640 * KIB, MIB));
+  CU_ASSERT_FALSE (prefetch_expected (&p, 3 * MIB, 4 * MIB));
+  /* It goes on for as long as it is read at times … */
+  for (uint64_t i = 0; i < PREFETCH_IDLE_READS; i++)
+    demand (100 * MIB + i * 64 * KIB, 64 * KIB);
+  CU_ASSERT (prefetch_expected (&p, 640 * KIB, MIB));
+  /* … and no longer. */
+  demand (100 * MIB + PREFETCH_IDLE_READS * 64 * KIB, 64 * KIB);
+  CU_ASSERT_FALSE (prefetch_expected (&p, 640 * KIB, MIB));
+}
+
+static void
 zero_means_never (void)
 {
   prefetch_init (&p, 0);
@@ -171,4 +190,5 @@ UNIT_MAIN ("prefetch", UNIT_TEST (one_read_is_no_stream),
            UNIT_TEST (several_streams_go_side_by_side),
            UNIT_TEST (out_of_order_reads_stay_one_stream),
            UNIT_TEST (waste_asks_for_more_proof),
+           UNIT_TEST (what_a_stream_comes_to_is_expected),
            UNIT_TEST (zero_means_never))
