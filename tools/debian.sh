@@ -64,9 +64,10 @@ packages_install () {
 }
 
 # vm_kernel DIR: a kernel with its modules, for virtual machines, unpacked from
-# its package: installing that would make an initrd and a boot menu here.
+# its package: installing that would make an initrd and a boot menu here. The
+# same with the programs of the kernel's NFS server.
 vm_kernel () {
-  [ ! -s "$1/kernel" ] || return 0
+  [ ! -s "$1/kernel" ] || [ ! -d "$1/nfsd" ] || return 0
   rm -rf "$1"
   mkdir -p "$1" || return 1
   (
@@ -75,6 +76,8 @@ vm_kernel () {
       | awk '/Depends: linux-image/ { print $2; exit }')
     apt-get -q download "$package" && dpkg-deb -x "$package"_*.deb . \
       && rm -f "$package"_*.deb && depmod -b "$PWD" "$(ls lib/modules)" \
-      && echo "$package" >kernel
+      && apt-get -q download nfs-kernel-server \
+      && dpkg-deb -x nfs-kernel-server_*.deb nfsd \
+      && rm -f nfs-kernel-server_*.deb && echo "$package" >kernel
   )
 }

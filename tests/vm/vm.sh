@@ -7,6 +7,9 @@
 # vm_kernel in tools/debian.sh): boot/vmlinuz-V and lib/modules/V.
 
 : "${BULKHEAD_VM_KERNEL:=$BULKHEAD_BUILDDIR/vm-kernel}"
+# Where nfs-kernel-server was unpacked; it is not installed, as that would start
+# a server here.
+vm_nfsd=$BULKHEAD_VM_KERNEL/nfsd
 [ -s "$BULKHEAD_VM_KERNEL/kernel" ] \
   || skip "no kernel in $BULKHEAD_VM_KERNEL: make check-vm says how"
 for program in qemu-system-x86_64 cpio modprobe; do
@@ -16,10 +19,12 @@ vm_version=$(ls "$BULKHEAD_VM_KERNEL/lib/modules")
 
 # vm_start NAME "MODULE…" "GUESTPORT…" SCRIPT: boots, and waits until the script
 # (busybox sh, as process 1's child, with these modules loaded and eth0 up) has
-# printed "VM READY". $vm_programs are in its /bin; it has $vm_memory MiB. Port i is reached at 127.0.0.1, ${vm_port[i]}. $vm_pid is
-# qemu's.
+# printed "VM READY". $vm_programs, files of this host, are in its /bin, with
+# their libraries; it has $vm_memory MiB; $vm_disk, a file, is its /dev/vda. Port
+# i is reached at 127.0.0.1, ${vm_port[i]}. $vm_pid is qemu's.
 vm_start () {
   local name=$1 modules=$2 ports=$3 script=$4 root=$dir/vm-$1 forward= i=0 m p
+  local disk=()
   mkdir -p "$root"/{bin,dev,etc,mod,mnt,proc,sys,tmp,run,var}
   cp "$(command -v busybox)" "$root/bin/busybox"
   for p in ${vm_programs:-}; do
@@ -59,11 +64,15 @@ EOF
     forward+=",hostfwd=tcp:127.0.0.1:${vm_port[i]}-10.0.2.15:$p"
     i=$((i + 1))
   done
-  qemu-system-x86_64 -accel tcg -cpu max -m "${vm_memory:-512}" -nographic -no-reboot \
+  [ -z "${vm_disk:-}" ] \
+    || disk=(-drive "file=$vm_disk,format=raw,if=virtio,cache=writeback")
+  qemu-system-x86_64 -accel tcg -cpu max -m "${vm_memory:-512}" \
+    -nographic -no-reboot \
     -nodefaults -serial "file:$dir/vm-$name.log" -monitor none \
     -kernel "$BULKHEAD_VM_KERNEL/boot/vmlinuz-$vm_version" \
     -initrd "$root.img" -append 'console=ttyS0 quiet panic=-1' \
     -netdev "user,id=n$forward" -device virtio-net-pci,netdev=n,romfile= \
+    "${disk[@]}" \
     >"$dir/qemu-$name.log" 2>&1 </dev/null &
   vm_pid=$!
   wait_for 90 vm_is_up "$name" || die "the virtual machine does not start"
