@@ -656,6 +656,10 @@ options_resolve (struct options *o, const struct log *log,
     const char *key = o->pair[i].key;
     const struct param *p = param_find (table, key);
 
+    if (p && (p->flags & PARAM_WRITES) && o->readonly)
+      return fault_set (f, ERR_INVAL,
+                        "%s= changes the file, which readonly=yes forbids", key);
+
     if (own_param (key))
       continue;
     if (!p)

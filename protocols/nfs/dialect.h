@@ -108,6 +108,7 @@ struct nfs_options {
   char path[NFS_PATH_MAX_BYTES]; /* begins with '/' */
   bool list;        /* what is below path, not its content */
   bool exclusive;   /* deny other writers (v4) */
+  uint64_t resize_bytes; /* make the file so long; 0: leave it */
   uint16_t mountport; /* 0: portmap is asked */
   uint32_t uid, gid;
   /* Which daemon of which user of which host; "": not known. */
@@ -186,6 +187,15 @@ nfs_ready (struct nfs *n);
 void
 nfs_move (struct nfs *n, uint16_t port, const void *moved, size_t moved_bytes,
           const char *why);
+/* The file, of that size now, is to be made options.resize_bytes long, which no
+ * session of this volume has found or done yet; false: it is to be left alone.
+ * Sizes are changed because of this and of nothing else.
+ */
+bool
+nfs_wants_resize (const struct nfs *n, uint64_t size);
+/* That was done, or refused for good. */
+enum err
+nfs_resized (struct nfs *n, uint64_t size, struct fault *f);
 /* The answer to a probe that was sent; change as in volume_info. */
 void
 nfs_probed (struct nfs *n, uint64_t change, uint64_t size);

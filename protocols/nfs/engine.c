@@ -9,6 +9,7 @@
 #include "protocols/nfs/nfs.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,7 +223,29 @@ nfs_ready (struct nfs *n)
       n->pieces_max = TRANSFER_PIECES;
     nfs_identity_choose (n, n->dialect->id);
   }
+  /* From now on a file of another size is not what the user has seen. */
+  nfs_identity_note_resized (n);
   n->state = PROTO_READY;
+}
+
+bool
+nfs_wants_resize (const struct nfs *n, uint64_t size)
+{
+  return n->options.resize_bytes > 0 && size != n->options.resize_bytes
+         && n->state == PROTO_STARTING && n->connection == 0
+         && !nfs_identity_resized (n);
+}
+
+enum err
+nfs_resized (struct nfs *n, uint64_t size, struct fault *f)
+{
+  if (size != n->options.resize_bytes)
+    return fault_set (f, ERR_IO,
+                      "%s: the server was asked for a length of %" PRIu64
+                      " bytes (resize=), and made it %" PRIu64 " bytes long",
+                      n->options.path, n->options.resize_bytes, size);
+  nfs_identity_note_resized (n);
+  return ERR_OK;
 }
 
 void

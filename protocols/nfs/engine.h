@@ -5,7 +5,8 @@
  * where the last session ended, and a WRITE that is sent again is known to the
  * server's duplicate request cache by its old XID:
  *
- *   0  magic "BHNF"   4  dialect id   8  next XID   64 …  the dialect's
+ *   0  magic "BHNF"   4  dialect id   5  1: resize= was done   8  next XID
+ *   64 …  the dialect's
  *
  * For NFSv3 the rest is a table of the WRITEs under way: tag (u64), XID of the
  * first piece (u32), bytes of each piece (u32); tag and bytes 0: free.
@@ -35,6 +36,11 @@ nfs_identity_dialect (const struct nfs *n);
 /* Notes it; another one than before begins with zeroes. */
 void
 nfs_identity_choose (struct nfs *n, uint8_t dialect);
+/* resize= was done, by this session or an earlier one. */
+bool
+nfs_identity_resized (const struct nfs *n);
+void
+nfs_identity_note_resized (struct nfs *n);
 uint32_t
 nfs_xid (struct nfs *n);
 /* The XID of the first piece of a WRITE; they count up. The same for the same

@@ -7,6 +7,7 @@
 
 #define MAGIC 0x42484e46u
 #define DIALECT_AT 4u
+#define RESIZED_AT 5u
 #define XID_AT 8u
 #define ENTRY_BYTES 16u
 #define ENTRIES PROTO_REQUESTS
@@ -59,6 +60,19 @@ nfs_identity_choose (struct nfs *n, uint8_t dialect)
   memset (n->identity + NFS_IDENTITY_OWN, 0,
           PROTO_IDENTITY_BYTES - NFS_IDENTITY_OWN);
   n->identity[DIALECT_AT] = dialect;
+}
+
+bool
+nfs_identity_resized (const struct nfs *n)
+{
+  return n->identity && n->identity[RESIZED_AT];
+}
+
+void
+nfs_identity_note_resized (struct nfs *n)
+{
+  if (n->identity)
+    n->identity[RESIZED_AT] = 1;
 }
 
 static void

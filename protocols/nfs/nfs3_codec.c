@@ -18,6 +18,7 @@ const struct rpc_procedure nfs3_procedure[NFS3_PROCEDURES] = {
     PROCEDURE (WRITE, false),   PROCEDURE (READDIRPLUS, false),
     PROCEDURE (FSINFO, false),  PROCEDURE (PATHCONF, false),
     PROCEDURE (COMMIT, false),  PROCEDURE (READLINK, false),
+    PROCEDURE (SETATTR, false),
 };
 
 static const struct {
@@ -72,6 +73,22 @@ void
 nfs3_put_fh (struct wirebuf *b, const struct nfs3_fh *fh)
 {
   xdr_put_opaque (b, fh->bytes, fh->length_bytes);
+}
+
+void
+nfs3_put_resize (struct wirebuf *b, const struct nfs3_fh *fh, uint64_t size,
+                 struct nfs3_time ctime)
+{
+  nfs3_put_fh (b, fh);
+  for (unsigned i = 0; i < 3; i++)
+    xdr_put_bool (b, false); /* mode, uid, gid */
+  xdr_put_bool (b, true);
+  wirebuf_u64 (b, size);
+  wirebuf_u32 (b, 0); /* atime, mtime: DONT_CHANGE */
+  wirebuf_u32 (b, 0);
+  xdr_put_bool (b, true);
+  wirebuf_u32 (b, ctime.seconds);
+  wirebuf_u32 (b, ctime.nseconds);
 }
 
 void
@@ -222,6 +239,16 @@ nfs3_take_getattr (struct xdr *x, struct nfs3_attr *ret)
 
   if (s == NFS3_OK)
     take_attr (x, ret);
+  take_end (x);
+  return s;
+}
+
+enum nfs3_status
+nfs3_take_setattr (struct xdr *x)
+{
+  enum nfs3_status s = take_status (x);
+
+  skip_wcc_data (x);
   take_end (x);
   return s;
 }

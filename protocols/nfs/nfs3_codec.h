@@ -74,6 +74,7 @@ nfs3_status_err (enum nfs3_status s);
 
 enum nfs3_procedure {
   NFS3_GETATTR = 1,
+  NFS3_SETATTR = 2,
   NFS3_LOOKUP = 3,
   NFS3_ACCESS = 4,
   NFS3_READLINK = 5,
@@ -146,6 +147,10 @@ struct nfs3_entry {
 
 void
 nfs3_put_fh (struct wirebuf *b, const struct nfs3_fh *fh);
+/* SETATTR of the size alone, if ctime is still that one (sattrguard3). */
+void
+nfs3_put_resize (struct wirebuf *b, const struct nfs3_fh *fh, uint64_t size,
+                 struct nfs3_time ctime);
 void
 nfs3_put_lookup (struct wirebuf *b, const struct nfs3_fh *dir, const char *name,
                  size_t name_bytes);
@@ -171,6 +176,8 @@ void
 nfs3_take_fh (struct xdr *x, struct nfs3_fh *ret);
 enum nfs3_status
 nfs3_take_getattr (struct xdr *x, struct nfs3_attr *ret);
+enum nfs3_status
+nfs3_take_setattr (struct xdr *x);
 /* *ret_has_attr: *ret_attr is the object's. */
 enum nfs3_status
 nfs3_take_lookup (struct xdr *x, struct nfs3_fh *ret, bool *ret_has_attr,

@@ -73,6 +73,32 @@ read_number (const struct proto_config *c, const char *key, uint32_t max,
   return ERR_OK;
 }
 
+/* BYTES, or with K, M, G, T: powers of 1024. A volume's size. */
+static enum err
+read_size (const struct proto_config *c, const char *key, uint64_t *ret,
+           struct fault *f)
+{
+  static const char units[] = "KMGT";
+  const char *v = value_of (c, key), *p = v, *unit;
+  uint64_t size = 0;
+  unsigned shift = 0;
+
+  if (!v)
+    return ERR_OK;
+  for (; *p >= '0' && *p <= '9' && size <= (uint64_t)INT64_MAX / 10; p++)
+    size = size * 10 + (uint64_t)(*p - '0');
+  unit = *p ? strchr (units, *p >= 'a' ? *p - 'a' + 'A' : *p) : NULL;
+  if (unit) {
+    shift = 10 * (unsigned)(unit - units + 1);
+    p++;
+  }
+  if (*p || size == 0 || size > (uint64_t)INT64_MAX >> shift)
+    return fault_set (f, ERR_INVAL,
+                      "%s=%s is not a size, such as 512M or 10G", key, v);
+  *ret = size << shift;
+  return ERR_OK;
+}
+
 static enum err
 read_groups (const struct proto_config *c, uint32_t ret[RPC_GROUPS_MAX],
              unsigned *ret_count, struct fault *f)
@@ -183,9 +209,14 @@ nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
       || (e = read_auth (ret, ret_auth, config, f))
       || (e = read_bool (config, "list", &ret->list, f))
       || (e = read_bool (config, "exclusive", &ret->exclusive, f))
+      || (e = read_size (config, "resize", &ret->resize_bytes, f))
       || (e = read_client (ret, config, f))
       || (e = read_number (config, "mountport", 65535, &mountport, f)))
     return e;
+  if (ret->list && ret->resize_bytes > 0)
+    return fault_set (f, ERR_INVAL,
+                      "resize= is for one file, and %s is a directory",
+                      ret->path);
   ret->mountport = (uint16_t)mountport;
   return ERR_OK;
 }

@@ -39,6 +39,9 @@ const struct param nfs_params[] = {
    "PORT", "TCP port of mountd, version 3 only (default: portmap is asked)"},
   {"exclusive", PARAM_BOOL, PARAM_TO_WORKER, 0, 0, "no", "BOOL",
    "deny other writers, versions 4.1 and 4.2 only"},
+  {"resize", PARAM_STRING, PARAM_TO_WORKER | PARAM_WRITES, 0, 0, NULL,
+   "BYTES[K|M|G|T]",
+   "make the file so long, longer or shorter, before it is served"},
   {"client-id", PARAM_STRING, PARAM_TO_WORKER, 0, 0, NULL, "TEXT",
    "what the server knows this client by, versions 4.1 and 4.2 only (default: "
    "made from this host's machine-id and the user)"},

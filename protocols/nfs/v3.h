@@ -17,6 +17,7 @@ enum v3_step {
   V3_READLINK,
   V3_GETATTR,
   V3_ACCESS,
+  V3_RESIZE,
   V3_LIST,
   V3_PROBE, /* not a step of the way */
 };
@@ -31,6 +32,9 @@ struct v3 {
   const char *name;    /* that is looked up: its last part */
   size_t name_bytes;
   uint32_t name_max; /* 0: not known */
+  uint64_t maxfilesize;
+  unsigned resizes; /* that were tried */
+  bool resized;     /* SETATTR has worked */
   uint32_t list_bytes;
   struct nfs3_attr attr;
 

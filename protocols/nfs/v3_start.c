@@ -21,6 +21,7 @@
 /* A server that takes less at a time is refused. */
 #define IO_LEAST_BYTES 512u
 #define GIVE_UP_NS (60 * 1000000000ull)
+#define RESIZES_MAX 4u
 #define LIST_LEAST_BYTES 8192u
 #define LIST_MOST_BYTES (64u * 1024)
 
@@ -31,6 +32,7 @@ ask (struct nfs *n)
       [V3_FSINFO] = NFS3_FSINFO,   [V3_PATHCONF] = NFS3_PATHCONF,
       [V3_LOOKUP] = NFS3_LOOKUP,   [V3_GETATTR] = NFS3_GETATTR,
       [V3_READLINK] = NFS3_READLINK, [V3_ACCESS] = NFS3_ACCESS,
+      [V3_RESIZE] = NFS3_SETATTR,
   };
   struct v3 *v = n->own;
   struct rpc_message m;
@@ -46,6 +48,8 @@ ask (struct nfs *n)
     nfs3_put_access (&m.b, &v->fh,
                      NFS3_ACCESS_READ | NFS3_ACCESS_MODIFY
                          | NFS3_ACCESS_EXTEND);
+  else if (v->step == V3_RESIZE)
+    nfs3_put_resize (&m.b, &v->fh, n->options.resize_bytes, v->attr.ctime);
   else
     nfs3_put_fh (&m.b, &v->fh);
   nfs_send (n, &m);
@@ -200,6 +204,7 @@ on_fsinfo (struct nfs *n, const struct nfs3_fsinfo *i, struct fault *f)
                       i->rtmax, i->wtmax);
   n->read_max_bytes = clamp (i->rtmax, 0, NFS_IO_MAX_BYTES);
   n->write_max_bytes = clamp (i->wtmax, 0, NFS_IO_MAX_BYTES);
+  v->maxfilesize = i->maxfilesize;
   v->list_bytes = clamp (i->dtpref, LIST_LEAST_BYTES, LIST_MOST_BYTES);
   enter (n, V3_PATHCONF);
   return ERR_OK;
@@ -313,11 +318,58 @@ v3_change (const struct nfs3_attr *a)
   return nfs_hash (3, words, sizeof words) | 1;
 }
 
+/* resize=, and nothing else, leads here. */
+static enum err
+resize (struct nfs *n, uint32_t access, struct fault *f)
+{
+  struct v3 *v = n->own;
+
+  if (!(access & NFS3_ACCESS_MODIFY))
+    return fault_set (f, ERR_ACCESS,
+                      "%s: the server does not let uid %u, gid %u change its "
+                      "length (resize=; ACCESS, RFC 1813 §3.3.4)",
+                      n->options.path, n->options.uid, n->options.gid);
+  if (n->options.resize_bytes > v->maxfilesize)
+    return fault_set (f, ERR_NOSPC,
+                      "resize=: files on this server have at most %" PRIu64
+                      " bytes (field maxfilesize, RFC 1813 §3.3.19)",
+                      v->maxfilesize);
+  if (v->resizes++ == RESIZES_MAX)
+    return fault_set (f, ERR_IO,
+                      "%s: somebody else changes it all the time, so that its "
+                      "length is left alone (resize=)",
+                      n->options.path);
+  enter (n, V3_RESIZE);
+  return ERR_OK;
+}
+
+static enum err
+on_resize (struct nfs *n, enum nfs3_status s, const struct rpc_call *call,
+           struct fault *f)
+{
+  struct v3 *v = n->own;
+
+  /* NOT_SYNC: it was changed since we have looked. */
+  if (s != NFS3_OK && s != NFS3ERR_NOT_SYNC)
+    return v3_path_fault (n, call, s, f);
+  v->resized = s == NFS3_OK;
+  enter (n, V3_GETATTR);
+  return ERR_OK;
+}
+
 static enum err
 on_access (struct nfs *n, uint32_t access, struct fault *f)
 {
   const struct v3 *v = n->own;
   struct volume_info *i = &n->info;
+  enum err e = ERR_OK;
+
+  if (v->resized)
+    e = nfs_resized (n, v->attr.size, f);
+  else if (nfs_wants_resize (n, v->attr.size))
+    return resize (n, access, f);
+  if (e)
+    return e;
 
   if (!(access & NFS3_ACCESS_READ)) {
     fault_set (f, ERR_ACCESS, "%s: the server does not let uid %u, gid %u read "
@@ -370,6 +422,8 @@ take (struct nfs *n, struct xdr *x, struct answer *ret)
     return nfs3_take_getattr (x, &v->attr);
   case V3_ACCESS:
     return nfs3_take_access (x, &ret->access);
+  case V3_RESIZE:
+    return nfs3_take_setattr (x);
   case V3_LIST:
   case V3_PROBE:
     break;
@@ -396,6 +450,7 @@ go_on (struct nfs *n, const struct answer *a, struct fault *f)
     return on_attr (n, f);
   case V3_ACCESS:
     return on_access (n, a->access, f);
+  case V3_RESIZE: /* v3_start_reply */
   case V3_LIST:
   case V3_PROBE:
     break;
@@ -428,6 +483,8 @@ v3_start_reply (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
     nfs3_begin_mount (n, "the file handle is stale: mountd is asked again");
     return ERR_OK;
   }
+  if (v->step == V3_RESIZE)
+    return on_resize (n, s, call, f);
   /* Not every server has PATHCONF; it only makes messages better. */
   if (s != NFS3_OK && v->step == V3_PATHCONF)
     return walk (n, f);

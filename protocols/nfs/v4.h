@@ -77,6 +77,7 @@ enum v4_step {
   V4_FREE,
   V4_OPEN,
   V4_GIVE_BACK,
+  V4_RESIZE,
   V4_PROBE_SEEK,
   V4_PROBE_DEALLOCATE,
   V4_PROBE_ALLOCATE,
@@ -281,6 +282,9 @@ v4_got_reclaim (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
 enum err
 v4_got_give_back (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
                   struct fault *f);
+enum err
+v4_got_resize (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+               struct fault *f);
 enum err
 v4_got_probe (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
               struct fault *f);

@@ -58,6 +58,9 @@ void
 v4_put_lookup (struct v4_call *c, const char *name, size_t name_bytes);
 void
 v4_put_getattr (struct v4_call *c, const uint32_t mask[2]);
+/* SETATTR of the size alone. */
+void
+v4_put_resize (struct v4_call *c, const struct v4_stateid *s, uint64_t size);
 void
 v4_put_access (struct v4_call *c, uint32_t access);
 
@@ -178,6 +181,9 @@ v4_get_open (struct v4_answer *a, struct v4_open_result *ret);
 /* CLOSE */
 void
 v4_get_stateid (struct v4_answer *a, struct v4_stateid *ret);
+/* SETATTR */
+void
+v4_get_setattr (struct v4_answer *a);
 /* TEST_STATEID of one: its status. */
 uint32_t
 v4_get_test_stateid (struct v4_answer *a);

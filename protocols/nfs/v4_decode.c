@@ -226,6 +226,12 @@ v4_get_stateid (struct v4_answer *a, struct v4_stateid *ret)
   get_stateid (a->x, ret, "CLOSE4res.open_stateid, RFC 8881 §18.2.2");
 }
 
+void
+v4_get_setattr (struct v4_answer *a)
+{
+  skip_bitmap (a->x, "SETATTR4res.attrsset, RFC 8881 §18.30.2");
+}
+
 uint32_t
 v4_get_test_stateid (struct v4_answer *a)
 {

@@ -89,6 +89,18 @@ v4_put_getattr (struct v4_call *c, const uint32_t mask[2])
 }
 
 void
+v4_put_resize (struct v4_call *c, const struct v4_stateid *s, uint64_t size)
+{
+  static const uint32_t mask[2] = {1u << 4 /* size */, 0};
+
+  v4_put (c, OP_SETATTR);
+  put_stateid (c, s);
+  put_bitmap (c, mask);
+  wirebuf_u32 (c->b, 8); /* attrlist4 */
+  wirebuf_u64 (c->b, size);
+}
+
+void
 v4_put_access (struct v4_call *c, uint32_t access)
 {
   v4_put (c, OP_ACCESS);

@@ -150,6 +150,15 @@ v4_arrived (struct nfs *n, struct fault *f)
 }
 
 static void
+get_look (struct v4_answer *a, struct v4_attrs *ret)
+{
+  v4_get_attrs (a->x, V4_ATTRS_LOOK, ret);
+  if (ret->have != V4_ATTRS_LOOK)
+    xdr_reject (a->x, "fattr4.attrmask: size or change is missing, RFC 8881 "
+                      "§5.6");
+}
+
+static void
 ready (struct nfs *n, uint64_t now_ns)
 {
   struct v4 *v = v4_of (n);
@@ -183,7 +192,7 @@ ready (struct nfs *n, uint64_t now_ns)
 
 /* What can it do? Asked once, as the answers are remembered. */
 static void
-opened (struct nfs *n, uint64_t now_ns)
+ask_what_it_can (struct nfs *n, uint64_t now_ns)
 {
   const struct v4 *v = v4_of (n);
 
@@ -191,6 +200,49 @@ opened (struct nfs *n, uint64_t now_ns)
     ready (n, now_ns);
   else
     v4_go (n, V4_PROBE_SEEK);
+}
+
+static enum err
+opened (struct nfs *n, uint64_t now_ns, struct fault *f)
+{
+  const struct v4 *v = v4_of (n);
+
+  if (!nfs_wants_resize (n, n->info.size)) {
+    ask_what_it_can (n, now_ns);
+    return ERR_OK;
+  }
+  if (!v->writable)
+    return fault_set (f, ERR_ACCESS,
+                      "%s: its length cannot be changed (resize=): %s",
+                      n->options.path, n->info.readonly_why);
+  v4_go (n, V4_RESIZE);
+  return ERR_OK;
+}
+
+enum err
+v4_got_resize (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+               struct fault *f)
+{
+  struct v4_attrs t = {0};
+  enum err e;
+
+  if (v4_take (a, OP_PUTFH) && v4_take (a, OP_SETATTR)) {
+    v4_get_setattr (a);
+    if (v4_take (a, OP_GETATTR))
+      get_look (a, &t);
+  }
+  e = v4_close_answer (a, "SETATTR", f);
+  if (e)
+    return e;
+  if (a->status)
+    return v4_on_error (n, a, now_ns, f);
+  e = nfs_resized (n, t.size, f);
+  if (e)
+    return e;
+  n->info.size = t.size;
+  n->info.change = change_of (&t);
+  ask_what_it_can (n, now_ns);
+  return ERR_OK;
 }
 
 /* Is what we had opened before still open? */
@@ -208,10 +260,8 @@ v4_got_test (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *
     return e;
   if (a->status && a->status != NFS4ERR_NOTSUPP)
     return v4_on_error (n, a, now_ns, f);
-  if (!a->status && !status) {
-    opened (n, now_ns);
-    return ERR_OK;
-  }
+  if (!a->status && !status)
+    return opened (n, now_ns, f);
   v->memory.has_open = false;
   /* §8.2.4, §18.38: what was revoked is to be acknowledged. */
   if (status == NFS4ERR_EXPIRED || status == NFS4ERR_ADMIN_REVOKED)
@@ -290,8 +340,8 @@ v4_got_open (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *
   if (r.delegated)
     v4_go (n, V4_GIVE_BACK);
   else
-    opened (n, now_ns);
-  return ERR_OK;
+    e = opened (n, now_ns, f);
+  return e;
 }
 
 /* §8.4.2.1: the server has restarted, and gives back what we had. If it does
@@ -334,8 +384,7 @@ v4_got_give_back (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   e = v4_close_answer (a, "DELEGRETURN", f);
   if (e)
     return e;
-  opened (n, now_ns); /* whatever it says */
-  return ERR_OK;
+  return opened (n, now_ns, f); /* whatever it says */
 }
 
 /* Which step comes behind that probe; V4_IDLE: none. */
@@ -410,12 +459,8 @@ v4_got_look (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   struct v4_attrs t = {0};
   enum err e;
 
-  if (v4_take (a, OP_PUTFH) && v4_take (a, OP_GETATTR)) {
-    v4_get_attrs (a->x, V4_ATTRS_LOOK, &t);
-    if (t.have != V4_ATTRS_LOOK)
-      xdr_reject (a->x, "fattr4.attrmask: size or change is missing, RFC 8881 "
-                        "§5.6");
-  }
+  if (v4_take (a, OP_PUTFH) && v4_take (a, OP_GETATTR))
+    get_look (a, &t);
   e = v4_close_answer (a, "GETATTR", f);
   if (e)
     return e;

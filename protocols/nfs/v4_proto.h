@@ -32,6 +32,7 @@ enum nfs_opnum4 {
   OP_READ = 25,
   OP_READDIR = 26,
   OP_READLINK = 27,
+  OP_SETATTR = 34,
   OP_WRITE = 38,
   OP_BIND_CONN_TO_SESSION = 41,
   OP_EXCHANGE_ID = 42,

@@ -439,6 +439,8 @@ v4_step_answer (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
     return v4_got_open (n, a, now_ns, f);
   case V4_GIVE_BACK:
     return v4_got_give_back (n, a, now_ns, f);
+  case V4_RESIZE:
+    return v4_got_resize (n, a, now_ns, f);
   case V4_PROBE_SEEK:
   case V4_PROBE_DEALLOCATE:
   case V4_PROBE_ALLOCATE:

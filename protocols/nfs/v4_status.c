@@ -41,6 +41,7 @@ v4_op_name (uint32_t op)
       N (READ),
       N (READDIR),
       N (READLINK),
+      N (SETATTR),
       N (WRITE),
       N (BIND_CONN_TO_SESSION),
       N (EXCHANGE_ID),

@@ -44,6 +44,7 @@ const struct rpc_procedure v4_procedure[V4_STEPS] = {
     [V4_FREE] = PROCEDURE ("FREE_STATEID"),
     [V4_OPEN] = PROCEDURE ("OPEN"),
     [V4_GIVE_BACK] = PROCEDURE ("DELEGRETURN"),
+    [V4_RESIZE] = PROCEDURE ("SETATTR"),
     [V4_PROBE_SEEK] = PROCEDURE ("SEEK"),
     [V4_PROBE_DEALLOCATE] = PROCEDURE ("DEALLOCATE"),
     [V4_PROBE_ALLOCATE] = PROCEDURE ("ALLOCATE"),
@@ -151,6 +152,17 @@ put_look (struct nfs *n, struct v4_call *c)
   v4_put_getattr (c, mask);
 }
 
+static void
+put_resize (struct nfs *n, struct v4_call *c)
+{
+  static const uint32_t mask[2] = {V4_ATTRS_LOOK, 0};
+  const struct v4_memory *m = &v4_of (n)->memory;
+
+  v4_put_putfh (c, &m->fh);
+  v4_put_resize (c, &m->open, n->options.resize_bytes);
+  v4_put_getattr (c, mask);
+}
+
 /* §18.37.3: DESTROY_SESSION has to be the last one. */
 static void
 put_leave (struct nfs *n, struct v4_call *c)
@@ -213,6 +225,9 @@ put_step (struct nfs *n, struct v4_call *c, enum v4_step step)
   case V4_GIVE_BACK:
     v4_put_putfh (c, &m->fh);
     v4_put_stateid_op (c, OP_DELEGRETURN, &v4_of (n)->delegation);
+    break;
+  case V4_RESIZE:
+    put_resize (n, c);
     break;
   case V4_PROBE_SEEK:
   case V4_PROBE_DEALLOCATE:

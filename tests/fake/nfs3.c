@@ -8,7 +8,7 @@
 
 #include "common/wire.h"
 
-enum { OK = 0, NOENT = 2, INVAL = 22, STALE = 70, JUKEBOX = 10008 };
+enum { OK = 0, NOENT = 2, INVAL = 22, STALE = 70, NOT_SYNC = 10002, JUKEBOX = 10008 };
 enum { ROOT = 1, DIRECTORY = 2, FILE_ = 3, LINKS = 10 };
 
 void
@@ -41,6 +41,18 @@ fake_nfs3_reboot (struct fake_nfs3 *s)
 {
   memcpy (s->content, s->committed, s->size);
   s->verifier++;
+}
+
+void
+fake_nfs3_resize (struct fake_nfs3 *s, uint64_t size)
+{
+  s->content = realloc (s->content, size);
+  s->committed = realloc (s->committed, size);
+  if (size > s->size) {
+    memset (s->content + s->size, 0, size - s->size);
+    memset (s->committed + s->size, 0, size - s->size);
+  }
+  s->size = size;
 }
 
 static size_t
@@ -185,6 +197,35 @@ do_write (struct fake_nfs3 *s, struct wire *w, struct wirebuf *b,
   wirebuf_u64 (b, s->verifier);
 }
 
+/* Of the size alone, with its guard. */
+static void
+do_setattr (struct fake_nfs3 *s, struct wire *w, struct wirebuf *b,
+            uint8_t object)
+{
+  uint32_t other = 0, guarded, seconds, nseconds, status = OK;
+  uint64_t size;
+
+  for (int i = 0; i < 3; i++)
+    other |= wire_u32 (w);
+  other |= !wire_u32 (w);
+  size = wire_u64 (w);
+  other |= wire_u32 (w);
+  other |= wire_u32 (w);
+  guarded = wire_u32 (w);
+  seconds = wire_u32 (w);
+  nseconds = wire_u32 (w);
+  if (other || !guarded || w->err)
+    status = INVAL;
+  else if (seconds != s->mtime + s->ctime_ahead || nseconds != 5)
+    status = NOT_SYNC;
+  else if (!s->ignores_setattr) {
+    fake_nfs3_resize (s, size);
+    s->mtime++;
+  }
+  wirebuf_u32 (b, status);
+  put_wcc (b, s, object);
+}
+
 static void
 do_readdirplus (struct fake_nfs3 *s, struct wire *w, struct wirebuf *b)
 {
@@ -242,7 +283,7 @@ fail (struct fake_nfs3 *s, struct wirebuf *b, uint32_t proc, uint32_t status,
       uint8_t object)
 {
   wirebuf_u32 (b, status);
-  if (proc == 7 || proc == 21)
+  if (proc == 2 || proc == 7 || proc == 21)
     put_wcc (b, s, object);
   else if (proc != 1)
     put_post_op (b, s, object);
@@ -317,6 +358,8 @@ nfs (struct fake_nfs3 *s, uint32_t proc, struct wire *w, struct wirebuf *b)
     fail (s, b, proc, s->status, object);
   else if (proc == 5 && object < LINKS)
     fail (s, b, proc, INVAL, object);
+  else if (proc == 2)
+    do_setattr (s, w, b, object);
   else if (proc == 3)
     do_lookup (s, w, b, object);
   else if (proc == 6)

@@ -34,6 +34,7 @@ struct fake_nfs3 {
   bool stale;             /* old handles */
   uint8_t generation;     /* of handles */
   bool no_attributes;     /* post_op_attr: none */
+  bool ignores_setattr;   /* says that it worked */
   unsigned list_names;    /* in the directory, beside disk.img */
   /* Symbolic links, in the export's root and in its directory alike. */
   struct {
@@ -46,6 +47,8 @@ struct fake_nfs3 {
 /* content and committed: size zeroes; free with fini. */
 void fake_nfs3_init (struct fake_nfs3 *s, uint64_t size);
 void fake_nfs3_fini (struct fake_nfs3 *s);
+/* Its content and size; what it gets is zeroes. */
+void fake_nfs3_resize (struct fake_nfs3 *s, uint64_t size);
 void fake_nfs3_reboot (struct fake_nfs3 *s);
 /* call: a record without its mark. Returns the reply's length, without mark;
  * 0: it is no call that makes sense.

@@ -606,6 +606,36 @@ commit (struct run *r)
   return OK;
 }
 
+/* Of the size alone. */
+static uint32_t
+setattr (struct run *r)
+{
+  struct fake_nfs4 *s = r->s;
+  bool good = get_stateid (r);
+  uint32_t words = wire_u32 (&r->in), mask = wire_u32 (&r->in);
+  uint32_t bytes = wire_u32 (&r->in);
+  uint64_t size = wire_u64 (&r->in);
+
+  if (!good)
+    return BAD_STATEID;
+  if (words != 1 || mask != 1u << 4 || bytes != 8 || r->in.err)
+    return INVAL;
+  if (!s->ignores_setattr) {
+    s->content = realloc (s->content, size);
+    s->committed = realloc (s->committed, size);
+    if (size > s->size) {
+      memset (s->content + s->size, 0, size - s->size);
+      memset (s->committed + s->size, 0, size - s->size);
+    }
+    s->size = size;
+    s->change++;
+  }
+  wirebuf_u32 (r->out, OK);
+  wirebuf_u32 (r->out, 1);
+  wirebuf_u32 (r->out, mask);
+  return OK;
+}
+
 static bool
 is_hole (const struct fake_nfs4 *s, uint64_t offset)
 {
@@ -750,6 +780,8 @@ execute (struct run *r, uint32_t op, bool *ret_replay)
     return readdir (r);
   case 27:
     return readlink_ (r);
+  case 34:
+    return setattr (r);
   case 38:
     return write_file (r);
   case 41: /* BIND_CONN_TO_SESSION */

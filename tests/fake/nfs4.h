@@ -57,6 +57,7 @@ struct fake_nfs4 {
   uint64_t fileid;
   bool grace;          /* OPENs that reclaim nothing get GRACE */
   bool delegates;      /* though nobody wants it */
+  bool ignores_setattr; /* says that it worked */
   bool no_sparse;      /* SEEK, DEALLOCATE and ALLOCATE: NOTSUPP */
   bool no_empty_write; /* WRITE of no bytes: INVAL */
   /* Symbolic links, in the root and in the directory alike. */

@@ -43,6 +43,7 @@ NFS_TESTS = \
 	tests/unit/protocols/nfs/nfs3_codec_test \
 	tests/unit/protocols/nfs/starttls_test \
 	tests/unit/protocols/nfs/probe_test \
+	tests/unit/protocols/nfs/resize_test \
 	tests/unit/protocols/nfs/v4_codec_test \
 	tests/unit/protocols/nfs/v4_io_test \
 	tests/unit/protocols/nfs/v4_once_test \
@@ -73,6 +74,9 @@ tests_unit_protocols_nfs_probe_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_starttls_test_SOURCES = %D%/nfs/starttls_test.c
 tests_unit_protocols_nfs_starttls_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_resize_test_SOURCES = %D%/nfs/resize_test.c
+tests_unit_protocols_nfs_resize_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_codec_test_SOURCES = %D%/nfs/v4_codec_test.c
 tests_unit_protocols_nfs_v4_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)

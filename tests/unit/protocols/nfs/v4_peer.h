@@ -22,7 +22,7 @@ enum {
   READ = 25,
   READDIR = 26,
   READLINK = 27,
-  WRITE = 38,
+  SETATTR = 34, WRITE = 38,
   BIND = 41,
   EXCHANGE_ID = 42,
   CREATE_SESSION = 43,
