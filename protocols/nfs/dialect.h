@@ -45,6 +45,14 @@
 
 struct nfs;
 
+/* Where an answer's data go: bytes of them, from p->data + at on. The engine
+ * refuses what is not within the piece.
+ */
+struct nfs_located {
+  bool found;
+  uint32_t at, bytes;
+};
+
 struct nfs_dialect {
   const char *name;     /* "NFSv4.2", for messages */
   uint8_t id;           /* in the identity page: 3, 41, 42; never reused */
@@ -72,14 +80,13 @@ struct nfs_dialect {
   void (*encode) (struct nfs *n, const struct nfs_piece *p,
                   struct rpc_message *m);
   /* READ: the results so far, up to the length of the data: see struct
-   * rpc_sink, which says what x and the place mean. *ret_bytes: how many; the
-   * engine refuses more than p->length. Error results: *ret_located stays false.
-   * A dialect may write to its own state in result only: locate is called again
-   * with more bytes.
+   * rpc_sink, which says what x and the place mean. Error results, and those
+   * without data: *ret stays as it is. A dialect may write to its own state in
+   * result only: locate is called again with more bytes.
    */
   enum err (*locate) (struct nfs *n, const struct rpc_call *call,
                       const struct nfs_piece *p, struct xdr *x,
-                      bool *ret_located, uint32_t *ret_bytes, struct fault *f);
+                      struct nfs_located *ret, struct fault *f);
   /* The whole answer; a READ's data are in p->data and gone from r->x, where
    * their padding follows their length. r->outcome is RPC_SUCCESS. An error
    * (with f) ends the session; what concerns the request alone goes into *ret.

@@ -167,22 +167,21 @@ sink_locate (void *ctx, const struct rpc_call *call, struct xdr *x,
 {
   struct nfs *n = ctx;
   const struct nfs_piece *p;
-  bool located = false;
-  uint32_t length_bytes = 0;
+  struct nfs_located l = {0};
   enum err e;
 
   if (call->piece == RPC_NO_PIECE || n->want.type)
     return ERR_OK;
   p = &n->transfer.piece[call->piece];
-  e = n->dialect->locate (n, call, p, x, &located, &length_bytes, f);
-  if (e || x->bad || !located)
+  e = n->dialect->locate (n, call, p, x, &l, f);
+  if (e || x->bad || !l.found)
     return e;
-  if (length_bytes > p->length)
+  if (l.at > p->length || l.bytes > p->length - l.at)
     return fault_set (f, ERR_PEER,
                       "the server sends %u bytes of data where %u were asked "
                       "for (%s, field data, RFC 1813 §3.3.6, RFC 8881 §18.22)",
-                      length_bytes, p->length, call->procedure->name);
-  *ret = (struct iovec){p->data, length_bytes};
+                      l.bytes, p->length, call->procedure->name);
+  *ret = (struct iovec){p->data + l.at, l.bytes};
   return ERR_OK;
 }
 

@@ -26,6 +26,7 @@ libprotocols_la_SOURCES += \
 	%D%/v4_list.c \
 	%D%/v4_locations.c \
 	%D%/v4_memory.c \
+	%D%/v4_plus.c \
 	%D%/v4_proto.h \
 	%D%/v4_slots.c %D%/v4_slots.h \
 	%D%/v4_start.c \

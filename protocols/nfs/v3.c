@@ -53,8 +53,8 @@ v3_encode (struct nfs *n, const struct nfs_piece *p, struct rpc_message *m)
 
 static enum err
 v3_locate (struct nfs *n, const struct rpc_call *call,
-           const struct nfs_piece *p, struct xdr *x, bool *ret_located,
-           uint32_t *ret_bytes, struct fault *f)
+           const struct nfs_piece *p, struct xdr *x, struct nfs_located *ret,
+           struct fault *f)
 {
   struct nfs3_read r;
   enum nfs3_status s = nfs3_take_read (x, &r);
@@ -65,8 +65,7 @@ v3_locate (struct nfs *n, const struct rpc_call *call,
   (void)f;
   if (x->bad || s != NFS3_OK)
     return ERR_OK;
-  *ret_located = true;
-  *ret_bytes = r.data_bytes;
+  *ret = (struct nfs_located){true, 0, r.data_bytes};
   return ERR_OK;
 }
 

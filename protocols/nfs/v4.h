@@ -53,6 +53,8 @@
 #define V4_CAPS_PROBED                                                         \
   (VOLUME_CAN_STATUS | VOLUME_CAN_TRIM | VOLUME_CAN_ZERO                       \
    | VOLUME_CAN_FAST_ZERO)
+/* Ours, beside them: READ_PLUS, and it may pay. */
+#define V4_CAN_READ_PLUS 0x80000000u
 #define V4_OWNER_BYTES 192u
 /* Of a call or an answer around its data: credential, SEQUENCE, PUTFH … */
 #define V4_DATA_OVERHEAD_BYTES 1024u
@@ -79,6 +81,7 @@ enum v4_step {
   V4_GIVE_BACK,
   V4_RESIZE,
   V4_PROBE_SEEK,
+  V4_PROBE_READ_PLUS,
   V4_PROBE_DEALLOCATE,
   V4_PROBE_ALLOCATE,
   V4_READDIR,
@@ -159,6 +162,9 @@ struct v4 {
   uint64_t cookie;
   unsigned entries;
   uint8_t cookie_verifier[NFS4_VERIFIER_SIZE];
+
+  /* READ_PLUS: answers without holes, and READs until the next one. */
+  unsigned without_holes, plain_reads;
 
   bool writable;
   bool empty_write_fails; /* a WRITE of no bytes: COMMIT tells the verifier */
@@ -315,6 +321,20 @@ void
 v4_get_locations (struct v4_answer *a, const char *path, char *ret,
                   size_t ret_size_bytes);
 
+/* v4_plus.c */
+
+bool
+v4_plus_pays (const struct nfs *n, const struct nfs_piece *p);
+void
+v4_plus_watch (struct v4 *v, int holes);
+void
+v4_plus_locate (struct v4_answer *a, const struct nfs_piece *p,
+                struct nfs_located *ret);
+void
+v4_plus_take (struct v4_answer *a, const struct nfs_piece *p, bool located,
+              uint32_t payload_bytes, bool *ret_eof, uint32_t *ret_count,
+              uint32_t *ret_holes);
+
 /* v4_io.c: as nfs_dialect */
 
 bool
@@ -325,8 +345,8 @@ void
 v4_encode (struct nfs *n, const struct nfs_piece *p, struct rpc_message *m);
 enum err
 v4_locate (struct nfs *n, const struct rpc_call *call,
-           const struct nfs_piece *p, struct xdr *x, bool *ret_located,
-           uint32_t *ret_bytes, struct fault *f);
+           const struct nfs_piece *p, struct xdr *x, struct nfs_located *ret,
+           struct fault *f);
 enum err
 v4_result (struct nfs *n, const struct rpc_call *call,
            const struct nfs_piece *p, struct rpc_reply *r, uint64_t now_ns,

@@ -30,6 +30,9 @@
 #include "protocols/nfs/v4_proto.h"
 #include "protocols/nfs/xdr.h"
 
+/* Of a READ_PLUS: one for each 512 bytes of the longest, and one more. */
+#define V4_SEGMENTS_MAX 513u
+
 struct v4_call {
   struct wirebuf *b;
   size_t count_at; /* where the number of operations stands */
@@ -80,6 +83,9 @@ v4_put_stateid_op (struct v4_call *c, enum nfs_opnum4 op,
 void
 v4_put_read (struct v4_call *c, const struct v4_stateid *s, uint64_t offset,
              uint32_t count);
+void
+v4_put_read_plus (struct v4_call *c, const struct v4_stateid *s,
+                  uint64_t offset, uint32_t count);
 /* Up to the payload, which has count bytes and follows. */
 void
 v4_put_write (struct v4_call *c, const struct v4_stateid *s, uint64_t offset,
@@ -193,6 +199,16 @@ v4_get_readlink (struct v4_answer *a, char *ret, size_t ret_size_bytes);
 /* READ up to the data. */
 void
 v4_get_read (struct v4_answer *a, bool *ret_eof, uint32_t *ret_count);
+
+/* READ_PLUS up to its segments, of which there are *ret_segments. */
+void
+v4_get_read_plus (struct v4_answer *a, bool *ret_eof, uint32_t *ret_segments);
+struct v4_segment {
+  bool hole;
+  uint64_t offset, length; /* data: as an opaque of that length behind it */
+};
+void
+v4_get_segment (struct v4_answer *a, struct v4_segment *ret);
 
 struct v4_write_result {
   uint32_t count;

@@ -265,6 +265,33 @@ v4_get_read (struct v4_answer *a, bool *ret_eof, uint32_t *ret_count)
 }
 
 void
+v4_get_read_plus (struct v4_answer *a, bool *ret_eof, uint32_t *ret_segments)
+{
+  *ret_eof = xdr_bool (a->x, "read_plus_res4.rpr_eof, RFC 7862 §15.10.2");
+  *ret_segments
+    = xdr_count (a->x, V4_SEGMENTS_MAX,
+                 "read_plus_res4.rpr_contents, RFC 7862 §15.10.2");
+}
+
+void
+v4_get_segment (struct v4_answer *a, struct v4_segment *ret)
+{
+  uint32_t type
+    = xdr_u32 (a->x, "read_plus_content.rpc_content, RFC 7862 §15.10.2");
+
+  *ret = (struct v4_segment){.hole = type == NFS4_CONTENT_HOLE};
+  if (type != NFS4_CONTENT_DATA && type != NFS4_CONTENT_HOLE)
+    xdr_reject (a->x, "read_plus_content.rpc_content: no data_content4, RFC "
+                      "7862 §15.10.2");
+  ret->offset = xdr_u64 (a->x, ret->hole
+                                 ? "data_info4.di_offset, RFC 7862 §15.10.2"
+                                 : "data4.d_offset, RFC 7862 §15.10.2");
+  ret->length = ret->hole
+                  ? xdr_u64 (a->x, "data_info4.di_length, RFC 7862 §15.10.2")
+                  : xdr_u32 (a->x, "data4.d_data, RFC 7862 §15.10.2");
+}
+
+void
 v4_get_verifier (struct v4_answer *a, uint8_t ret[NFS4_VERIFIER_SIZE])
 {
   const uint8_t *p = xdr_fixed (a->x, NFS4_VERIFIER_SIZE,

@@ -145,6 +145,16 @@ v4_put_read (struct v4_call *c, const struct v4_stateid *s, uint64_t offset,
 }
 
 void
+v4_put_read_plus (struct v4_call *c, const struct v4_stateid *s,
+                  uint64_t offset, uint32_t count)
+{
+  v4_put (c, OP_READ_PLUS);
+  put_stateid (c, s);
+  wirebuf_u64 (c->b, offset);
+  wirebuf_u32 (c->b, count);
+}
+
+void
 v4_put_write (struct v4_call *c, const struct v4_stateid *s, uint64_t offset,
               enum stable_how4 stable)
 {

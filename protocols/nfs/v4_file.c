@@ -173,7 +173,7 @@ ready (struct nfs *n, uint64_t now_ns)
   }
   i->caps = v->memory.caps & VOLUME_CAN_STATUS;
   if (v->writable)
-    i->caps = v->memory.caps | VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH
+    i->caps = (v->memory.caps & V4_CAPS_PROBED) | VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH
               | VOLUME_CAN_FUA | VOLUME_FLUSH_COVERS_ALL;
   snprintf (i->remarks, sizeof i->remarks,
             "%s, %u slots, READ up to %u bytes, WRITE up to %u bytes%s",
@@ -387,32 +387,70 @@ v4_got_give_back (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   return opened (n, now_ns, f); /* whatever it says */
 }
 
-/* Which step comes behind that probe; V4_IDLE: none. */
+/* Which step comes behind that probe; V4_IDLE: none. sparse: it has found a
+ * hole.
+ */
 static enum v4_step
-next_probe (const struct nfs *n, enum v4_step step)
+next_probe (const struct nfs *n, enum v4_step step, bool sparse)
 {
-  if (step == V4_PROBE_SEEK && v4_of (n)->writable)
-    return V4_PROBE_DEALLOCATE;
+  if (step == V4_PROBE_SEEK && sparse)
+    return V4_PROBE_READ_PLUS;
+  if (step == V4_PROBE_SEEK || step == V4_PROBE_READ_PLUS)
+    return v4_of (n)->writable ? V4_PROBE_DEALLOCATE : V4_IDLE;
   if (step == V4_PROBE_DEALLOCATE)
     return V4_PROBE_ALLOCATE;
   return V4_IDLE;
+}
+
+/* Notes what the server can do; true if it is sparse. */
+static bool
+probed (struct nfs *n, enum v4_step step, bool works, uint64_t hole)
+{
+  uint32_t *caps = &v4_of (n)->memory.caps;
+
+  if (!works)
+    return false;
+  if (step == V4_PROBE_SEEK)
+    *caps |= VOLUME_CAN_STATUS;
+  if (step == V4_PROBE_READ_PLUS)
+    *caps |= V4_CAN_READ_PLUS;
+  if (step == V4_PROBE_DEALLOCATE)
+    *caps |= VOLUME_CAN_TRIM | VOLUME_CAN_ZERO | VOLUME_CAN_FAST_ZERO;
+  return step == V4_PROBE_SEEK && hole < n->info.size;
 }
 
 enum err
 v4_got_probe (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
            struct fault *f)
 {
+  static const enum nfs_opnum4 ops[V4_STEPS]
+    = {[V4_PROBE_SEEK] = OP_SEEK,
+       [V4_PROBE_READ_PLUS] = OP_READ_PLUS,
+       [V4_PROBE_DEALLOCATE] = OP_DEALLOCATE,
+       [V4_PROBE_ALLOCATE] = OP_ALLOCATE};
   struct v4 *v = v4_of (n);
   enum v4_step step = v->step, next;
-  enum nfs_opnum4 op = step == V4_PROBE_SEEK         ? OP_SEEK
-                       : step == V4_PROBE_DEALLOCATE ? OP_DEALLOCATE
-                                                     : OP_ALLOCATE;
-  bool eof, works;
-  uint64_t offset;
+  enum nfs_opnum4 op = ops[step];
+  uint64_t hole = UINT64_MAX;
+  bool eof, sparse;
+  uint32_t segments;
   enum err e;
 
-  if (v4_take (a, OP_PUTFH) && v4_take (a, op) && op == OP_SEEK)
-    v4_get_seek (a, &eof, &offset);
+  if (v4_take (a, OP_PUTFH) && v4_take (a, op)) {
+    if (op == OP_SEEK)
+      v4_get_seek (a, &eof, &hole);
+    if (op == OP_READ_PLUS) {
+      v4_get_read_plus (a, &eof, &segments);
+      /* of no bytes: nothing, or where a hole is */
+      for (; segments > 0 && !a->x->bad; segments--) {
+        struct v4_segment s;
+
+        v4_get_segment (a, &s);
+        if (!s.hole)
+          xdr_fixed (a->x, s.length, "data4.d_data, RFC 7862 §15.10.2");
+      }
+    }
+  }
   e = v4_close_answer (a, v4_op_name (op), f);
   if (e)
     return e;
@@ -420,14 +458,11 @@ v4_got_probe (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
                     || v4_status_find (a->status)->recovery != V4_DO_FAIL))
     return v4_on_error (n, a, now_ns, f);
   /* NXIO: an empty file; INVAL: no bytes. It knows what they are. */
-  works = a->status == NFS4_OK || a->status == NFS4ERR_NXIO
-          || a->status == NFS4ERR_INVAL;
-  if (works && step == V4_PROBE_SEEK)
-    v->memory.caps |= VOLUME_CAN_STATUS;
-  if (works && step == V4_PROBE_DEALLOCATE)
-    v->memory.caps
-        |= VOLUME_CAN_TRIM | VOLUME_CAN_ZERO | VOLUME_CAN_FAST_ZERO;
-  next = next_probe (n, step);
+  sparse = probed (n, step,
+                   a->status == NFS4_OK || a->status == NFS4ERR_NXIO
+                     || a->status == NFS4ERR_INVAL,
+                   hole);
+  next = next_probe (n, step, sparse);
   if (next != V4_IDLE) {
     v4_go (n, next);
     return ERR_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Pieces of requests as COMPOUNDs in the session:
  *
- *   READ    SEQUENCE PUTFH READ
+ *   READ    SEQUENCE PUTFH READ, or READ_PLUS (v4_plus.c)
  *   WRITE   SEQUENCE PUTFH WRITE              FUA: FILE_SYNC4
  *   FLUSH   SEQUENCE PUTFH COMMIT
  *   TRIM    SEQUENCE PUTFH DEALLOCATE last
@@ -31,10 +31,14 @@ static const struct rpc_procedure procedures[IO_OPS] = {
     [IO_STATUS] = {NFS_PROGRAM, 4, 1, "SEEK (NFSv4 COMPOUND)", false},
 };
 
+static const struct rpc_procedure read_plus
+  = {NFS_PROGRAM, 4, 1, "READ_PLUS (NFSv4 COMPOUND)", true};
+
 const struct rpc_procedure *
 v4_piece_procedure (const struct nfs *n, const struct nfs_piece *p)
 {
-  (void)n;
+  if (v4_plus_pays (n, p))
+    return &read_plus;
   return &procedures[p->op];
 }
 
@@ -77,13 +81,17 @@ put_last (struct v4 *v, struct v4_call *c, const struct nfs_piece *p)
 }
 
 static void
-put_piece (struct v4 *v, struct v4_call *c, const struct nfs_piece *p)
+put_piece (struct v4 *v, const struct rpc_call *call, struct v4_call *c,
+           const struct nfs_piece *p)
 {
   const struct v4_stateid *s = &v->memory.open;
 
   switch (p->op) {
   case IO_READ:
-    v4_put_read (c, s, p->offset, p->length);
+    if (call->procedure == &read_plus)
+      v4_put_read_plus (c, s, p->offset, p->length);
+    else
+      v4_put_read (c, s, p->offset, p->length);
     break;
   case IO_WRITE:
     v4_put_write (c, s, p->offset,
@@ -125,7 +133,7 @@ v4_encode (struct nfs *n, const struct nfs_piece *p, struct rpc_message *m)
   v4_begin (&c, &m->b, v->minor);
   v4_put_sequence (&c, &s);
   v4_put_putfh (&c, &v->memory.fh);
-  put_piece (v, &c, p);
+  put_piece (v, m->call, &c, p);
   v4_end (&c);
   if (p->op == IO_WRITE)
     rpc_put_payload (m, p->data, p->length);
@@ -154,23 +162,27 @@ take_head (const struct nfs *n, const struct rpc_call *call,
 
 enum err
 v4_locate (struct nfs *n, const struct rpc_call *call,
-           const struct nfs_piece *p, struct xdr *x, bool *ret_located,
-           uint32_t *ret_bytes, struct fault *f)
+           const struct nfs_piece *p, struct xdr *x, struct nfs_located *ret,
+           struct fault *f)
 {
   struct v4_sequence_result sequence;
   struct v4_answer a;
   uint32_t count;
   bool eof;
 
-  (void)p;
   (void)f;
-  if (!take_head (n, call, &a, x, &sequence) || !v4_take (&a, OP_READ))
+  if (!take_head (n, call, &a, x, &sequence))
+    return ERR_OK;
+  if (call->procedure == &read_plus) {
+    if (v4_take (&a, OP_READ_PLUS))
+      v4_plus_locate (&a, p, ret);
+    return ERR_OK;
+  }
+  if (!v4_take (&a, OP_READ))
     return ERR_OK;
   v4_get_read (&a, &eof, &count);
-  if (x->bad)
-    return ERR_OK;
-  *ret_located = true;
-  *ret_bytes = count;
+  if (!x->bad)
+    *ret = (struct nfs_located){true, 0, count};
   return ERR_OK;
 }
 
@@ -178,6 +190,8 @@ struct answered {
   bool eof, hole_eof, data_eof;
   uint64_t hole, data;
   uint32_t count;
+  bool plus; /* READ_PLUS, with so many holes */
+  uint32_t holes;
   struct v4_write_result write;
   bool has_verifier;
 };
@@ -229,7 +243,11 @@ take_piece (const struct v4 *v, const struct nfs_piece *p,
 {
   switch (p->op) {
   case IO_READ:
-    take_read (a, r, ret);
+    if (!ret->plus)
+      take_read (a, r, ret);
+    else if (v4_take (a, OP_READ_PLUS))
+      v4_plus_take (a, p, r->located, r->payload_bytes, &ret->eof,
+                    &ret->count, &ret->holes);
     break;
   case IO_WRITE:
     if (!v4_take (a, OP_WRITE))
@@ -352,6 +370,12 @@ piece_refused (struct nfs *n, const struct nfs_piece *p,
   if (s->recovery == V4_DO_BROKEN)
     return v4_refused (n, a->failed, a->status, f);
   if (s->recovery == V4_DO_FAIL) {
+    /* It worked once; READ is there always. */
+    if (a->failed == OP_READ_PLUS && s->err == ERR_NOTSUP) {
+      v->memory.caps &= ~V4_CAN_READ_PLUS;
+      ret->verdict = NFS_AGAIN;
+      return ERR_OK;
+    }
     if (a->failed == OP_WRITE && (p->op == IO_TRIM || p->op == IO_ZERO)
         && !v->empty_write_fails) {
       v->empty_write_fails = true;
@@ -379,6 +403,8 @@ piece_answered (struct nfs *n, const struct nfs_piece *p,
                 struct fault *f)
 {
   v4_of (n)->begun_again = 0;
+  if (p->op == IO_READ)
+    v4_plus_watch (v4_of (n), x->plus ? (int)x->holes : -1);
   ret->count = x->count;
   ret->has_verifier = x->has_verifier;
   memcpy (ret->verifier, x->write.verifier, sizeof ret->verifier);
@@ -404,7 +430,7 @@ v4_result (struct nfs *n, const struct rpc_call *call,
 {
   struct v4 *v = v4_of (n);
   struct v4_sequence_result sequence = {0};
-  struct answered x = {0};
+  struct answered x = {.plus = call->procedure == &read_plus};
   struct v4_answer a;
   enum err e;
 

@@ -45,6 +45,7 @@ enum nfs_opnum4 {
   OP_RECLAIM_COMPLETE = 58,
   OP_ALLOCATE = 59,
   OP_DEALLOCATE = 62,
+  OP_READ_PLUS = 68,
   OP_SEEK = 69,
   OP_ILLEGAL = 10044,
 };

@@ -442,6 +442,7 @@ v4_step_answer (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   case V4_RESIZE:
     return v4_got_resize (n, a, now_ns, f);
   case V4_PROBE_SEEK:
+  case V4_PROBE_READ_PLUS:
   case V4_PROBE_DEALLOCATE:
   case V4_PROBE_ALLOCATE:
     return v4_got_probe (n, a, now_ns, f);

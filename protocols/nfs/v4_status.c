@@ -54,6 +54,7 @@ v4_op_name (uint32_t op)
       N (RECLAIM_COMPLETE),
       N (ALLOCATE),
       N (DEALLOCATE),
+      N (READ_PLUS),
       N (SEEK),
 #undef N
   };

@@ -22,6 +22,8 @@
 #define REQUEST_OVERHEAD_BYTES 2048u
 #define CACHED_BYTES 2048u
 #define BACK_BYTES 4096u
+/* Of a READ_PLUS that is a try. */
+#define PROBE_BYTES 512u
 
 #define PROCEDURE(text)                                                        \
   {                                                                            \
@@ -46,6 +48,7 @@ const struct rpc_procedure v4_procedure[V4_STEPS] = {
     [V4_GIVE_BACK] = PROCEDURE ("DELEGRETURN"),
     [V4_RESIZE] = PROCEDURE ("SETATTR"),
     [V4_PROBE_SEEK] = PROCEDURE ("SEEK"),
+    [V4_PROBE_READ_PLUS] = PROCEDURE ("READ_PLUS"),
     [V4_PROBE_DEALLOCATE] = PROCEDURE ("DEALLOCATE"),
     [V4_PROBE_ALLOCATE] = PROCEDURE ("ALLOCATE"),
     [V4_READDIR] = PROCEDURE ("READDIR"),
@@ -138,6 +141,8 @@ put_probe (struct nfs *n, struct v4_call *c, enum v4_step step)
   v4_put_putfh (c, &v->memory.fh);
   if (step == V4_PROBE_SEEK)
     v4_put_seek (c, &v->memory.open, 0, NFS4_CONTENT_HOLE);
+  else if (step == V4_PROBE_READ_PLUS)
+    v4_put_read_plus (c, &v->memory.open, 0, PROBE_BYTES);
   else /* of no bytes: a server that has it may call that invalid */
     v4_put_range (c, step == V4_PROBE_ALLOCATE ? OP_ALLOCATE : OP_DEALLOCATE,
                   &v->memory.open, 0, 0);
@@ -230,6 +235,7 @@ put_step (struct nfs *n, struct v4_call *c, enum v4_step step)
     put_resize (n, c);
     break;
   case V4_PROBE_SEEK:
+  case V4_PROBE_READ_PLUS:
   case V4_PROBE_DEALLOCATE:
   case V4_PROBE_ALLOCATE:
     put_probe (n, c, step);

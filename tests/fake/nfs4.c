@@ -646,6 +646,114 @@ is_hole (const struct fake_nfs4 *s, uint64_t offset)
   return true;
 }
 
+static void
+put_segment (struct run *r, bool hole, uint64_t offset, uint64_t length)
+{
+  wirebuf_u32 (r->out, hole);
+  wirebuf_u64 (r->out, offset);
+  if (hole)
+    wirebuf_u64 (r->out, length);
+  else
+    put_opaque (r->out, r->s->content + offset, (size_t)length);
+}
+
+static void
+put_lie (struct run *r, uint64_t offset, uint32_t count)
+{
+  static const uint32_t segments[FAKE4_LIES]
+    = {[FAKE4_OVERLAP] = 2, [FAKE4_GAP] = 2,         [FAKE4_DATA_BEYOND] = 1,
+       [FAKE4_DATA_BEFORE] = 1, [FAKE4_MORE] = 2,    [FAKE4_TYPE] = 1,
+       [FAKE4_HOLE_BEFORE] = 1, [FAKE4_HOLE_EMPTY] = 1,
+       [FAKE4_HOLE_WRAPS] = 1, [FAKE4_ENDLESS] = UINT32_MAX,
+       [FAKE4_SHORT] = 1};
+  enum fake4_lie lie = r->s->lie;
+
+  wirebuf_u32 (r->out, lie == FAKE4_END || lie == FAKE4_SHORT);
+  wirebuf_u32 (r->out, segments[lie]);
+  switch (lie) {
+  case FAKE4_OVERLAP:
+  case FAKE4_GAP:
+    put_segment (r, false, offset, 4096);
+    put_segment (r, true, offset + (lie == FAKE4_GAP ? 8192 : 2048), count);
+    break;
+  case FAKE4_DATA_BEYOND:
+    put_segment (r, false, offset, count + 4);
+    break;
+  case FAKE4_DATA_BEFORE:
+    put_segment (r, false, offset - 4, count);
+    break;
+  case FAKE4_MORE:
+    put_segment (r, true, offset, count);
+    put_segment (r, true, offset + count, 4096);
+    break;
+  case FAKE4_TYPE:
+    wirebuf_u32 (r->out, 2);
+    wirebuf_u64 (r->out, offset);
+    wirebuf_u64 (r->out, count);
+    break;
+  case FAKE4_HOLE_BEFORE:
+    put_segment (r, true, 0, offset);
+    break;
+  case FAKE4_HOLE_EMPTY:
+    put_segment (r, true, offset, 0);
+    break;
+  case FAKE4_HOLE_WRAPS:
+    put_segment (r, true, offset, UINT64_MAX);
+    break;
+  case FAKE4_SHORT:
+    put_segment (r, false, offset, count / 2);
+    break;
+  case FAKE4_HONEST:
+  case FAKE4_ENDLESS:
+  case FAKE4_NOTHING:
+  case FAKE4_END:
+    break;
+  }
+}
+
+static uint32_t
+read_plus (struct run *r)
+{
+  struct fake_nfs4 *s = r->s;
+  bool good = get_stateid (r);
+  uint64_t offset = wire_u64 (&r->in), at;
+  uint32_t count = wire_u32 (&r->in), segments = 0;
+  uint8_t *patched;
+
+  if (!s->read_plus)
+    return NOTSUPP;
+  if (!good)
+    return BAD_STATEID;
+  wirebuf_u32 (r->out, OK);
+  if (s->lie && count > BLOCK) {
+    put_lie (r, offset, count);
+    return OK;
+  }
+  if (count > s->size - offset)
+    count = (uint32_t)(s->size - offset);
+  wirebuf_u32 (r->out, offset + count == s->size);
+  patched = r->out->base + r->out->used_bytes;
+  wirebuf_u32 (r->out, 0);
+  for (at = offset; at < offset + count; segments++) {
+    bool hole = is_hole (s, at);
+    uint64_t from = at, to = at;
+
+    while (to < s->size && is_hole (s, to) == hole)
+      to += BLOCK - to % BLOCK;
+    if (hole) /* in its entirety (§15.10.3) */
+      while (from >= BLOCK && is_hole (s, from - 1))
+        from = (from - 1) - (from - 1) % BLOCK;
+    else if (to > offset + count)
+      to = offset + count;
+    /* the first segment may begin before what was asked, others cannot */
+    put_segment (r, hole, from, to - from);
+    at = to;
+  }
+  patched[2] = (uint8_t)(segments >> 8);
+  patched[3] = (uint8_t)segments;
+  return OK;
+}
+
 static uint32_t
 seek (struct run *r)
 {
@@ -809,6 +917,8 @@ execute (struct run *r, uint32_t op, bool *ret_replay)
     return range (r, false);
   case 62:
     return range (r, true);
+  case 68:
+    return read_plus (r);
   case 69:
     return seek (r);
   default:

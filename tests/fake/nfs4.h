@@ -19,6 +19,25 @@
 #define FAKE4_OPENS 8u
 #define FAKE4_REPLY_BYTES 1024u
 
+/* What a READ_PLUS of a liar says. */
+enum fake4_lie {
+  FAKE4_HONEST,
+  FAKE4_OVERLAP,     /* a segment begins in the one before it */
+  FAKE4_GAP,         /* or behind it */
+  FAKE4_DATA_BEYOND, /* data that nobody asked for */
+  FAKE4_DATA_BEFORE,
+  FAKE4_MORE,        /* another segment behind the end of what was asked */
+  FAKE4_TYPE,        /* that is neither data nor hole */
+  FAKE4_HOLE_BEFORE, /* and not up to what was asked for */
+  FAKE4_HOLE_EMPTY,
+  FAKE4_HOLE_WRAPS, /* around the end of all offsets */
+  FAKE4_ENDLESS,    /* 2^32 - 1 segments */
+  FAKE4_NOTHING,    /* no segment, and not the end */
+  FAKE4_END,        /* no segment, and the end */
+  FAKE4_SHORT,      /* eof in the middle: half of it */
+};
+#define FAKE4_LIES (FAKE4_SHORT + 1)
+
 struct fake4_slot {
   uint32_t sequenceid;
   bool cached;
@@ -58,6 +77,8 @@ struct fake_nfs4 {
   bool grace;          /* OPENs that reclaim nothing get GRACE */
   bool delegates;      /* though nobody wants it */
   bool ignores_setattr; /* says that it worked */
+  bool read_plus;      /* it has READ_PLUS */
+  enum fake4_lie lie;  /* of READ_PLUS */
   bool no_sparse;      /* SEEK, DEALLOCATE and ALLOCATE: NOTSUPP */
   bool no_empty_write; /* WRITE of no bytes: INVAL */
   /* Symbolic links, in the root and in the directory alike. */

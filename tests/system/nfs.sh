@@ -100,6 +100,32 @@ cmp copy srv/export/small
 ok 'mountport= does without the portmapper'
 stop_nbdkit
 
+# Its length, by resize= and nothing else.
+resized () { # BYTES ARGUMENT…
+  local bytes=$1
+  shift
+  start_nbdkit resize bulkhead "$@"
+  [ "$(nbdinfo --size "$uri")" = "$bytes" ] || die "$* gives" \
+    "$(nbdinfo --size "$uri") bytes"
+  stop_nbdkit
+}
+cp source srv/export/sized
+resized 33554432 "$at/export/sized" version=3 resize=32M
+[ "$(stat -c %s srv/export/sized)" = 33554432 ] || die "not on the server"
+resized 134217728 "$url/pseudo1/sized" version=4.2 resize=128m
+[ "$(stat -c %s srv/export/sized)" = 134217728 ] || die "not on the server"
+cmp -n 16777216 source srv/export/sized
+refused 'resize= and readonly=' 'readonly=yes forbids' "$at/export/sized" \
+  version=3 resize=1M readonly=yes
+refused 'resize= of a directory' 'is a directory' "$at/export/" version=3 \
+  resize=1M
+refused 'resize= of what is read-only' 'resize=' "$at/readonly/small" \
+  version=3 resize=1M
+[ "$(stat -c %s srv/export/sized)" = 134217728 ] || die "it was resized"
+[ "$(stat -c %s srv/export/small)" = 16777216 ] || die "it was resized"
+rm srv/export/sized
+ok 'resize= makes a file longer and shorter, and nothing else does'
+
 # A directory's files, and the server's exports, by name.
 mkdir srv/export/list
 for i in 1 2 3; do head -c $((i * 4096)) source >srv/export/list/file$i; done

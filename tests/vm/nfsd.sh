@@ -46,11 +46,16 @@ start () {
 }
 start
 echo "VM READY"
-# Each connection there stops the server and starts it again.
-while nc -l -p 7777 </dev/null >/dev/null; do
-  echo 0 >/proc/fs/nfsd/threads
-  start
-  echo "VM restarted"
+while what=$(nc -l -p 7777 </dev/null); do
+  case $what in
+    restart)
+      echo 0 >/proc/fs/nfsd/threads
+      start
+      echo "VM restarted" ;;
+    count)
+      grep proc4ops /proc/net/rpc/nfsd
+      echo "VM counted" ;;
+  esac
 done
 EOS
 
@@ -68,15 +73,30 @@ boot () { # NAME
     script
 }
 
-restarted () { # TIMES
-  [ "$(grep -ac 'VM restarted' "$dir/vm-$vm_name.log")" -ge "$1" ]
+has_done () { # WHAT TIMES
+  [ "$(grep -ac "VM $1" "$dir/vm-$vm_name.log")" -ge "$2" ]
+}
+
+tell_vm () { # WHAT
+  (exec 3<>"/dev/tcp/127.0.0.1/${vm_port[2]}" && echo "$1" >&3) \
+    || die "the machine is gone"
 }
 
 restarts=0
 restart_nfsd () {
   restarts=$((restarts + 1))
-  (exec 3<>"/dev/tcp/127.0.0.1/${vm_port[2]}") || die "the machine is gone"
-  wait_for 30 restarted "$restarts" || die "the server does not restart"
+  tell_vm restart
+  wait_for 30 has_done restarted "$restarts" || die "the server does not restart"
+}
+
+# How many operations of that number (RFC 7863) the server has done so far.
+counts=0
+count_of () {
+  counts=$((counts + 1))
+  tell_vm count
+  wait_for 30 has_done counted "$counts" || die "the server does not count"
+  count=$(grep -a proc4ops "$dir/vm-$vm_name.log" | tail -n 1 | tr -d '\r' \
+    | cut -d' ' -f$(($1 + 3)))
 }
 
 # gateway NAME VERSION PATH [ARGUMENT…]
@@ -121,10 +141,15 @@ cat >map.expected <<END
    3145728     1048576    3  hole,zero
 END
 diff -b map.expected map || die "the map is $(cat map)"
-nbdcopy "$uri" copy
+count_of 68
+before=$count
+nbdcopy --no-extents "$uri" copy
 cmp copy root/export/sparse
+count_of 68
+[ "$count" -gt "$before" ] || die "no READ_PLUS"
 stop_nbdkit
-ok "version 4.2: the map of a sparse file, and its content"
+ok "version 4.2: the map of a sparse file, and its content by" \
+  "$((count - before)) READ_PLUS"
 
 gateway power 4.2 /dir/disk.img
 model_begins --seconds 6 --connections 2 --max-bytes 262144 --out expected \

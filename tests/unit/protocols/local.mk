@@ -47,6 +47,7 @@ NFS_TESTS = \
 	tests/unit/protocols/nfs/v4_codec_test \
 	tests/unit/protocols/nfs/v4_io_test \
 	tests/unit/protocols/nfs/v4_once_test \
+	tests/unit/protocols/nfs/v4_plus_test \
 	tests/unit/protocols/nfs/v4_recovery_test \
 	tests/unit/protocols/nfs/v4_slots_test \
 	tests/unit/protocols/nfs/v4_start_test \
@@ -86,6 +87,9 @@ tests_unit_protocols_nfs_v4_io_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_once_test_SOURCES = %D%/nfs/v4_once_test.c
 tests_unit_protocols_nfs_v4_once_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_plus_test_SOURCES = %D%/nfs/v4_plus_test.c
+tests_unit_protocols_nfs_v4_plus_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_recovery_test_SOURCES = %D%/nfs/v4_recovery_test.c
 tests_unit_protocols_nfs_v4_recovery_test_LDADD = libnfspeer.la $(UNIT_LIBS)

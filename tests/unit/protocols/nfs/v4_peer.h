@@ -34,7 +34,7 @@ enum {
   RECLAIM_COMPLETE = 58,
   ALLOCATE = 59,
   DEALLOCATE = 62,
-  SEEK = 69
+  READ_PLUS = 68, SEEK = 69
 };
 
 /* One server, and what is written and read, for all tests of a program. */
