@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A TCP relay that stands in for a long or a bad way to a server.
  *
- *   relay --listen PORT --connect PORT [--delay-us N] [--throttle BYTES/S]
+ *   relay --listen PORT --connect PORT [--host N] [--delay-us N]
+ *         [--throttle BYTES/S]
  *
- * Both ends are on 127.0.0.1. Delay is added each way, without any limit to
+ * Both ends are on 127.0.0.1; with --host it listens at 127.0.0.N, where the
+ * same port may be had as at the other end. Delay is added each way, without any limit to
  * throughput: bytes wait in memory until they are due (QUEUE_MAX a direction).
  * Throttle is for each direction of each connection.
  *
@@ -60,6 +62,7 @@ struct connection {
 
 struct relay {
   int listener;
+  uint8_t host; /* 127.0.0.host */
   uint16_t listen_port, connect_port;
   uint64_t delay_ns, throttle;
   bool cut, refuse, control_ended;
@@ -86,18 +89,18 @@ now_ns (void)
 /* -------------------------------------------------------------- connections */
 
 static struct sockaddr_in
-local_address (uint16_t port)
+local_address (uint8_t host, uint16_t port)
 {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons (port)};
 
-  a.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+  a.sin_addr.s_addr = htonl (INADDR_LOOPBACK - 1u + host);
   return a;
 }
 
 static void
 listen_again (struct relay *r)
 {
-  struct sockaddr_in a = local_address (r->listen_port);
+  struct sockaddr_in a = local_address (r->host, r->listen_port);
   int one = 1;
 
   r->listener = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -133,7 +136,7 @@ drop (struct connection *c, bool reset)
 static void
 take_connection (struct relay *r)
 {
-  struct sockaddr_in a = local_address (r->connect_port);
+  struct sockaddr_in a = local_address (1, r->connect_port);
   int one = 1, client = accept4 (r->listener, NULL, NULL, SOCK_CLOEXEC);
   int server = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct connection *c = NULL;
@@ -378,10 +381,11 @@ main (int argc, char **argv)
 {
   static const struct option options[] = {{"listen", 1, NULL, 'l'},
                                           {"connect", 1, NULL, 'c'},
+                                          {"host", 1, NULL, 'h'},
                                           {"delay-us", 1, NULL, 'd'},
                                           {"throttle", 1, NULL, 't'},
                                           {NULL, 0, NULL, 0}};
-  static struct relay r;
+  static struct relay r = {.host = 1};
   int o;
 
   while ((o = getopt_long (argc, argv, "", options, NULL)) != -1) {
@@ -391,6 +395,8 @@ main (int argc, char **argv)
       r.listen_port = (uint16_t)n;
     else if (o == 'c')
       r.connect_port = (uint16_t)n;
+    else if (o == 'h')
+      r.host = (uint8_t)n;
     else if (o == 'd')
       r.delay_ns = n * 1000;
     else if (o == 't')
