@@ -27,11 +27,11 @@ tests_fake_iscsi_target_SOURCES = %D%/iscsi-target.c %D%/iscsi-target.h \
 	%D%/iscsi-bytes.c %D%/iscsi-disk.c %D%/iscsi-login.c
 
 # An NFSv3 server that forgets what was not committed.
-check_LTLIBRARIES += libfakenfs3.la
-libfakenfs3_la_SOURCES = %D%/nfs3.c %D%/nfs3.h
+check_LTLIBRARIES += libfakenfs.la
+libfakenfs_la_SOURCES = %D%/nfs3.c %D%/nfs3.h %D%/nfs4.c %D%/nfs4.h
 check_PROGRAMS += tests/fake/nfs-server
 tests_fake_nfs_server_SOURCES = %D%/nfs-server.c
-tests_fake_nfs_server_LDADD = libfakenfs3.la
+tests_fake_nfs_server_LDADD = libfakenfs.la
 
 # Another uid at the socket of a host's daemon.
 check_PROGRAMS += tests/fake/stranger

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* nfs-server PORT FILE
+/* nfs-server PORT FILE [3|4 [PERIOD]]
  *
  * The NFSv3 server of nfs3.h over TCP on 127.0.0.1, with portmap, mountd and
- * NFS all at one port, for mountport=. It serves FILE as FAKE_PATH, in memory.
+ * NFS all at one port, for mountport=, which serves FILE as FAKE_PATH; or the
+ * NFSv4 server of nfs4.h, which serves it as FAKE4_PATH. In memory.
+ *
  * SIGHUP: it reboots; connections are reset, what was not committed is gone,
- * the write verifier is another one. SIGTERM: writes what was committed to FILE.
+ * the write verifier is another one. SIGTERM: writes what was committed to
+ * FILE.
+ *
+ * With PERIOD each PERIODth answer goes wrong, in each way in turn: see
+ * `wrong`.
  */
 #include "config.h"
 
@@ -12,17 +18,41 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/wire.h"
 #include "tests/fake/nfs3.h"
+#include "tests/fake/nfs4.h"
 
 #define CLIENTS 16
 #define RECORD_BYTES (2u << 20)
+
+struct server {
+  bool four;
+  struct fake_nfs3 v3;
+  struct fake_nfs4 v4;
+  unsigned period, answers, wrongs; /* period 0: never */
+};
+
+static uint8_t **
+store (struct server *s, bool committed)
+{
+  if (s->four)
+    return committed ? &s->v4.committed : &s->v4.content;
+  return committed ? &s->v3.committed : &s->v3.content;
+}
+
+static uint64_t
+size_of (const struct server *s)
+{
+  return s->four ? s->v4.size : s->v3.size;
+}
 
 struct client {
   int fd; /* -1: free */
@@ -75,28 +105,91 @@ send_all (int fd, const uint8_t *p, size_t n)
   return 0;
 }
 
+static void
+put_u32 (uint8_t *p, uint32_t v)
+{
+  struct wirebuf b = wirebuf_init (p, 4);
+
+  wirebuf_u32 (&b, v);
+}
+
+static void
+mark (uint8_t *record, uint32_t n)
+{
+  put_u32 (record, 0x80000000u | n);
+}
+
+/* Sends the answer of n bytes at record + 4, or what a bad server would.
+ * Nonzero: the connection ends.
+ */
+static int
+wrong (struct server *s, int fd, uint8_t *record, size_t n)
+{
+  struct timespec late = {.tv_nsec = 300000000};
+  unsigned way = s->wrongs++ % 8;
+
+  mark (record, (uint32_t)n);
+  switch (way) {
+  case 0: /* twice */
+    return send_all (fd, record, n + 4) || send_all (fd, record, n + 4);
+  case 1: /* a fragment of almost 2 GiB */
+    mark (record, 0x7fffffff);
+    return send_all (fd, record, n + 4);
+  case 2: /* to a call that nobody made */
+    record[4] ^= 0x55;
+    return send_all (fd, record, n + 4);
+  case 3: /* late */
+    nanosleep (&late, NULL);
+    return send_all (fd, record, n + 4);
+  case 4: /* cut off, and the connection with it */
+    send_all (fd, record, n / 2);
+    return -1;
+  case 5: /* its last word is missing, but the record ends */
+    mark (record, (uint32_t)n - 4);
+    return send_all (fd, record, n);
+  case 6: /* a status that there is not, where the status is: behind xid, REPLY,
+           * MSG_ACCEPTED, AUTH_NONE and SUCCESS
+           */
+    if (n >= 28)
+      put_u32 (record + 4 + 24, 0x4711);
+    return send_all (fd, record, n + 4);
+  default: /* empty fragments without an end */
+    memset (record, 0, 4);
+    for (unsigned i = 0; i < 5000; i++)
+      if (send_all (fd, record, 4))
+        return -1;
+    return 0;
+  }
+}
+
 /* Answers every whole call that is there. */
 static int
-answer (struct fake_nfs3 *s, struct client *c, uint8_t *reply)
+answer (struct server *s, struct client *c, uint8_t *reply)
 {
   while (c->have >= 4) {
     struct wire w = wire_init (c->in, c->have);
-    uint32_t mark = wire_u32 (&w) & 0x7fffffff;
-    struct wirebuf b = wirebuf_init (reply, 4);
+    uint32_t bytes = wire_u32 (&w) & 0x7fffffff;
     size_t n;
 
-    if (mark > RECORD_BYTES - 4)
+    if (bytes > RECORD_BYTES - 4)
       return -1;
-    if (c->have < mark + 4)
+    if (c->have < bytes + 4)
       return 0;
-    n = fake_nfs3_answer (s, c->in + 4, mark, reply + 4, RECORD_BYTES - 4);
+    n = s->four ? fake_nfs4_answer (&s->v4, c->in + 4, bytes, reply + 4,
+                                    RECORD_BYTES - 4)
+                : fake_nfs3_answer (&s->v3, c->in + 4, bytes, reply + 4,
+                                    RECORD_BYTES - 4);
     if (n == 0)
       return -1;
-    wirebuf_u32 (&b, 0x80000000u | (uint32_t)n);
-    if (send_all (c->fd, reply, n + 4))
+    mark (reply, (uint32_t)n);
+    if (s->period && ++s->answers % s->period == 0) {
+      if (wrong (s, c->fd, reply, n))
+        return -1;
+    } else if (send_all (c->fd, reply, n + 4)) {
       return -1;
-    c->have -= mark + 4;
-    memmove (c->in, c->in + 4 + mark, c->have);
+    }
+    c->have -= bytes + 4;
+    memmove (c->in, c->in + 4 + bytes, c->have);
   }
   return 0;
 }
@@ -116,7 +209,7 @@ welcome (int listener, struct client client[CLIENTS])
 }
 
 static void
-turn (struct fake_nfs3 *s, int listener, struct client client[CLIENTS],
+turn (struct server *s, int listener, struct client client[CLIENTS],
       uint8_t *reply)
 {
   struct pollfd p[CLIENTS + 1] = {{.fd = listener, .events = POLLIN}};
@@ -143,7 +236,7 @@ turn (struct fake_nfs3 *s, int listener, struct client client[CLIENTS],
 }
 
 static void
-load (struct fake_nfs3 *s, const char *name)
+load (struct server *s, const char *name)
 {
   FILE *f = fopen (name, "r");
   long size;
@@ -151,34 +244,40 @@ load (struct fake_nfs3 *s, const char *name)
   if (!f || fseek (f, 0, SEEK_END) || (size = ftell (f)) < 0)
     give_up (name);
   rewind (f);
-  fake_nfs3_init (s, (uint64_t)size);
-  if (fread (s->content, 1, (size_t)size, f) != (size_t)size)
+  if (s->four)
+    fake_nfs4_init (&s->v4, (uint64_t)size);
+  else
+    fake_nfs3_init (&s->v3, (uint64_t)size);
+  if (fread (*store (s, false), 1, (size_t)size, f) != (size_t)size)
     give_up (name);
-  memcpy (s->committed, s->content, (size_t)size);
+  memcpy (*store (s, true), *store (s, false), (size_t)size);
   fclose (f);
 }
 
 static void
-save (const struct fake_nfs3 *s, const char *name)
+save (struct server *s, const char *name)
 {
   FILE *f = fopen (name, "w");
 
-  if (!f || fwrite (s->committed, 1, s->size, f) != s->size || fclose (f))
+  if (!f || fwrite (*store (s, true), 1, size_of (s), f) != size_of (s)
+      || fclose (f))
     give_up (name);
 }
 
 int
 main (int argc, char **argv)
 {
-  static struct fake_nfs3 s;
+  static struct server s;
   static struct client client[CLIENTS];
   struct sockaddr_in a = {.sin_family = AF_INET};
   struct sigaction sa = {.sa_handler = on_signal};
   uint8_t *reply = malloc (RECORD_BYTES);
   int listener = socket (AF_INET, SOCK_STREAM, 0), on = 1;
 
-  if (argc != 3 || !reply)
+  if (argc < 3 || argc > 5 || !reply)
     return 2;
+  s.four = argc > 3 && strcmp (argv[3], "4") == 0;
+  s.period = argc > 4 ? (unsigned)atoi (argv[4]) : 0;
   sigaction (SIGHUP, &sa, NULL);
   sigaction (SIGTERM, &sa, NULL);
   load (&s, argv[2]);
@@ -197,7 +296,10 @@ main (int argc, char **argv)
     if (!reboot)
       continue;
     reboot = 0;
-    fake_nfs3_reboot (&s);
+    if (s.four)
+      fake_nfs4_reboot (&s.v4);
+    else
+      fake_nfs3_reboot (&s.v3);
     for (int i = 0; i < CLIENTS; i++)
       if (client[i].fd >= 0)
         hang_up (&client[i], 1);
@@ -205,6 +307,7 @@ main (int argc, char **argv)
     fflush (stdout);
   }
   save (&s, argv[2]);
+  printf ("%u answers were wrong\n", s.wrongs);
   for (int i = 0; i < CLIENTS; i++)
     free (client[i].in);
   free (reply);

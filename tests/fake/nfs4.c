@@ -198,8 +198,10 @@ create_session (struct run *r)
   if (c == FAKE4_CLIENTS)
     return STALE_CLIENTID;
   if (sequenceid == s->client[c].create_sequenceid) {
-    while (s->session[i].used)
+    while (i < FAKE4_SESSIONS && s->session[i].used)
       i++;
+    if (i == FAKE4_SESSIONS) /* the oldest ones go */
+      i = s->next_id % FAKE4_SESSIONS;
     memset (&s->session[i], 0, sizeof s->session[i]);
     s->session[i].used = true;
     s->session[i].id = s->boot << 32 | s->next_id++;
@@ -583,7 +585,8 @@ write_file (struct run *r)
 
   if (!good)
     return BAD_STATEID;
-  if (n == 0 && s->no_empty_write)
+  if ((n == 0 && s->no_empty_write) || !p || offset > s->size
+      || n > s->size - offset)
     return INVAL;
   memcpy (s->content + offset, p, n);
   if (stable == 2)

@@ -9,8 +9,8 @@ steps=$BULKHEAD_BUILDDIR/tests/system/nbd-steps
 port=3049
 url=nfs://127.0.0.1:$port/srv/export/dir
 
-start_fake () {
-  "$fake" "$port" "$dir/disk" >fake.log 2>&1 &
+start_fake () { # [VERSION [PERIOD]]
+  "$fake" "$port" "$dir/disk" "$@" >fake.log 2>&1 &
   fake_pid=$!
   wait_for 10 grep -q ready fake.log || die "the server does not start"
 }
@@ -68,6 +68,29 @@ stop_nbdkit
 stop_fake
 cmp expected disk
 ok "two connections: random I/O equals the model with $kills workers killed"
+
+# A server that repeats, delays, cuts off and lies, besides; version 4 has
+# sessions, so that each write is executed once.
+for version in 3 4.2; do
+  case $version in
+    3) start_fake 3 25; liar=$url/disk.img ;;
+    *) start_fake 4 25; liar=nfs://127.0.0.1:$port/dir/disk.img ;;
+  esac
+  start_nbdkit "liar$version" bulkhead "$liar" version=$version mountport=$port
+  model_begins --seconds 6 --connections 2 --max-bytes 131072 --out expected \
+    "$uri"
+  sleep 2
+  kill -HUP "$fake_pid"
+  wait "$client" || die "the model failed: $(tail -n 3 client.log)"
+  "$steps" "$uri" -- 0:flush >>steps.log || die "the flush failed"
+  stop_nbdkit
+  stop_fake
+  cmp expected disk
+  wrongs=$(sed -n 's/ answers were wrong//p' fake.log)
+  [ "$wrongs" -ge 8 ] || die "only $wrongs answers were wrong"
+  ok "version $version: random I/O equals the model with $wrongs wrong answers" \
+    "and a restart that forgets"
+done
 
 # The server's file becomes shorter: said in words, not read as zeroes.
 start_fake

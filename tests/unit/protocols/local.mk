@@ -58,8 +58,8 @@ TESTS += $(NFS_TESTS)
 # The other end, with a server that forgets.
 check_LTLIBRARIES += libnfspeer.la
 libnfspeer_la_SOURCES = %D%/nfs/peer.c %D%/nfs/peer.h \
-	%D%/nfs/v4_peer.c %D%/nfs/v4_peer.h tests/fake/nfs4.c tests/fake/nfs4.h
-libnfspeer_la_LIBADD = libfakenfs3.la libprotocols.la
+	%D%/nfs/v4_peer.c %D%/nfs/v4_peer.h
+libnfspeer_la_LIBADD = libfakenfs.la libprotocols.la
 
 tests_unit_protocols_nfs_bad_input_test_SOURCES = %D%/nfs/bad_input_test.c
 tests_unit_protocols_nfs_bad_input_test_LDADD = libnfspeer.la $(UNIT_LIBS)
