@@ -33,8 +33,8 @@ struct proto {
 /* ------------------------------------------------- the choice of a dialect */
 
 static const struct rpc_procedure null_call[] = {
-    [3] = {NFS_PROGRAM, 3, 0, "NULL of NFS version 3", false},
-    [4] = {NFS_PROGRAM, 4, 0, "NULL of NFS version 4", false},
+    [3] = {NFS_PROGRAM, 3, 0, "NULL of NFS version 3", 0},
+    [4] = {NFS_PROGRAM, 4, 0, "NULL of NFS version 4", 0},
 };
 
 static bool

@@ -3,9 +3,9 @@
 #include "protocols/nfs/mount_codec.h"
 
 const struct rpc_procedure portmap_getport
-    = {100000, 2, 3, "GETPORT of portmap", false};
-const struct rpc_procedure mount_mnt = {100005, 3, 1, "MNT", false};
-const struct rpc_procedure mount_export = {100005, 3, 5, "EXPORT", false};
+    = {100000, 2, 3, "GETPORT of portmap", 0};
+const struct rpc_procedure mount_mnt = {100005, 3, 1, "MNT", 0};
+const struct rpc_procedure mount_export = {100005, 3, 5, "EXPORT", 0};
 
 #define PROTOCOL_TCP 6u
 /* RFC 5531 lets a server list what it likes; more is no list of flavors. */

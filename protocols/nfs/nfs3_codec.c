@@ -9,16 +9,19 @@
 /* A field as messages call it. */
 #define FIELD(name, section) name ", RFC 1813 §" section
 
-#define PROCEDURE(name, carries)                                               \
-  [NFS3_##name] = {NFS_PROGRAM, 3, NFS3_##name, #name, carries}
+/* READ3res up to its data: status, no attributes, count, eof, length. */
+#define READ_HEAD_BYTES (RPC_REPLY_HEADER_BYTES + 20u)
+
+#define PROCEDURE(name, head)                                                  \
+  [NFS3_##name] = {NFS_PROGRAM, 3, NFS3_##name, #name, head}
 
 const struct rpc_procedure nfs3_procedure[NFS3_PROCEDURES] = {
-    PROCEDURE (GETATTR, false), PROCEDURE (LOOKUP, false),
-    PROCEDURE (ACCESS, false),  PROCEDURE (READ, true),
-    PROCEDURE (WRITE, false),   PROCEDURE (READDIRPLUS, false),
-    PROCEDURE (FSINFO, false),  PROCEDURE (PATHCONF, false),
-    PROCEDURE (COMMIT, false),  PROCEDURE (READLINK, false),
-    PROCEDURE (SETATTR, false),
+    PROCEDURE (GETATTR, 0), PROCEDURE (LOOKUP, 0),
+    PROCEDURE (ACCESS, 0),  PROCEDURE (READ, READ_HEAD_BYTES),
+    PROCEDURE (WRITE, 0),   PROCEDURE (READDIRPLUS, 0),
+    PROCEDURE (FSINFO, 0),  PROCEDURE (PATHCONF, 0),
+    PROCEDURE (COMMIT, 0),  PROCEDURE (READLINK, 0),
+    PROCEDURE (SETATTR, 0),
 };
 
 static const struct {

@@ -6,7 +6,7 @@
  * queues it. The payload of a WRITE is sent out of the request's memory.
  *
  * Receiving: bytes come into a stage and are cut here. For a call that was
- * begun with carries_payload the sink is asked, as soon as there are bytes of
+ * that has head_bytes the sink is asked, as soon as there are bytes of
  * the results, where the payload begins; it then goes straight to the place
  * that the sink names (but for what was in the stage already). Everything else
  * of the reply is put together, fragments joined, and handed over once.
@@ -63,11 +63,18 @@ rpc_auth_sys (struct rpc_auth *ret, uint32_t stamp, const char *machine,
               uint32_t uid, uint32_t gid, const uint32_t *groups,
               unsigned group_count);
 
+/* An answer's header, RFC 5531 §9, without a verifier's body. */
+#define RPC_REPLY_HEADER_BYTES 24u
+
 /* What is called; name is for messages, "READ". Static. */
 struct rpc_procedure {
   uint32_t program, version, procedure;
   const char *name;
-  bool carries_payload; /* its results: locate is asked */
+  /* Its results carry a payload, for which locate is asked, and so much of an
+   * answer stands in front of that at least: it is not looked at before. 0: they
+   * carry none.
+   */
+  uint16_t head_bytes;
 };
 
 #define RPC_NO_PIECE UINT16_MAX
@@ -111,7 +118,7 @@ struct rpc_reply {
  * telling error): the session is over then.
  */
 struct rpc_sink {
-  /* The results of a call with carries_payload, as far as they are there: x.
+  /* The results of a call with head_bytes, as far as they are there: x.
    * To ask for more bytes: let x break by lack of them. Results that have no
    * payload (an error): *ret untouched. Else ret = place and length of the
    * payload (iov_len may be 0), x right behind the length of its opaque<>.

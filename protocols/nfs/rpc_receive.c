@@ -11,11 +11,8 @@
 
 #define LAST_FRAGMENT 0x80000000u /* RFC 5531 §11 */
 #define RECORD_MAX_BYTES (RPC_REPLY_MAX_BYTES + NFS_IO_MAX_BYTES)
-/* xid and msg_type: enough to know the call. No reply is shorter than the
- * second (RFC 5531 §9).
- */
+/* xid and msg_type: enough to know the call. */
 #define XID_BYTES 8u
-#define REPLY_LEAST_BYTES 20u
 #define TO_THE_END SIZE_MAX
 
 void
@@ -79,7 +76,7 @@ find_call (struct rpc *r, struct fault *f)
                       xid);
   in->call = c;
   in->need_bytes
-      = c->procedure->carries_payload ? REPLY_LEAST_BYTES : TO_THE_END;
+    = c->procedure->head_bytes > 0 ? c->procedure->head_bytes : TO_THE_END;
   return ERR_OK;
 }
 
@@ -128,7 +125,9 @@ want_more (struct rpc_inbox *in, const struct xdr *x, struct fault *f)
   return ERR_OK;
 }
 
-/* A reply that may carry a payload: is it there yet? */
+/* A reply that may carry a payload: is it there yet? One that ends before that
+ * (an error) is looked at when its record ends.
+ */
 static enum err
 look_for_payload (struct rpc *r, struct fault *f)
 {

@@ -22,17 +22,24 @@
 
 enum { IO_OPS = IO_STATUS + 1 };
 
+/* COMPOUND4res (status, no tag, count), SEQUENCE, PUTFH, and READ with its
+ * length.
+ */
+#define READ_HEAD_BYTES (RPC_REPLY_HEADER_BYTES + 12u + 44u + 8u + 16u)
+
 static const struct rpc_procedure procedures[IO_OPS] = {
-    [IO_READ] = {NFS_PROGRAM, 4, 1, "READ (NFSv4 COMPOUND)", true},
-    [IO_WRITE] = {NFS_PROGRAM, 4, 1, "WRITE (NFSv4 COMPOUND)", false},
-    [IO_FLUSH] = {NFS_PROGRAM, 4, 1, "COMMIT (NFSv4 COMPOUND)", false},
-    [IO_TRIM] = {NFS_PROGRAM, 4, 1, "DEALLOCATE (NFSv4 COMPOUND)", false},
-    [IO_ZERO] = {NFS_PROGRAM, 4, 1, "DEALLOCATE (NFSv4 COMPOUND)", false},
-    [IO_STATUS] = {NFS_PROGRAM, 4, 1, "SEEK (NFSv4 COMPOUND)", false},
+    [IO_READ]
+    = {NFS_PROGRAM, 4, 1, "READ (NFSv4 COMPOUND)", READ_HEAD_BYTES},
+    [IO_WRITE] = {NFS_PROGRAM, 4, 1, "WRITE (NFSv4 COMPOUND)", 0},
+    [IO_FLUSH] = {NFS_PROGRAM, 4, 1, "COMMIT (NFSv4 COMPOUND)", 0},
+    [IO_TRIM] = {NFS_PROGRAM, 4, 1, "DEALLOCATE (NFSv4 COMPOUND)", 0},
+    [IO_ZERO] = {NFS_PROGRAM, 4, 1, "DEALLOCATE (NFSv4 COMPOUND)", 0},
+    [IO_STATUS] = {NFS_PROGRAM, 4, 1, "SEEK (NFSv4 COMPOUND)", 0},
 };
 
 static const struct rpc_procedure read_plus
-  = {NFS_PROGRAM, 4, 1, "READ_PLUS (NFSv4 COMPOUND)", true};
+  = {NFS_PROGRAM, 4, 1, "READ_PLUS (NFSv4 COMPOUND)",
+     READ_HEAD_BYTES + 16u /* with a first segment */};
 
 const struct rpc_procedure *
 v4_piece_procedure (const struct nfs *n, const struct nfs_piece *p)

@@ -27,7 +27,7 @@
 
 #define PROCEDURE(text)                                                        \
   {                                                                            \
-    NFS_PROGRAM, 4, 1, text " (NFSv4 COMPOUND)", false                         \
+    NFS_PROGRAM, 4, 1, text " (NFSv4 COMPOUND)", 0                         \
   }
 
 const struct rpc_procedure v4_procedure[V4_STEPS] = {
