@@ -632,6 +632,28 @@ resolve_own (struct options *o, struct fault *f)
   return ERR_OK;
 }
 
+/* What one of the protocol's parameters and our own cannot be at once. */
+static enum err
+check_together (const struct options *o, const struct param *p,
+                const char *value, struct fault *f)
+{
+  bool yes = false;
+  enum err e;
+
+  if ((p->flags & PARAM_WRITES) && o->readonly)
+    return fault_set (f, ERR_INVAL,
+                      "%s= changes the file, which readonly=yes forbids", p->key);
+  if (!(p->flags & PARAM_ONE_SESSION) || o->link.connections == 1)
+    return ERR_OK;
+  e = parse_bool (p->key, value, &yes, f);
+  if (!e && yes)
+    return fault_set (f, ERR_INVAL,
+                      "%s=%s is for one session, and connections=%u makes "
+                      "several, which the server would tell from each other",
+                      p->key, value, o->link.connections);
+  return e;
+}
+
 enum err
 options_resolve (struct options *o, const struct log *log,
                  int (*read_secret) (const char *value, char **ret),
@@ -656,10 +678,6 @@ options_resolve (struct options *o, const struct log *log,
     const char *key = o->pair[i].key;
     const struct param *p = param_find (table, key);
 
-    if (p && (p->flags & PARAM_WRITES) && o->readonly)
-      return fault_set (f, ERR_INVAL,
-                        "%s= changes the file, which readonly=yes forbids", key);
-
     if (own_param (key))
       continue;
     if (!p)
@@ -673,7 +691,8 @@ options_resolve (struct options *o, const struct log *log,
         return fault_set (f, ERR_INVAL, "%s= is empty", key);
       continue; /* for others' defaults */
     }
-    if ((e = add_param (o, p, o->pair[i].value, read_secret, f)))
+    if ((e = check_together (o, p, o->pair[i].value, f))
+        || (e = add_param (o, p, o->pair[i].value, read_secret, f)))
       return e;
   }
   for (const struct param *p = table; p->key; p++) {

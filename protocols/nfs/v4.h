@@ -20,10 +20,11 @@
  *
  * Who we are (§2.4): the owner says host, user, path, and connection, so that
  * each connection has a client ID, and reclaims its own state after the server
- * has restarted. With exclusive=yes all connections of the volume are one
- * client with one open owner, as they would deny each other the file. Two of
- * them may then ask for a session at the same time, with the same sequence id,
- * and be given the same one (§18.36.4). So a session is claimed first: its
+ * has restarted. With exclusive=yes there is one connection: a share reservation
+ * holds against everybody, the same open owner included (§9.7), so that a second
+ * OPEN would be denied. Two gateway processes of a volume are one client; they
+ * may ask for a session at the same time, with the same sequence id, and be
+ * given the same one (§18.36.4). So a session is claimed first: its
  * first request asks for a random choice of attributes three times over; who
  * gets an answer to another choice has got another one's session and begins
  * again. The verifier never changes: nothing is lost when we restart.
@@ -134,7 +135,7 @@ struct v4 {
   unsigned settling;
   uint64_t settle_ns; /* when slots that are LEFT are settled */
   uint64_t renewed_ns, lease_ns;
-  bool leaving;
+  bool leaving, leave_due; /* the last one: when no other step is under way */
 
   /* of EXCHANGE_ID and CREATE_SESSION */
   uint32_t create_sequenceid;
