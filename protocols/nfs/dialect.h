@@ -101,7 +101,7 @@ struct nfs_dialect {
    */
   bool (*probe) (struct nfs *n);
 
-  /* Optional: as proto_ops. */
+  /* Optional: as proto_ops. Sets n->left when there is nothing to wait for. */
   void (*leave) (struct nfs *n, uint64_t now_ns);
   uint64_t (*deadline_ns) (const struct nfs *n);
   enum err (*tick) (struct nfs *n, uint64_t now_ns, struct fault *f);
@@ -156,6 +156,7 @@ struct nfs {
   bool keep_xids;         /* v3: a request that is sent again has its old XID */
   struct listing listing; /* VOLUME_IS_LIST: the content */
 
+  bool left; /* goodbye is said, and nothing more is to come */
   enum nfs_probe_state probe;
   uint64_t probed_change, probed_size;
 

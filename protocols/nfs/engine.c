@@ -503,8 +503,12 @@ engine_leave (struct proto *p, uint64_t now_ns)
   struct nfs *n = &p->nfs;
 
   n->now_ns = now_ns;
-  if (n->state == PROTO_READY && n->dialect->leave)
+  if (n->state != PROTO_READY)
+    return;
+  if (n->dialect->leave)
     n->dialect->leave (n, now_ns);
+  else
+    n->left = true; /* NFSv3 servers know of no session */
 }
 
 /* The portmapper is asked in clear text: what it says is a port of this host,
@@ -548,6 +552,8 @@ engine_deadline_ns (const struct proto *p)
 
   if (n->state == PROTO_FAILED)
     return ns;
+  if (n->left)
+    return n->now_ns;
   if (n->dialect && n->dialect->deadline_ns)
     ns = n->dialect->deadline_ns (n);
   return least (ns, n->state == PROTO_STARTING ? n->deadline_ns
@@ -562,6 +568,8 @@ engine_tick (struct proto *p, uint64_t now_ns)
   enum err e = ERR_OK;
 
   n->now_ns = now_ns;
+  if (n->left)
+    return done (n, fault_set (f, ERR_CLOSED, "the session has ended"));
   if (n->state == PROTO_READY)
     nfs_transfer_tick (n, now_ns);
   if (n->dialect && n->dialect->tick && !n->want.type)

@@ -202,14 +202,12 @@ leave (struct nfs *n, uint64_t now_ns)
   struct v4 *v = v4_of (n);
 
   v->leaving = true;
-  if (v->step != V4_IDLE || v->mending)
-    return; /* the lease will end */
-  v4_go (n, V4_LEAVE);
-  v4_pump (n, now_ns);
-  if (v->unsent)
+  if (v->mending) {
+    n->left = true; /* the lease will end */
     return;
-  v->memory.has_session = v->memory.has_open = false;
-  v4_memory_store (n);
+  }
+  v->leave_due = true;
+  v4_pump (n, now_ns);
 }
 
 #define DIALECT(text, number, word, starter)                                   \

@@ -401,6 +401,7 @@ got_leave_client (struct nfs *n, struct v4_answer *a, struct fault *f)
   v4_take (a, OP_DESTROY_CLIENTID);
   e = v4_close_answer (a, "DESTROY_CLIENTID", f);
   v4_of (n)->step = V4_IDLE; /* CLIENTID_BUSY: others use it */
+  n->left = true;
   return e;
 }
 

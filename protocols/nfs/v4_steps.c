@@ -286,6 +286,10 @@ send_step (struct nfs *n, uint64_t now_ns)
   }
   put_step (n, &c, v->step);
   v4_end (&c);
+  if (v->step == V4_LEAVE) {
+    v->memory.has_session = v->memory.has_open = false;
+    v4_memory_store (n);
+  }
   v->operations = c.operations;
   v->unsent = false;
   v->waiting_for_answer = true;
@@ -345,6 +349,10 @@ v4_pump (struct nfs *n, uint64_t now_ns)
       && v->settling == 0) {
     v4_go (n, v->mend_from);
     v->give_up_ns = 0;
+  }
+  if (v->leave_due && v->step == V4_IDLE) {
+    v->leave_due = false;
+    v4_go (n, V4_LEAVE);
   }
   if (v->unsent && now_ns >= v->wake_ns
       && rpc_ready (&n->rpc, V4_STEP_ARGUMENTS_BYTES))

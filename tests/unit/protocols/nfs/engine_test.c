@@ -370,6 +370,21 @@ a_list_has_an_end (void)
 }
 
 static void
+nothing_is_to_be_left (void)
+{
+  struct peer s;
+
+  peer_init (&s, "");
+  CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
+  nfs_ops.leave (s.p, s.now_ns);
+  CU_ASSERT_EQUAL (peer_call (&s), 0);
+  CU_ASSERT (nfs_ops.deadline_ns (s.p) <= s.now_ns);
+  nfs_ops.tick (s.p, s.now_ns);
+  CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_FAILED);
+  peer_fini (&s);
+}
+
+static void
 lists_exports (void)
 {
   static uint8_t text[1000];
@@ -419,5 +434,5 @@ UNIT_MAIN ("nfs engine", UNIT_TEST (finds_the_file),
            UNIT_TEST (says_why_it_cannot), UNIT_TEST (read_only_says_why),
            UNIT_TEST (a_shrunk_file_is_said), UNIT_TEST (errors_of_requests),
            UNIT_TEST (lists_a_directory), UNIT_TEST (a_list_has_an_end),
-           UNIT_TEST (lists_exports),
+           UNIT_TEST (nothing_is_to_be_left), UNIT_TEST (lists_exports),
            UNIT_TEST (refuses_bad_parameters))

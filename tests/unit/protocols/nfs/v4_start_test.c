@@ -255,6 +255,25 @@ exclusive_denies_other_writers (void)
   peer4_end (&a);
 }
 
+/* A call of its own is under way: the goodbye comes behind it. */
+static void
+leaves_in_its_turn (void)
+{
+  struct peer s;
+
+  peer4_begin (&s);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  nfs_ops.probe (s.p, s.now_ns);
+  nfs_ops.tx_iov (s.p, (struct iovec[PROTO_TX_IOV]){{0}}, PROTO_TX_IOV);
+  nfs_ops.leave (s.p, s.now_ns);
+  while (peer4_answer (&s))
+    ;
+  CU_ASSERT_EQUAL (server.executed[CLOSE], 1);
+  CU_ASSERT_EQUAL (server.executed[DESTROY_SESSION], 1);
+  CU_ASSERT_EQUAL (server.executed[DESTROY_CLIENTID], 1);
+  peer4_end (&s);
+}
+
 static void
 leaves_nothing_behind (void)
 {
@@ -271,6 +290,9 @@ leaves_nothing_behind (void)
   CU_ASSERT_EQUAL (server.executed[DESTROY_CLIENTID], 1);
   for (unsigned i = 0; i < FAKE4_CLIENTS; i++)
     CU_ASSERT (!server.client[i].used);
+  CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_READY);
+  peer4_sleep (&s); /* so that nobody waits for more */
+  CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_FAILED);
   peer_close (&s);
   CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY); /* and begins again */
   peer4_works (&s, 2);
@@ -430,6 +452,7 @@ UNIT_MAIN ("nfs v4 start", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (lists_a_directory), UNIT_TEST (each_has_its_own_session),
            UNIT_TEST (a_session_of_another_one_is_not_used),
            UNIT_TEST (exclusive_denies_other_writers),
-           UNIT_TEST (leaves_nothing_behind), UNIT_TEST (follows_links),
+           UNIT_TEST (leaves_nothing_behind),
+           UNIT_TEST (leaves_in_its_turn), UNIT_TEST (follows_links),
            UNIT_TEST (says_where_links_end),
            UNIT_TEST (says_where_it_has_moved), UNIT_TEST (a_list_has_an_end))
