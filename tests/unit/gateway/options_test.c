@@ -91,6 +91,20 @@ defaults_are_filled_in (void)
 }
 
 static void
+what_cannot_be_together (void)
+{
+  setup ();
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x resize=1G"), ERR_OK);
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x resize=1G readonly=no"), ERR_OK);
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x resize=1G readonly=yes"), ERR_INVAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "readonly=yes forbids"));
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x exclusive=yes"), ERR_OK);
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x exclusive=no connections=2"), ERR_OK);
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x connections=2 exclusive=on"), ERR_INVAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "exclusive=on is for one session"));
+}
+
+static void
 default_keys_come_in_order (void)
 {
   setup ();
@@ -263,6 +277,7 @@ cleanup (void)
 }
 
 UNIT_MAIN ("options", UNIT_TEST (defaults_are_filled_in),
+           UNIT_TEST (what_cannot_be_together),
            UNIT_TEST (default_keys_come_in_order),
            UNIT_TEST (files_are_checked),
            UNIT_TEST (secrets_never_stand_in_the_spec),
