@@ -66,7 +66,8 @@ gateway fails outage=fail:1
 fails=$uri fails_pid=$nbdkit_pid
 "$steps" "$fails" -- 0:read:0:h >fails.steps
 stop_sshd
-for p in $(worker_pids); do kill -KILL "$p"; done
+# Some have gone with their server.
+for p in $(worker_pids); do kill -KILL "$p" 2>/dev/null || :; done
 "$steps" "$a" "$b" "$fails" -- 0:read:0:h 1:read:1:i 2:read:1:i 0:waits:2000 \
   1:waits:2001 0:read:1:i 2:fails:2002 2:read:0:h >outage.log &
 wait $! || die "$(cat outage.log)"
