@@ -302,6 +302,37 @@ garbage (struct possessed *p, const struct ring_request *r)
   tell (p, r, 1000);
 }
 
+/* Lines for the log. */
+static void
+note (struct possessed *p, size_t length_bytes)
+{
+  struct wirebuf b;
+  char line[2000];
+
+  memset (line, 'x', length_bytes);
+  line[length_bytes] = 0;
+  control_begin (&p->message, CONTROL_NOTE);
+  b = control_body (&p->message);
+  wirebuf_cstring (&b, line);
+  control_send (WORKER_FD_GATEWAY, &p->message, &b, WAIT_NS);
+}
+
+/* More than anybody reads. */
+static void
+chatter (struct possessed *p, const struct ring_request *r)
+{
+  for (unsigned i = 0; i < 1200; i++)
+    note (p, 10);
+  answer (p, r);
+}
+
+static void
+long_line (struct possessed *p, const struct ring_request *r)
+{
+  note (p, 1999);
+  answer (p, r);
+}
+
 /* To the daemon, out of order, by halves, with an fd, or without end; the path
  * says what: see messages.
  */
@@ -431,6 +462,8 @@ static const struct mode modes[] = {
   {"spin", false, spin},
   {"probed", false, probed_unasked},
   {"garbage", false, garbage},
+  {"chatter", false, chatter},
+  {"long-line", false, long_line},
   {"remap", false, remap},
   {"hog", false, hog},
   {"exit", false, leave},

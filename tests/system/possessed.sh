@@ -92,4 +92,8 @@ for message in sign unknown half fd flood; do
 done
 replaced probed 'a message that it may not send'
 replaced garbage 'a message that it may not send'
+replaced chatter 'a message that it may not send'
+lines=$(grep -c xxxxxxxxxx once/chatter.log || :)
+[ "$lines" -ge 1 ] && [ "$lines" -le 10 ] || die "$lines lines are in the log"
+replaced long-line 'a message that it may not send'
 ok "so does one that says what nobody has asked"
