@@ -185,7 +185,8 @@ a_worker_dies (void)
     peer.hold = false;
     for (unsigned i = 0; i < READERS; i++)
       end (i, 0);
-    CU_ASSERT_EQUAL (served (0), 2);
+    /* One for all of them, of each worker that it came to before that died. */
+    CU_ASSERT (served (0) >= 2 && served (0) <= paths + 1);
     link_close (l);
     peer_end (&peer);
   }
