@@ -99,6 +99,19 @@ cmp copy disk
 [ "$(daemon_pids)" = "$host" ] || die "another daemon runs: $(daemon_pids)"
 ok "two users are served by the host's daemon"
 
+# shown UID: the processes that this user's status shows
+shown () {
+  as "$1" "$run" bulkhead status --json | jq '[.volumes[].gateways[].pid] | @csv'
+}
+[ "$(shown 4001)" = "\"$a1\"" ] || die "alice sees $(shown 4001)"
+[ "$(shown 4003)" = "\"$b1\"" ] || die "bob sees $(shown 4003)"
+"$run" bulkhead status --json >status.json
+jq -e '.volumes | length == 2 and ([.[].uid] | sort) == [4001, 4003]' \
+  status.json >/dev/null || die "root sees $(cat status.json)"
+jq -e '[.volumes[].counts.operations.read.bytes > 0] | all' status.json \
+  >/dev/null || die "root sees no counts: $(cat status.json)"
+ok "each sees its own in the status, root sees all"
+
 # What alice has an fd for that was opened for reading only, she cannot open
 # again for writing: it is root's, mode 0600.
 memory=0
