@@ -358,9 +358,12 @@ open_ends (struct copy *k, struct fault *f)
   if ((e = end_open (&k->source, 0, f))
       || (e = end_open (&k->destination, k->source.size, f)))
     return e;
-  if (k->source.kind == END_FILE && k->destination.kind == END_FILE
-      && strcmp (k->source.identity, k->destination.identity) == 0)
-    return fault_set (f, ERR_INVAL, "%s and %s are the same file",
+  if (k->source.kind == k->destination.kind
+      && (k->source.kind == END_FILE
+              ? strcmp (k->source.identity, k->destination.identity)
+              : strcmp (k->source.name, k->destination.name))
+             == 0)
+    return fault_set (f, ERR_INVAL, "%.150s and %.150s are the same",
                       k->source.name, k->destination.name);
   if (k->destination.size < k->source.size) {
     cli_bytes (have, sizeof have, k->destination.size);

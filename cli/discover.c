@@ -147,11 +147,11 @@ open_targets (struct session *s, struct finds *targets, struct finds *ret,
       return fault_set (f, ERR_SHUTDOWN, "interrupted");
     }
     for (unsigned k = 0; k <= luns.n; k++) {
-      const struct found *lun = &luns.found[k];
+      const struct found *lun = k < luns.n ? &luns.found[k] : NULL;
       char name[LISTING_NAME_BYTES];
       struct listing_entry entry = {.name = name};
 
-      if (k < luns.n) {
+      if (lun) {
         snprintf (name, sizeof name, "%s/%s", t->name, lun->name);
         entry.size = lun->size;
         entry.description = lun->description;

@@ -117,7 +117,9 @@ ok "the same command goes on, does nothing twice, and --checksum sees a fault"
 # ----------------------------------------------------------------------- refused
 
 fails 2 'missing' copy ./source.img
-fails 2 'same file' copy ./source.img ./source.img
+fails 2 'are the same' copy ./source.img ./source.img
+fails 2 'are the same' copy "$(sftp_url "$dir/remote.img")" "${key[@]}" \
+  "$(sftp_url "$dir/remote.img")" "${key[@]}"
 fails 3 'No such file' copy ./none.img ./x.img
 [ ! -e x.img ] || die "a file was made"
 truncate -s 1M small.img

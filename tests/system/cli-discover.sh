@@ -39,6 +39,10 @@ grep -Eq '/images/one.img +3 MiB' text || die "SFTP: $(cat text)"
 url=$(jq -r '.[1].url' list)
 [ "$(bulkhead probe --json "$url" "${key[@]}" | jq .size)" = 5242880 ] \
   || die "the URL $url opens something else"
+truncate -s 2M "$HOME/home.img"
+[ "$(bulkhead discover --json "$(sftp_url /~)" "${key[@]}" \
+  | jq -r '.[] | select(.name == "home.img").size')" = 2097152 ] \
+  || die "the login directory: $(bulkhead discover "$(sftp_url /~)" "${key[@]}")"
 ok "discover lists the files of a directory, and their URLs open them"
 
 bulkhead probe --json "$(sftp_url "$dir/images/one.img")" "${key[@]}" >probe
