@@ -62,14 +62,15 @@ ok "an NBD server is an end, too; what is behind the end stays"
 
 slow=127.0.0.1:2223
 write_known_hosts "$dir/known_slow" 2223
-start_relay 2223 --throttle $((size * 1048576 / 6))
+start_relay 2223 --throttle $((size * 1048576 / 10))
 rm -f dst.img
-copy=(bulkhead copy "sftp://$user@$slow$dir/source.img" identity="$dir/id"
+# One part after the other, so that some are done and some are not.
+copy=(bulkhead copy --requests=1 "sftp://$user@$slow$dir/source.img" identity="$dir/id"
   known-hosts="$dir/known_slow" ./dst.img)
 "${copy[@]}" >copy.log 2>&1 &
 copying=$!
 some_came () {
-  [ -e dst.img ] && [ "$(($(stat -c %b dst.img) * 512))" -gt 3000000 ]
+  [ -e dst.img ] && [ "$(($(stat -c %b dst.img) * 512))" -gt 500000 ]
 }
 wait_for 20 some_came || die "nothing comes: $(cat copy.log)"
 pid=$(pgrep --exact bulkhead | head -n 1)
@@ -138,10 +139,10 @@ ok "what cannot be is told in one or two lines"
 
 if command -v tmux >/dev/null; then
   export TERM=screen
-  relay throttle $((size * 1048576 / 3))
+  relay throttle $((size * 1048576 / 8))
   rm -f dst.img
   tmux -S "$dir/tmux" -f /dev/null new-session -d -s bar -x 80 -y 24 \
-    "$run bulkhead copy sftp://$user@$slow$dir/source.img identity=$dir/id \
+    "$run bulkhead copy --requests=1 sftp://$user@$slow$dir/source.img identity=$dir/id \
       known-hosts=$dir/known_slow ./dst.img; read -r _"
   bar () {
     tmux -S "$dir/tmux" capture-pane -p -t bar | grep -Eq -- "$1"
