@@ -150,7 +150,7 @@ shows 'ready +[0-9]+ +[1-9][0-9.]*[KMG]'
 term send-keys -t top p
 shows PAUSED
 still=$(screen)
-bulkhead status >/dev/null
+sleep 1 # five looks, if it did not pause
 [ "$(screen)" = "$still" ] || die "it goes on while it is paused"
 term send-keys -t top p
 gone_from_screen () {
