@@ -101,9 +101,11 @@ queue_add (struct queue *q, const void *bytes, size_t n)
 static bool
 queue_write (struct queue *q, int fd)
 {
-  ssize_t n =
-      q->used ? send (fd, q->base, q->used, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+  ssize_t n;
 
+  if (!q->used)
+    return true;
+  n = send (fd, q->base, q->used, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (n < 0)
     return errno == EAGAIN || errno == EINTR;
   q->used -= (size_t)n;

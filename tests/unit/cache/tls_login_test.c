@@ -215,6 +215,7 @@ files_that_are_not_taken (void)
       take_files (-1, file_of (x, NULL, NULL), file_of (NULL, b, NULL)),
       ERR_INVAL);
   CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "not the key of"));
+  tls_login_fini (&login);
   CU_ASSERT_EQUAL (
       take_files (-1, file_of (x, NULL, NULL), file_of (NULL, a, "words")),
       ERR_AUTH);
