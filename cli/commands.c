@@ -18,6 +18,9 @@ const struct cli_option cli_json_options[] = {
 };
 
 const struct command *const cli_commands[] = {
+    &command_attach,
+    &command_detach,
+    &command_list,
     &command_serve,
     &command_status,
     &command_top,

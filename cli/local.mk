@@ -1,17 +1,24 @@
 # The subcommands and what they share; main.c apart, so that tests can link it.
 noinst_LTLIBRARIES += libcli.la
 libcli_la_SOURCES = \
+	%D%/attach.c \
+	%D%/attach_state.c %D%/attach_state.h \
 	%D%/bench.c \
+	%D%/block.c %D%/block.h \
 	%D%/cli.h \
 	%D%/commands.c %D%/commands.h \
 	%D%/completion.c \
 	%D%/copy.c \
 	%D%/copy_state.c %D%/copy_state.h \
+	%D%/detach.c \
 	%D%/discover.c \
 	%D%/doctor.c \
 	%D%/end.c %D%/end.h \
 	%D%/files.c %D%/files.h \
 	%D%/help.c \
+	%D%/list.c \
+	%D%/nbd_kernel.c %D%/nbd_kernel.h \
+	%D%/nbd_session.c %D%/nbd_session.h \
 	%D%/nbdkit.c %D%/nbdkit.h \
 	%D%/output.c %D%/output.h \
 	%D%/parse.c \
@@ -20,16 +27,18 @@ libcli_la_SOURCES = \
 	%D%/serve.c \
 	%D%/session.c %D%/session.h \
 	%D%/status.c \
+	%D%/supervisor.c %D%/supervisor.h \
+	%D%/supervisor_child.c %D%/supervisor_child.h \
 	%D%/target.c %D%/target.h \
 	%D%/top.c \
 	%D%/units.c %D%/units.h \
 	%D%/view.c %D%/view.h \
 	%D%/view_json.c
 libcli_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(LIBNBD_CFLAGS) \
-	$(NCURSES_CFLAGS) $(OPENSSL_CFLAGS) \
+	$(LIBNL_CFLAGS) $(NCURSES_CFLAGS) $(OPENSSL_CFLAGS) \
 	-DBULKHEAD_PLUGINDIR='"$(plugindir)"'
 CLI_LIBS = libcli.la libcliconf.la libsandbox.la $(GATEWAY_LIBS) \
-	$(JANSSON_LIBS) $(LIBNBD_LIBS) $(NCURSES_LIBS) $(OPENSSL_LIBS)
+	$(JANSSON_LIBS) $(LIBNBD_LIBS) $(LIBNL_LIBS) $(NCURSES_LIBS) $(OPENSSL_LIBS)
 
 # The configuration's parser, apart: it takes bytes of any kind.
 noinst_LTLIBRARIES += libcliconf.la

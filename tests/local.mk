@@ -12,3 +12,4 @@ include tests/unit/gateway/local.mk
 include tests/unit/cli/local.mk
 include tests/fake/local.mk
 include tests/system/local.mk
+include tests/vm/local.mk

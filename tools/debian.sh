@@ -3,10 +3,10 @@
 # need, and how those get onto the machine.
 
 packages_build="autoconf automake gcc libc6-dev libtool make pkg-config perl
-libcunit1-dev libev-dev libisal-dev libjansson-dev libncurses-dev libnbd-dev libseccomp-dev libssh2-1-dev
+libcunit1-dev libev-dev libisal-dev libjansson-dev libncurses-dev libnbd-dev libnl-genl-3-dev libseccomp-dev libssh2-1-dev
 libssl-dev liburiparser-dev libyaml-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
-packages_vm="busybox-static cpio kmod qemu-system-x86"
+packages_vm="busybox-static cpio e2fsprogs kmod qemu-system-x86"
 packages_test="tmux fish iproute2 jq openssl procps passwd util-linux xz-utils zsh
 dropbear-bin nfs-ganesha nfs-ganesha-vfs openssh-sftp-server proftpd-core proftpd-mod-crypto
 python3-asyncssh python3-paramiko qemu-block-extra qemu-utils rclone rpcbind

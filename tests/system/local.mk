@@ -25,6 +25,7 @@ SYSTEM_TESTS = \
 	%D%/auth.sh \
 	%D%/canary.sh \
 	%D%/cli.sh \
+	%D%/cli-attach.sh \
 	%D%/cli-serve.sh \
 	%D%/logins.sh \
 	%D%/connections.sh \

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "cli/supervisor_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "cli/block.h"
+#include "common/cleanup.h"
+
+struct result {
+  enum err e;
+  struct fault f;
+};
+
+/* In the child. */
+static void
+tell (int fd, enum err e, const struct fault *f)
+{
+  struct result r = {.e = e, .f = *f};
+  ssize_t ignored = write (fd, &r, sizeof r); /* below PIPE_BUF: whole */
+
+  (void)ignored;
+}
+
+static void __attribute__ ((noreturn)) hold (int index, int result_fd)
+{
+  struct fault f = {0};
+  char path[32];
+
+  snprintf (path, sizeof path, "/dev/nbd%d", index);
+  if (open (path, O_RDONLY | O_CLOEXEC) < 0) {
+    fault_set (&f, err_from_errno (errno), "%s: %s", path,
+               strerrordesc_np (errno));
+    tell (result_fd, f.code, &f);
+    _exit (1);
+  }
+  tell (result_fd, ERR_OK, &f);
+  while (1)
+    pause ();
+}
+
+static void __attribute__ ((noreturn)) flush (int index, int result_fd)
+{
+  struct fault f = {0};
+  int fd = -1;
+  enum err e = block_claim (index, &fd, &f);
+
+  if (!e && fsync (fd) < 0) {
+    e = ERR_IO;
+    fault_set (&f, e, "/dev/nbd%d cannot be flushed: %s", index,
+               strerrordesc_np (errno));
+  }
+  tell (result_fd, e, &f);
+  while (!e)
+    pause ();
+  _exit (0);
+}
+
+static enum err
+start (struct supervisor_child *c, int index,
+       void (*body) (int index, int result_fd), struct fault *f)
+{
+  pid_t parent = getpid (), pid;
+  int p[2];
+
+  if (pipe2 (p, O_CLOEXEC) < 0)
+    return fault_set (f, ERR_NOMEM, "too many files");
+  fflush (NULL);
+  pid = fork ();
+  if (pid == 0) {
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid () != parent)
+      _exit (1);
+    close (p[0]);
+    body (index, p[1]);
+  }
+  close (p[1]);
+  if (pid < 0) {
+    close (p[0]);
+    return fault_set (f, ERR_NOMEM, "too many processes");
+  }
+  *c = (struct supervisor_child){.pid = pid, .result_fd = p[0]};
+  return ERR_OK;
+}
+
+enum err
+supervisor_child_result (struct supervisor_child *c, struct fault *f)
+{
+  struct result r = {.e = ERR_OK};
+  ssize_t n = read (c->result_fd, &r, sizeof r);
+
+  if (n < 0 && errno == EINTR) {
+    f->text[0] = 0;
+    return ERR_AGAIN;
+  }
+  if (n != sizeof r)
+    return fault_set (f, ERR_IO, "a process of the supervisor was ended");
+  *f = r.f;
+  return r.e;
+}
+
+enum err
+supervisor_hold (struct supervisor_child *c, int index, struct fault *f)
+{
+  return start (c, index, hold, f);
+}
+
+enum err
+supervisor_flush (struct supervisor_child *c, int index, struct fault *f)
+{
+  supervisor_child_end (c);
+  return start (c, index, flush, f);
+}
+
+void
+supervisor_child_gone (struct supervisor_child *c, pid_t pid)
+{
+  /* What it said before it died is still in the pipe. */
+  if (c->pid == pid)
+    c->pid = -1;
+}
+
+void
+supervisor_child_end (struct supervisor_child *c)
+{
+  if (c->pid == 0)
+    return;
+  if (c->pid > 0)
+    kill (c->pid, SIGKILL);
+  close (c->result_fd);
+  *c = (struct supervisor_child){0};
+}
