@@ -70,7 +70,7 @@ check (const char *dir, const struct target *t, struct fault *f)
   enum err e = nbd_kernel_open (&k, f);
 
   if (!e)
-    e = nbd_kernel_may (&k, f);
+    e = nbd_kernel_may (f);
   nbd_kernel_close (&k);
   if (e)
     return e;

@@ -67,7 +67,9 @@ each (void *ctx, int index)
   if (!attach_state_alive (l->dir, index))
     add (l, index, NULL, backend + strlen (ATTACH_BACKEND),
          geteuid () == 0 ? "left behind" : "attached");
-  else if (!attach_state_read (l->dir, index, &s, &f))
+  else if (attach_state_read (l->dir, index, &s, &f))
+    add (l, index, NULL, backend + strlen (ATTACH_BACKEND), "attached");
+  else
     add (l, index, &s, s.name, s.state);
   return true;
 }

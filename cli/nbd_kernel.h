@@ -43,7 +43,7 @@ void
 nbd_kernel_close (struct nbd_kernel *k);
 /* ERR_ACCESS: this process may not set up devices. */
 enum err
-nbd_kernel_may (struct nbd_kernel *k, struct fault *f);
+nbd_kernel_may (struct fault *f);
 
 /* Sets *ret_index. ERR_AGAIN: it is in use. */
 enum err

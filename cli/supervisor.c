@@ -630,8 +630,7 @@ prepare (struct supervisor *v, struct fault *f)
   enum err e;
 
   if ((e = attach_dir (v->dir, f)) || (e = nbd_kernel_open (&v->kernel, f))
-      || (e = nbd_kernel_may (&v->kernel, f))
-      || (e = nbd_kernel_open (&v->events, f))
+      || (e = nbd_kernel_may (f)) || (e = nbd_kernel_open (&v->events, f))
       || (e = nbd_kernel_listen (&v->events, &v->events_fd, f)))
     return e;
   snprintf (v->socket, sizeof v->socket, "%s/%d.sock", v->dir, (int)getpid ());
@@ -664,6 +663,7 @@ supervise (const struct supervise *options)
   struct fault f = {0};
   enum err e;
 
+  v.s.pid = getpid ();
   snprintf (v.s.name, sizeof v.s.name, "%s", options->target->name);
   snprintf (v.s.url, sizeof v.s.url, "%s", options->target->url);
   v.device = (struct nbd_device){.timeout_s = options->timeout_s,

@@ -43,6 +43,7 @@ SYSTEM_TESTS = \
 	%D%/nfs4.sh \
 	%D%/nfs4-tls.sh \
 	%D%/possessed.sh \
+	%D%/readme.sh \
 	%D%/resolve.sh \
 	%D%/restart.sh \
 	%D%/revalidate.sh

@@ -45,7 +45,7 @@ copy_program () {
     mkdir -p "$root$(dirname "$file")"
     [ -e "$root$file" ] || cp -L "$file" "$root$file"
     # Its libraries, and the program that loads them.
-    ldd "$root$file" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do
+    { ldd "$root$file" 2>/dev/null | grep -o '/[^ ]*' || :; } | while read -r library; do
       mkdir -p "$root$(dirname "$library")"
       [ -e "$root$library" ] || cp -L "$library" "$root$library"
     done
@@ -53,7 +53,7 @@ copy_program () {
 }
 copy_program "$(command -v nbdkit)" "$(command -v mkfs.ext4)" \
   "$(command -v e2fsck)" "$(command -v fstrim)" \
-  "$(ldconfig -p | awk '/libnss_files/ { print $NF; exit }')" \
+  $(ldconfig -p | awk '/libnss_files.so.2/ && !n++ { print $NF }') \
   $(cd "$root" && find usr/local usr/lib -type f \( -perm -100 -o -name '*.so' \) \
     -printf '/%p\n')
 cp "$BULKHEAD_BUILDDIR/tests/vm/file-model" "$root/bin/"
@@ -95,10 +95,13 @@ mount -t devpts devpts /dev/pts 2>/dev/null || mkdir -p /dev/pts
 cd /tmp
 
 bad () {
-  echo "VM BAD: $*"
-  tail -n 20 /run/bulkhead/attach/attach.log /run/bulkhead/bulkheadd.log \
-    2>/dev/null
+  echo "VM: $*"
+  tail -n 20 /run/bulkhead/attach/attach.log /run/bulkhead/bulkheadd.log || :
+  head /sys/block/nbd*/pid /sys/block/nbd*/backend /run/bulkhead/attach/*.json \
+    || :
+  ps || :
   dmesg | tail -n 15
+  echo "VM BAD: $*"
   exit 1
 }
 
@@ -156,8 +159,8 @@ disturb () {
 
 # disk NAME SECONDS [TRIM]
 disk () {
-  device=$(bulkhead attach --timeout 3 "$1") || bad "attach $1"
-  until_ok 5 state_is "${device#/dev/}" ready || bad "$(bulkhead list)"
+  device=$(bulkhead attach -n 2 --timeout 3 "$1") || bad "attach $1"
+  until_ok 1 state_is "${device#/dev/}" ready || bad "$(bulkhead list)"
   good "$1 is $device: $(cat /sys/block/${device#/dev/}/size) sectors"
   mkfs.ext4 -q -F -E nodiscard "$device" || bad "mkfs $1"
   mount -t ext4 "$device" /mnt || bad "mount $1"

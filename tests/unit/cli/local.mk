@@ -4,3 +4,8 @@ tests_unit_cli_conf_test_SOURCES = %D%/conf_test.c
 tests_unit_cli_conf_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
 tests_unit_cli_files_test_SOURCES = %D%/files_test.c
 tests_unit_cli_files_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/cli/attach_state_test
+TESTS += tests/unit/cli/attach_state_test
+tests_unit_cli_attach_state_test_SOURCES = %D%/attach_state_test.c
+tests_unit_cli_attach_state_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
