@@ -133,9 +133,9 @@ refused () {
 
 # Nothing that belongs to an attached disk.
 nothing_left () {
-  [ -z "$(pgrep nbdkit)" ] && [ -z "$(cat /sys/block/nbd*/pid 2>/dev/null)" ] \
+  [ -z "$(pidof nbdkit)" ] && [ -z "$(cat /sys/block/nbd*/pid 2>/dev/null)" ] \
     && [ -z "$(ls /run/bulkhead/attach | grep -v '^attach\.')" ] \
-    && [ -z "$(pgrep -f '^bulkhead ')" ]
+    && [ -z "$(pidof bulkhead)" ]
 }
 
 state_is () {
@@ -143,24 +143,24 @@ state_is () {
 }
 
 nbdkit_is_another () {
-  [ -n "$(pgrep nbdkit)" ] && [ "$(pgrep nbdkit)" != "$1" ]
+  [ -n "$(pidof nbdkit)" ] && [ "$(pidof nbdkit)" != "$1" ]
 }
 
 # Workers go, and once nbdkit.
 disturb () {
   for i in 1 2; do
     sleep 1
-    pkill -KILL bulkhead-worker || :
+    kill -KILL $(pidof bulkhead-worker) || :
   done
-  was=$(pgrep nbdkit)
+  was=$(pidof nbdkit)
   kill -KILL $was
   until_ok 60 nbdkit_is_another "$was"
 }
 
 # disk NAME SECONDS [TRIM]
 disk () {
-  device=$(bulkhead attach -n 2 --timeout 3 "$1") || bad "attach $1"
-  until_ok 1 state_is "${device#/dev/}" ready || bad "$(bulkhead list)"
+  device=$(bulkhead attach -n 2 --timeout 10 "$1") || bad "attach $1"
+  until_ok 5 state_is "${device#/dev/}" ready || bad "$(bulkhead list)"
   good "$1 is $device: $(cat /sys/block/${device#/dev/}/size) sectors"
   mkfs.ext4 -q -F -E nodiscard "$device" || bad "mkfs $1"
   mount -t ext4 "$device" /mnt || bad "mount $1"
@@ -175,10 +175,13 @@ disk () {
   umount /mnt || bad "umount $1"
   e2fsck -f -n "$device" >fsck.out 2>&1 || bad "fsck $1: $(cat fsck.out)"
   ! dmesg | grep -i 'I/O error' || bad "$1: errors"
-  mount -t ext4 -o ro "$device" /mnt
+  until_ok 10 mount -t ext4 -o ro "$device" /mnt || {
+    grep -l nbd /proc/[0-9]*/mountinfo
+    bad "$1: still in use after umount"
+  }
   cmp /bin/busybox /mnt/copy || bad "$1: another copy"
   umount /mnt
-  bulkhead list --json | grep -q '"restarts": 1' || bad "$(bulkhead list)"
+  ! bulkhead list --json | grep -q '"restarts": 0' || bad "$(bulkhead list)"
   bulkhead detach "$1" || bad "detach $1"
   until_ok 10 nothing_left || bad "$1 leaves $(ls /run/bulkhead/attach; ps)"
   good "$1: random operations, kills, a new nbdkit, trim, fsck; nothing left"
