@@ -148,7 +148,7 @@ address_answer_take (const uint8_t *bytes, size_t length_bytes,
     if (kind == ANSWER_LIST && take_list (&w, ret) == ERR_OK)
       return ERR_OK;
     if (kind == ANSWER_FAULT && fault_take (&w, &theirs) == ERR_OK
-        && wire_end (&w) == ERR_OK && theirs.text[0]) {
+        && wire_end (&w) == ERR_OK) {
       if (f)
         *f = theirs;
       return theirs.code;

@@ -177,7 +177,7 @@ fault_take (struct wire *w, struct fault *ret)
     return ERR_PEER;
   /* 0 would be a fault without an error */
   f.code = code > 0 && code < ERR_COUNT ? (enum err) - (int)code : ERR_IO;
-  fault_set (ret, f.code, "%s", f.text);
+  fault_set (ret, f.code, "%s", f.text[0] ? f.text : err_text (f.code));
   fault_hint (ret, "%s", f.hint);
   return ERR_OK;
 }

@@ -51,7 +51,9 @@ void volume_info_put (struct wirebuf *b, const struct volume_info *i);
 enum err volume_info_take (struct wire *w, struct volume_info *ret);
 
 void fault_put (struct wirebuf *b, const struct fault *f);
-/* Unknown codes become ERR_IO; control characters are replaced. */
+/* Unknown codes become ERR_IO; control characters are replaced; a fault without
+ * words gets those of its code.
+ */
 enum err fault_take (struct wire *w, struct fault *ret);
 
 #endif

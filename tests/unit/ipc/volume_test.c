@@ -232,6 +232,20 @@ an_impossible_info_is_refused (void)
 }
 
 static void
+a_fault_without_words_gets_some (void)
+{
+  struct fault f = {.code = ERR_AUTH}, got = {0};
+  uint8_t body[64]; /* two empty strings */
+  struct wirebuf b = wirebuf_init (body, sizeof body);
+  struct wire w;
+
+  fault_put (&b, &f);
+  w = wire_init (body, b.used_bytes);
+  CU_ASSERT_EQUAL (fault_take (&w, &got), ERR_OK);
+  CU_ASSERT_STRING_EQUAL (got.text, err_text (ERR_AUTH));
+}
+
+static void
 a_fault_makes_the_round_trip_clean (void)
 {
   struct fault f = {0}, got = {0};
@@ -312,4 +326,5 @@ UNIT_MAIN ("volume", UNIT_TEST (a_spec_makes_the_round_trip),
            UNIT_TEST (an_info_makes_the_round_trip),
            UNIT_TEST (an_impossible_info_is_refused),
            UNIT_TEST (a_fault_makes_the_round_trip_clean),
+           UNIT_TEST (a_fault_without_words_gets_some),
            UNIT_TEST (garbage_is_only_garbage))
