@@ -12,6 +12,9 @@ dropbear-bin nfs-ganesha nfs-ganesha-vfs openssh-sftp-server proftpd-core proftp
 python3-asyncssh python3-paramiko qemu-block-extra qemu-utils rclone rpcbind
 fio strace tgt"
 
+# For make fuzz, make fuzz-afl and make coverage; nothing else wants them.
+packages_fuzz="afl++ clang gcovr libclang-rt-14-dev"
+
 packages_missing () {
   for p; do
     case $(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null) in
