@@ -14,6 +14,7 @@
 #define TX_BYTES_MAX (64u << 20)
 #define START_NS 1000000000ull
 #define PARAMS_BYTES 2048
+#define WELCOME_BYTES 2048u
 #define TIME_MAX_NS (1ull << 52)
 
 #define CHECK(what, rule)                                                     \
@@ -304,6 +305,18 @@ take_probed (struct run *d)
   note_u64 (d, size);
 }
 
+/* D9 */
+static void
+listen_to_it (struct run *d)
+{
+  char line[PROTO_SAY_BYTES];
+
+  for (unsigned i = 0; d->ops->say && d->ops->say (d->p, line); i++) {
+    CHECK (i < EVENTS_MAX && memchr (line, 0, sizeof line), "D9");
+    note (d, line, strlen (line));
+  }
+}
+
 /* What the worker's loop does in each turn. */
 static void
 settle (struct run *d)
@@ -328,6 +341,7 @@ settle (struct run *d)
     }
     reap (d);
     take_probed (d);
+    listen_to_it (d);
     ask (d);
     transmit (d);
     if (d->ops->deadline_ns (d->p) > d->now_ns)
@@ -587,9 +601,51 @@ preparation (struct run *d, uint8_t tag, struct wire *w)
   }
 }
 
+/* As transport_tls.c does before TLS begins: never a byte more than is asked
+ * for.
+ */
+static void
+on_welcome (struct run *d, struct wire *w)
+{
+  size_t n = wire_u16 (w), have = 0, more = 0;
+  const uint8_t *bytes = wire_bytes (w, n);
+  uint8_t hello[PROTO_HELLO_BYTES];
+  struct fault f = {0};
+  enum err e;
+
+  if (!bytes || !d->p || !d->ops->hello)
+    return;
+  n = n < WELCOME_BYTES ? n : WELCOME_BYTES;
+  more = d->ops->hello (d->p, hello);
+  CHECK (more <= sizeof hello, "D2");
+  note (d, hello, more);
+  if (!more)
+    return;
+  for (more = 0; more <= n - have;) {
+    uint8_t *exact;
+
+    have += more;
+    exact = malloc (have ? have : 1);
+    if (!exact)
+      return;
+    memcpy (exact, bytes, have);
+    more = 0;
+    e = d->ops->welcome (d->p, exact, have, &more, &f);
+    free (exact);
+    note_u64 (d, (uint64_t)e);
+    if (e != ERR_AGAIN) {
+      CHECK (!e || f.text[0], "D4");
+      return;
+    }
+    CHECK (more > 0, "D2");
+  }
+}
+
 static void
 reopen (struct run *d, size_t moved_bytes)
 {
+  if (d->p && !moved_bytes && d->ops->lost)
+    d->ops->lost (d->p, d->now_ns);
   close_engine (d);
   if (d->engines < ENGINES_MAX)
     open_engine (d, moved_bytes);
@@ -627,6 +683,9 @@ happen (struct run *d, uint8_t tag, struct wire *w)
   case 'G':
     on_given (d, w);
     return true;
+  case 'H':
+    on_welcome (d, w);
+    return true;
   case 'L':
     if (d->p && d->ready && d->ops->leave && !d->leaving) {
       d->leaving = true;
@@ -647,7 +706,7 @@ event (struct run *d, struct wire *w)
     return !w->err;
   if (!d->begun) {
     open_engine (d, d->moved_bytes);
-    if (d->p)
+    if (d->p && tag != 'H')
       settle (d);
   }
   if (!happen (d, tag, w))

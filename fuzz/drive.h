@@ -21,6 +21,7 @@
  *                                  move to, with what it handed over
  *     'G'   type u8, error u8, id u8, name, data, challenge (u8 length, bytes
  *           each)                  the daemon answers a question
+ *     'H'   length u16, bytes      what the server says in front of TLS
  *     'L'                          leave
  *   and of the engine that 'E', 'M', or the first of those above starts:
  *     'P'   length u16, *(key '=' value NUL)
@@ -44,6 +45,7 @@
  *   D6  A STATUS is answered by extents that are as io.h says.
  *   D7  Any fragmentation of the same bytes gives the same result.
  *   D8  A probe is answered at most once, and only if it was asked.
+ *   D9  What is said for the log is a string, and comes to an end.
  *   Identity page, what was handed over and the data of each request are
  *   objects of exactly their size, so that a sanitizer sees a byte too far.
  *

@@ -323,6 +323,42 @@ leave (struct proto *s, uint64_t now_ns)
   s->ops->leave (s->real, now_ns);
 }
 
+static bool
+say (struct proto *s, char *dst)
+{
+  return s->ops->say (s->real, dst);
+}
+
+static void
+lost (struct proto *s, uint64_t now_ns)
+{
+  put_time (s, now_ns);
+  put_event (s, 'E');
+  s->ops->lost (s->real, now_ns);
+}
+
+static size_t
+hello (struct proto *s, uint8_t dst[PROTO_HELLO_BYTES])
+{
+  return s->ops->hello (s->real, dst);
+}
+
+/* Only what TLS begins after, or what breaks it. */
+static enum err
+welcome (const struct proto *s, const uint8_t *bytes, size_t n,
+         size_t *ret_more, struct fault *f)
+{
+  enum err e = s->ops->welcome (s->real, bytes, n, ret_more, f);
+  struct proto *out = (struct proto *)(uintptr_t)s;
+
+  if (e != ERR_AGAIN) {
+    put_event (out, 'H');
+    put_number (out, n, 2);
+    put (out, bytes, n);
+  }
+  return e;
+}
+
 static uint64_t
 deadline_ns (const struct proto *s)
 {
@@ -363,8 +399,9 @@ tick (struct proto *s, uint64_t now_ns)
   }
 
 PASS_ON (iscsi, .transport = PROTO_OVER_TCP, .want = want, .give = give,
-         .leave = leave);
+         .say = say, .lost = lost, .leave = leave);
 PASS_ON (nfs, .transport = PROTO_OVER_TCP, .want = want, .give = give,
-         .probe = probe, .probed = probed, .leave = leave);
+         .probe = probe, .probed = probed, .leave = leave,
+         .hello = hello, .welcome = welcome);
 PASS_ON (sftp, .transport = PROTO_OVER_SSH_SUBSYSTEM,
          .ssh_subsystem = "sftp", .probe = probe, .probed = probed);
