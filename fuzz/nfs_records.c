@@ -14,8 +14,8 @@
 #define FIRST_XID 0x100u
 #define PLACE_BYTES 600u
 
-static const struct rpc_procedure plain = {100003, 3, 1, "GETATTR", false};
-static const struct rpc_procedure carrier = {100003, 3, 6, "READ", true};
+static const struct rpc_procedure plain = {100003, 3, 1, "GETATTR", 0};
+static const struct rpc_procedure carrier = {100003, 3, 6, "READ", 24 + 8};
 
 struct heard {
   uint8_t *place[CALLS];
