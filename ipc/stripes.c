@@ -107,14 +107,39 @@ stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last)
   atomic_fetch_add_explicit (&m->file->writes_ended, 1, memory_order_seq_cst);
 }
 
+/* Both counters at once: between two steps another one who does the same, or a
+ * write, would find a stripe that only looks open, and end would pass begin
+ * (S1). Lock-free where bulkhead runs; an atomic of a library would take a lock
+ * of this process alone.
+ */
+#ifdef __x86_64__
+__attribute__ ((target ("cx16")))
+#endif
+static bool
+close_at (struct stripe *s, uint64_t begin, uint64_t end, uint64_t version)
+{
+  union {
+    uint64_t counter[2];
+    unsigned __int128 pair;
+  } was = {{begin, end}}, becomes = {{version, version}};
+
+  return __sync_bool_compare_and_swap ((unsigned __int128 *)s, was.pair,
+                                       becomes.pair);
+}
+
 void
 stripes_advance_all (const struct stripe_map *m)
 {
   for (uint32_t i = 0; i < m->count; i++) {
-    atomic_fetch_add_explicit (&m->file->stripe[i].begin, 1,
-                               memory_order_seq_cst);
-    atomic_fetch_add_explicit (&m->file->stripe[i].end, 1,
-                               memory_order_seq_cst);
+    struct stripe *s = &m->file->stripe[i];
+    uint64_t end = atomic_load (&s->end);
+    uint64_t begin = atomic_load (&s->begin);
+
+    /* An open one has a new version already, and whoever is faster gives it
+     * one.
+     */
+    if (begin == end)
+      (void)close_at (s, begin, end, begin + 1);
   }
 }
 
@@ -158,13 +183,13 @@ stripes_settle (const struct stripe_map *m)
   atomic_fetch_add (&m->file->settles, 1);
   for (uint32_t i = 0; i < m->count; i++) {
     struct stripe *s = &m->file->stripe[i];
-    uint64_t begin = atomic_load (&s->begin);
+    uint64_t begin, end;
 
-    if (atomic_load (&s->end) == begin)
-      continue;
-    atomic_store (&s->begin, begin + 1);
-    atomic_store (&s->end, begin + 1);
-    open++;
+    do {
+      end = atomic_load (&s->end);
+      begin = atomic_load (&s->begin);
+    } while (begin != end && !close_at (s, begin, end, begin + 1));
+    open += begin != end;
   }
   /* Nobody writes now. */
   atomic_store (&m->file->writes_ended, atomic_load (&m->file->writes_begun));

@@ -44,7 +44,7 @@
 #define STRIPES_LAYOUT 1u
 
 struct stripe {
-  _Atomic uint64_t begin;
+  _Alignas (16) _Atomic uint64_t begin; /* both are closed by one exchange */
   _Atomic uint64_t end;
 };
 

@@ -34,3 +34,8 @@ tests_unit_ipc_stats_test_SOURCES = %D%/stats_test.c
 tests_unit_ipc_stats_test_LDADD = libipc.la $(UNIT_LIBS)
 tests_unit_ipc_status_test_SOURCES = %D%/status_test.c
 tests_unit_ipc_status_test_LDADD = libipc.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/ipc/stripes_test
+TESTS += tests/unit/ipc/stripes_test
+tests_unit_ipc_stripes_test_SOURCES = %D%/stripes_test.c
+tests_unit_ipc_stripes_test_LDADD = libipc.la $(UNIT_LIBS)

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/stripes.h"
+#include "tests/unit/unit.h"
+
+#define STRIPES 16u
+#define PAGES 64u
+#define ROUNDS 20000u
+
+static struct stripe_map map;
+
+static void
+fresh (void)
+{
+  free (map.file);
+  map.file = aligned_alloc (64, stripes_bytes (STRIPES));
+  memset (map.file, 0, stripes_bytes (STRIPES));
+  stripes_format (map.file, STRIPES);
+  CU_ASSERT_FATAL (!stripes_open (map.file, stripes_bytes (STRIPES), &map));
+}
+
+static void
+a_write_gives_a_new_version (void)
+{
+  uint64_t before, after;
+
+  fresh ();
+  CU_ASSERT_TRUE (stripes_quiet (&map, 3, &before));
+  stripes_begin (&map, 3, 3);
+  CU_ASSERT_FALSE (stripes_quiet (&map, 3, &after));
+  CU_ASSERT_FALSE (stripes_same (&map, 3, before));
+  stripes_end (&map, 3, 3);
+  CU_ASSERT_TRUE (stripes_quiet (&map, 3, &after));
+  CU_ASSERT_NOT_EQUAL (before, after);
+}
+
+/* What was known before somebody outside wrote is never found again, whether a
+ * write was under way or not.
+ */
+static void
+all_pages_get_a_new_version (void)
+{
+  uint64_t before[PAGES], now;
+
+  fresh ();
+  for (uint64_t i = 0; i < PAGES; i++)
+    CU_ASSERT_TRUE (stripes_quiet (&map, i, &before[i]));
+  stripes_begin (&map, 5, 5);
+  stripes_advance_all (&map);
+  CU_ASSERT_FALSE (stripes_quiet (&map, 5, &now));
+  stripes_end (&map, 5, 5);
+  for (uint64_t i = 0; i < PAGES; i++) {
+    CU_ASSERT_FALSE (stripes_same (&map, i, before[i]));
+    CU_ASSERT_TRUE (stripes_quiet (&map, i, &now));
+  }
+}
+
+static void
+a_dead_writer_leaves_nothing_open (void)
+{
+  uint64_t before, now;
+
+  fresh ();
+  CU_ASSERT_TRUE (stripes_quiet (&map, 7, &before));
+  stripes_begin (&map, 7, 7);
+  CU_ASSERT_EQUAL (stripes_settle (&map), 1);
+  CU_ASSERT_EQUAL (stripes_settle (&map), 0);
+  CU_ASSERT_TRUE (stripes_quiet (&map, 7, &now));
+  CU_ASSERT_NOT_EQUAL (before, now);
+  CU_ASSERT_EQUAL (stripes_writes_begun (&map), stripes_writes_ended (&map));
+}
+
+static void *
+advance (void *unused)
+{
+  (void)unused;
+  for (unsigned i = 0; i < ROUNDS; i++)
+    stripes_advance_all (&map);
+  return NULL;
+}
+
+static void *
+settle (void *unused)
+{
+  (void)unused;
+  for (unsigned i = 0; i < ROUNDS; i++)
+    stripes_settle (&map);
+  return NULL;
+}
+
+static void *
+write_pages (void *unused)
+{
+  (void)unused;
+  for (unsigned i = 0; i < ROUNDS * 8; i++) {
+    stripes_begin (&map, i % PAGES, i % PAGES);
+    stripes_end (&map, i % PAGES, i % PAGES);
+  }
+  return NULL;
+}
+
+/* S1, whoever does what at the same time. A settle comes only when nobody
+ * writes: not all three at once.
+ */
+static void
+together (void *(*one) (void *), void *(*two) (void *))
+{
+  pthread_t thread[2];
+
+  fresh ();
+  CU_ASSERT_FATAL (!pthread_create (&thread[0], NULL, one, NULL));
+  CU_ASSERT_FATAL (!pthread_create (&thread[1], NULL, two, NULL));
+  pthread_join (thread[0], NULL);
+  pthread_join (thread[1], NULL);
+  CU_ASSERT_EQUAL (stripes_unequal (&map), 0);
+}
+
+static void
+nobody_ends_what_another_one_began (void)
+{
+  together (advance, settle);
+  together (advance, advance);
+  together (advance, write_pages);
+  free (map.file);
+  map.file = NULL;
+}
+
+UNIT_MAIN ("stripes", UNIT_TEST (a_write_gives_a_new_version),
+           UNIT_TEST (all_pages_get_a_new_version),
+           UNIT_TEST (a_dead_writer_leaves_nothing_open),
+           UNIT_TEST (nobody_ends_what_another_one_began))
