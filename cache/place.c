@@ -244,6 +244,8 @@ route_failed (struct route *r)
     r->failures += r->failures < r->homes.count;
     r->at = (r->at + 1) % r->homes.count;
     r->home = r->homes.place[r->at];
+  } else if (r->homes.count == 1) {
+    r->failures = 1; /* there is no other way to begin */
   }
   r->now = r->home;
   r->moves = 0;

@@ -44,7 +44,7 @@ move_to_nfs (struct nfs *n, uint16_t prefix_bytes, const struct nfs3_fh *fh)
   wirebuf_u16 (&b, prefix_bytes);
   nfs3_put_fh (&b, fh);
   assert (b.err == ERR_OK);
-  nfs_move (n, 0, moved, b.used_bytes, "mountd gave the export's handle");
+  nfs_move (n, n->options.port, moved, b.used_bytes, "mountd gave the export's handle");
 }
 
 enum err

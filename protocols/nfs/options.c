@@ -201,7 +201,7 @@ enum err
 nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
                   const struct proto_config *config, struct fault *f)
 {
-  uint32_t mountport = 0;
+  uint32_t mountport = 0, port = 0;
   enum err e;
 
   *ret = (struct nfs_options){0};
@@ -211,6 +211,7 @@ nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
       || (e = read_bool (config, "exclusive", &ret->exclusive, f))
       || (e = read_size (config, "resize", &ret->resize_bytes, f))
       || (e = read_client (ret, config, f))
+      || (e = read_number (config, "port", 65535, &port, f))
       || (e = read_number (config, "mountport", 65535, &mountport, f)))
     return e;
   if (ret->list && ret->resize_bytes > 0)
@@ -218,5 +219,6 @@ nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
                       "resize= is for one file, and %s is a directory",
                       ret->path);
   ret->mountport = (uint16_t)mountport;
+  ret->port = (uint16_t)port;
   return ERR_OK;
 }
