@@ -24,9 +24,10 @@ enum proto_want_type {
    */
   PROTO_WANT_CHAP_CHECK,
   /* Final: end this session, and start a new engine over a connection to
-   * another place: host ("": the same), port (0: the volume's own), data = its
-   * config's `moved`. Never given. The daemon's policy and its loop limit may
-   * refuse that; why is for the log.
+   * another place: host ("": the same), port (0: the volume's own at another
+   * host, that where we are at the same), data = its config's `moved`. Never
+   * given. The daemon's policy and its loop limit may refuse that; why is for
+   * the log.
    */
   PROTO_WANT_MOVE,
 };
