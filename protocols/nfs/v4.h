@@ -328,6 +328,9 @@ bool
 v4_plus_pays (const struct nfs *n, const struct nfs_piece *p);
 void
 v4_plus_watch (struct v4 *v, int holes);
+/* The server has sent what no READ_PLUS answers. */
+void
+v4_plus_distrust (struct nfs *n);
 void
 v4_plus_locate (struct v4_answer *a, const struct nfs_piece *p,
                 struct nfs_located *ret);

@@ -183,6 +183,8 @@ v4_locate (struct nfs *n, const struct rpc_call *call,
   if (call->procedure == &read_plus) {
     if (v4_take (&a, OP_READ_PLUS))
       v4_plus_locate (&a, p, ret);
+    if (x->bad && x->lack_bytes == 0) /* else there is more to come */
+      v4_plus_distrust (n);
     return ERR_OK;
   }
   if (!v4_take (&a, OP_READ))
@@ -412,6 +414,8 @@ piece_answered (struct nfs *n, const struct nfs_piece *p,
   v4_of (n)->begun_again = 0;
   if (p->op == IO_READ)
     v4_plus_watch (v4_of (n), x->plus ? (int)x->holes : -1);
+  if (x->plus && x->count == 0)
+    v4_plus_distrust (n);
   ret->count = x->count;
   ret->has_verifier = x->has_verifier;
   memcpy (ret->verifier, x->write.verifier, sizeof ret->verifier);
@@ -443,6 +447,8 @@ v4_result (struct nfs *n, const struct rpc_call *call,
 
   if (take_head (n, call, &a, &r->x, &sequence))
     take_piece (v, p, &a, r, &x);
+  if (x.plus && r->x.bad)
+    v4_plus_distrust (n);
   e = v4_close_answer (&a, call->procedure->name, f);
   if (e)
     return e;

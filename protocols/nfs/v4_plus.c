@@ -11,7 +11,9 @@
  *
  * What an answer may say: segments in order, each from where the last one
  * ended, the first one from where was asked or, for a hole, before it. A hole
- * may go on behind what was asked for; data may not. Anything else is a lie.
+ * may go on behind what was asked for; data may not. Anything else is a lie, or
+ * a server that has READ_PLUS wrong: the session ends, and the next one does
+ * without it. (NFS-Ganesha 4.3 is one, with the offsets of its segments.)
  *
  * The first segment of data is received in its place, as a READ's are; what of
  * others there is comes with the answer, and is copied.
@@ -50,6 +52,13 @@ v4_plus_watch (struct v4 *v, int holes)
     v->without_holes = 0;
     v->plain_reads = PLAIN_READS;
   }
+}
+
+void
+v4_plus_distrust (struct nfs *n)
+{
+  v4_of (n)->memory.caps &= ~V4_CAN_READ_PLUS;
+  v4_memory_store (n);
 }
 
 /* What of a segment is within the piece, as from *at of it on; it has to be the
