@@ -14,8 +14,6 @@
 #include "cli/view.h"
 #include "common/cleanup.h"
 
-/* So many targets are looked into. */
-#define TARGETS_MAX 64u
 #define URL_BYTES 2048u
 
 struct found {
@@ -116,58 +114,6 @@ list (struct session *s, const char *url, struct finds *l, struct fault *f)
   return !e && l->lost ? fault_set (f, ERR_NOMEM, "out of memory") : e;
 }
 
-/* iscsi://host/: nothing behind the host, so the list is one of targets. */
-static bool
-lists_targets (const char *url)
-{
-  const char *host = strstr (url, "://");
-  const char *slash = host ? strchr (host + 3, '/') : NULL;
-
-  return strncmp (url, "iscsi:", 6) == 0 && slash && !slash[1];
-}
-
-/* Each target's LUNs in its place; a target that refuses us stays, with why. */
-static enum err
-open_targets (struct session *s, struct finds *targets, struct finds *ret,
-              struct fault *f)
-{
-  for (unsigned i = 0; i < targets->n; i++) {
-    struct found *t = &targets->found[i];
-    struct finds luns = {0};
-    struct fault why = {0};
-    char url[URL_BYTES];
-    enum err e = i < TARGETS_MAX
-                     ? list_url (t->url, url, sizeof url, &why)
-                     : fault_set (&why, ERR_LIMIT, "not looked into");
-
-    if (!e)
-      e = list (s, url, &luns, &why);
-    if (e && session_interrupted ()) {
-      finds_free (&luns);
-      return fault_set (f, ERR_SHUTDOWN, "interrupted");
-    }
-    for (unsigned k = 0; k <= luns.n; k++) {
-      const struct found *lun = k < luns.n ? &luns.found[k] : NULL;
-      char name[LISTING_NAME_BYTES];
-      struct listing_entry entry = {.name = name};
-
-      if (lun) {
-        snprintf (name, sizeof name, "%s/%s", t->name, lun->name);
-        entry.size = lun->size;
-        entry.description = lun->description;
-      } else if (e || !luns.n) {
-        snprintf (name, sizeof name, "%s", t->name);
-        entry.size = LISTING_SIZE_UNKNOWN;
-        entry.description = e ? why.text : "no LUN";
-      } else
-        break;
-      add (ret, &entry);
-    }
-    finds_free (&luns);
-  }
-  return ret->lost ? fault_set (f, ERR_NOMEM, "out of memory") : ERR_OK;
-}
-
 static json_t *
 as_json (const struct finds *l)
 {
@@ -218,7 +164,6 @@ static enum err
 find (const struct cli *c, struct session *s, struct finds *ret,
       struct fault *f)
 {
-  struct finds targets = {0};
   char url[URL_BYTES];
   unsigned next = 0;
   enum err e = session_take (s, c, 0, &next, f);
@@ -227,13 +172,7 @@ find (const struct cli *c, struct session *s, struct finds *ret,
     e = fault_set (f, ERR_INVAL, "\"%s\" is not KEY=VALUE", c->arg[next]);
   if (!e)
     e = list_url (s->target.url, url, sizeof url, f);
-  if (e || !lists_targets (url))
-    return e ? e : list (s, url, ret, f);
-  ret->base = url;
-  if (!(e = list (s, url, &targets, f)))
-    e = open_targets (s, &targets, ret, f);
-  finds_free (&targets);
-  return e;
+  return e ? e : list (s, url, ret, f);
 }
 
 static enum cli_status
