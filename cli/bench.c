@@ -26,6 +26,7 @@
 #define SCRATCH_BYTES (16u << 20)
 #define CONNECT_MS 100
 #define STALL_NS 60000000000ull
+#define TMP_BYTES 80 /* with what comes behind it in a socket's address */
 
 struct job {
   const char *name;
@@ -68,7 +69,7 @@ struct bench {
   struct target target;
   struct nbdkit nbdkit;
   bool running; /* nbdkit is */
-  char dir[64], sock[96];
+  char dir[104], sock[108];
   struct nbd_handle *h;
   uint64_t size;
   double seconds;
@@ -395,10 +396,28 @@ print_json (const struct bench *b)
                                     (json_int_t)b->size, "results", all));
 }
 
+/* For the socket: in $TMPDIR, if a socket's address has room for that. */
+static enum err
+make_folder (struct bench *b, struct fault *f)
+{
+  const char *tmp = getenv ("TMPDIR");
+
+  if (!tmp || tmp[0] != '/' || strlen (tmp) > TMP_BYTES)
+    tmp = "/tmp";
+  snprintf (b->dir, sizeof b->dir, "%.*s/bulkhead-bench-XXXXXX", TMP_BYTES, tmp);
+  if (!mkdtemp (b->dir)) {
+    fault_set (f, err_from_errno (errno), "cannot make a folder in %.100s: %s",
+               tmp, strerror (errno));
+    b->dir[0] = 0;
+    return f->code;
+  }
+  snprintf (b->sock, sizeof b->sock, "%s/s", b->dir);
+  return ERR_OK;
+}
+
 static enum err
 prepare (struct bench *b, struct fault *f)
 {
-  const char *tmp = getenv ("TMPDIR");
   unsigned long seconds;
   unsigned next;
   enum err e;
@@ -417,16 +436,7 @@ prepare (struct bench *b, struct fault *f)
     if (!(b->slot[i].buf = malloc (1 << 20)))
       return fault_set (f, ERR_NOMEM, "out of memory");
   }
-  if (snprintf (b->dir, sizeof b->dir, "%s/bulkhead-bench-XXXXXX",
-                tmp && tmp[0] == '/' ? tmp : "/tmp")
-          >= (int)sizeof b->dir
-      || !mkdtemp (b->dir)) {
-    b->dir[0] = 0;
-    return fault_set (f, ERR_IO, "cannot make a folder in %.100s",
-                      tmp ? tmp : "/tmp");
-  }
-  snprintf (b->sock, sizeof b->sock, "%s/s", b->dir);
-  return ERR_OK;
+  return make_folder (b, f);
 }
 
 static enum err

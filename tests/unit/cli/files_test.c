@@ -15,8 +15,11 @@ static char dir[] = "/tmp/bulkhead-files-XXXXXX";
 static void
 make_file (const char *name, const char *text, mode_t mode)
 {
-  CLEANUP_CLOSE int fd = open (name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  /* Anew: a user may not write to what was made read-only. */
+  int gone = unlink (name);
+  CLEANUP_CLOSE int fd = open (name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 
+  (void)gone;
   CU_ASSERT_EQUAL_FATAL (write (fd, text, strlen (text)),
                          (ssize_t)strlen (text));
   CU_ASSERT_EQUAL_FATAL (fchmod (fd, mode), 0);
