@@ -25,12 +25,15 @@ enum proto_want_type {
   PROTO_WANT_CHAP_CHECK,
   /* Final: end this session, and start a new engine over a connection to
    * another place: host ("": the same), port (0: the volume's own at another
-   * host, that where we are at the same), data = its config's `moved`. Never
-   * given. The daemon's policy and its loop limit may refuse that; why is for
-   * the log.
+   * host, that where we are at the same), over so many lanes (0: one), data =
+   * its config's `moved`. Never given. The daemon's policy and its loop limit
+   * may refuse that; why is for the log.
    */
   PROTO_WANT_MOVE,
 };
+
+/* A lane is one of the connections that carry a session. Most of them. */
+#define PROTO_LANES_MAX 8u
 
 #define PROTO_WANT_BYTES 1024u
 #define PROTO_NAME_BYTES 256u
@@ -42,6 +45,7 @@ struct proto_want {
   uint8_t id;        /* CHAP_I */
   bool mutual;
   uint16_t port;
+  uint8_t lanes;               /* at most PROTO_LANES_MAX */
   char name[PROTO_NAME_BYTES]; /* CHAP_N of the target */
   char host[PROTO_NAME_BYTES];
   char why[PROTO_WHY_BYTES];

@@ -251,7 +251,7 @@ transmit (struct run *d)
   struct iovec iov[PROTO_TX_IOV];
 
   for (;;) {
-    size_t n = d->ops->tx_iov (d->p, iov, PROTO_TX_IOV), total = 0, taken;
+    size_t n = d->ops->tx_iov (d->p, 0, iov, PROTO_TX_IOV), total = 0, taken;
 
     CHECK (n <= PROTO_TX_IOV, "D2");
     if (!n)
@@ -266,7 +266,7 @@ transmit (struct run *d)
       note (d, iov[i].iov_base, k);
       left -= k;
     }
-    d->ops->tx_done (d->p, taken);
+    d->ops->tx_done (d->p, 0, taken);
     CHECK ((d->tx_bytes += taken) < TX_BYTES_MAX, "D5");
   }
 }
@@ -363,7 +363,7 @@ on_server (struct run *d, struct wire *w)
     n = wire_left (w);
   bytes = wire_bytes (w, n);
   while (n && d->p && !w->err) {
-    struct iovec to = d->ops->rx_iov (d->p);
+    struct iovec to = d->ops->rx_iov (d->p, 0);
     size_t k;
 
     CHECK (to.iov_len > 0, "D2");
@@ -371,7 +371,7 @@ on_server (struct run *d, struct wire *w)
     memcpy (to.iov_base, bytes, k);
     bytes += k;
     n -= k;
-    if (d->ops->rx_done (d->p, k, d->now_ns))
+    if (d->ops->rx_done (d->p, 0, k, d->now_ns))
       CHECK (d->ops->state (d->p) == PROTO_FAILED, "D4");
     /* What is left belongs to a session that is over. */
     if (d->ops->state (d->p) == PROTO_FAILED)

@@ -151,12 +151,12 @@ send_all (void)
   struct iovec iov[PROTO_TX_IOV];
   size_t n;
 
-  while ((n = g.ops->tx_iov (g.p, iov, PROTO_TX_IOV))) {
+  while ((n = g.ops->tx_iov (g.p, 0, iov, PROTO_TX_IOV))) {
     ssize_t k = writev (g.fd, iov, (int)n);
 
     if (k <= 0)
       fail ("send");
-    g.ops->tx_done (g.p, (size_t)k);
+    g.ops->tx_done (g.p, 0, (size_t)k);
   }
 }
 
@@ -174,12 +174,12 @@ receive (void)
   put_number ((uint64_t)n, 2);
   put (buf, (size_t)n);
   for (ssize_t at = 0; at < n;) {
-    struct iovec to = g.ops->rx_iov (g.p);
+    struct iovec to = g.ops->rx_iov (g.p, 0);
     size_t k = to.iov_len < (size_t)(n - at) ? to.iov_len : (size_t)(n - at);
 
     memcpy (to.iov_base, buf + at, k);
     at += (ssize_t)k;
-    if (g.ops->rx_done (g.p, k, g.now_ns))
+    if (g.ops->rx_done (g.p, 0, k, g.now_ns))
       return;
   }
 }

@@ -238,16 +238,16 @@ reap (struct proto *s, struct proto_completion *ret)
 }
 
 static struct iovec
-rx_iov (struct proto *s)
+rx_iov (struct proto *s, unsigned lane)
 {
-  struct iovec v = s->ops->rx_iov (s->real);
+  struct iovec v = s->ops->rx_iov (s->real, lane);
 
   s->rx = v.iov_base;
   return v;
 }
 
 static enum err
-rx_done (struct proto *s, size_t n, uint64_t now_ns)
+rx_done (struct proto *s, unsigned lane, size_t n, uint64_t now_ns)
 {
   put_time (s, now_ns);
   for (size_t at = 0; at < n;) {
@@ -261,20 +261,20 @@ rx_done (struct proto *s, size_t n, uint64_t now_ns)
     if (s->heard_bytes == sizeof s->heard)
       put_heard (s);
   }
-  return s->ops->rx_done (s->real, n, now_ns);
+  return s->ops->rx_done (s->real, lane, n, now_ns);
 }
 
 static size_t
-tx_iov (struct proto *s, struct iovec *ret, size_t max)
+tx_iov (struct proto *s, unsigned lane, struct iovec *ret, size_t max)
 {
-  return s->ops->tx_iov (s->real, ret, max);
+  return s->ops->tx_iov (s->real, lane, ret, max);
 }
 
 static void
-tx_done (struct proto *s, size_t n)
+tx_done (struct proto *s, unsigned lane, size_t n)
 {
   put_heard (s);
-  s->ops->tx_done (s->real, n);
+  s->ops->tx_done (s->real, lane, n);
 }
 
 static bool

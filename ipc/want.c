@@ -33,6 +33,7 @@ want_put (struct wirebuf *b, const struct proto_want *w)
   wirebuf_u8 (b, w->id);
   wirebuf_u8 (b, w->mutual);
   wirebuf_u16 (b, w->port);
+  wirebuf_u8 (b, w->lanes);
   wirebuf_cstring (b, w->name);
   wirebuf_cstring (b, w->host);
   wirebuf_cstring (b, w->why);
@@ -48,11 +49,12 @@ want_take (struct wire *w, struct proto_want *ret)
   n.id = wire_u8 (w);
   n.mutual = wire_u8 (w);
   n.port = wire_u16 (w);
+  n.lanes = wire_u8 (w);
   wire_cstring (w, n.name, sizeof n.name);
   wire_cstring (w, n.host, sizeof n.host);
   wire_cstring (w, n.why, sizeof n.why);
   n.data_bytes = take_data (w, n.data);
-  if (w->err || n.type == PROTO_WANT_NOTHING)
+  if (w->err || n.type == PROTO_WANT_NOTHING || n.lanes > PROTO_LANES_MAX)
     return ERR_PEER;
   *ret = n;
   return ERR_OK;

@@ -68,6 +68,12 @@ struct proto_config {
   const uint8_t *moved;
   size_t moved_bytes;
   unsigned connection; /* 0 … connections-1: which one of the volume's */
+  /* How many lanes there are, and how many the user allows this session; 0
+   * counts as 1. Lane 0 is that of the login; an engine that knows of one only
+   * never touches the others. It asks for more by PROTO_WANT_MOVE, and may be
+   * given fewer than it asked for.
+   */
+  unsigned lanes, lanes_wanted;
 };
 
 #define PROTO_IDENTITY_BYTES 4096u
@@ -129,25 +135,40 @@ struct proto_ops {
   /* Next completion; false if there is none. */
   bool (*reap) (struct proto *p, struct proto_completion *ret);
 
+  /* Bytes of a lane: 0 … config.lanes-1, each a stream of its own. In whatever
+   * order their bytes come and go, what is answered is the same. A call for one
+   * lane, or any other, may give another lane something to send: all are asked
+   * until a round has found nothing.
+   */
+
   /* Where the next received bytes go: a header buffer of the engine, or
    * straight a request's data. iov_len > 0 always. The place is valid until
    * the next call of any function of this engine but tx_iov and tx_done.
    */
-  struct iovec (*rx_iov) (struct proto *p);
+  struct iovec (*rx_iov) (struct proto *p, unsigned lane);
   /* length_bytes (<= iov_len of the last rx_iov) have been put there. ERR_PEER
    * and PROTO_FAILED if the peer broke the protocol. Any fragmentation of the
    * same bytes gives the same result.
    */
-  enum err (*rx_done) (struct proto *p, size_t length_bytes, uint64_t now_ns);
+  enum err (*rx_done) (struct proto *p, unsigned lane, size_t length_bytes,
+                       uint64_t now_ns);
 
   /* What to send next, at most max (<= PROTO_TX_IOV) pieces: headers, and
    * payload straight out of requests' data. Returns how many; 0: nothing.
    * They stay valid until tx_done; the same bytes are returned again until
    * then.
    */
-  size_t (*tx_iov) (struct proto *p, struct iovec *ret, size_t max);
+  size_t (*tx_iov) (struct proto *p, unsigned lane, struct iovec *ret,
+                    size_t max);
   /* The first length_bytes of them are sent. */
-  void (*tx_done) (struct proto *p, size_t length_bytes);
+  void (*tx_done) (struct proto *p, unsigned lane, size_t length_bytes);
+
+  /* Optional. The transport of a lane but 0 has ended, by the server or the
+   * network. True: the session does not need it; nothing is asked or told about
+   * that lane any more. False, or no such function: the session is over, as
+   * with lane 0: see lost.
+   */
+  bool (*lane_lost) (struct proto *p, unsigned lane, uint64_t now_ns);
 
   /* Optional, both or none. The next question to the daemon, once; false if
    * there is none. At most one is open at a time. give: its answer, in any
@@ -186,13 +207,13 @@ struct proto_ops {
    */
   void (*leave) (struct proto *p, uint64_t now_ns);
 
-  /* Optional, both or none: where the user wants TLS, what is said in clear text
-   * in front of it (RFC 9289 §4.1), right after open; the engine itself sees no
-   * byte that did not come through TLS. hello: what to send, at most
-   * PROTO_HELLO_BYTES; 0: what this session carries needs no TLS. welcome: the
-   * answer as far as it is there; ERR_AGAIN: *ret_more (at least one) bytes of
-   * it are missing, and none beyond them may be read; ERR_OK: TLS begins; else f
-   * says why it cannot, and nothing else may be sent.
+  /* Optional, both or none: where the user wants TLS, what is said in clear
+   * text in front of it (RFC 9289 §4.1), right after open; the engine itself
+   * sees no byte that did not come through TLS. hello: what to send, on each
+   * lane, at most PROTO_HELLO_BYTES; 0: what this session carries needs no TLS.
+   * welcome: the answer as far as it is there; ERR_AGAIN: *ret_more (at least
+   * one) bytes of it are missing, and none beyond them may be read; ERR_OK: TLS
+   * begins; else f says why it cannot, and nothing else may be sent.
    */
   size_t (*hello) (struct proto *p, uint8_t dst[PROTO_HELLO_BYTES]);
   enum err (*welcome) (const struct proto *p, const uint8_t *bytes,

@@ -217,14 +217,14 @@ receive (struct loop *l, struct fault *f)
   size_t got = 0;
 
   for (size_t n; got < TURN_RX_BYTES; got += n) {
-    struct iovec to = l->ops->rx_iov (l->proto);
+    struct iovec to = l->ops->rx_iov (l->proto, 0);
     enum err e = l->transport_ops->read (l->transport, to, &n, f);
 
     if (e == ERR_AGAIN)
       return ERR_OK;
     if (e)
       return e;
-    if (l->ops->rx_done (l->proto, n, l->now_ns))
+    if (l->ops->rx_done (l->proto, 0, n, l->now_ns))
       return engine_fault (l, f);
   }
   return ERR_OK;
@@ -238,7 +238,7 @@ transmit (struct loop *l, struct fault *f)
 
   l->tx_waits = true;
   for (;;) {
-    size_t pieces = l->ops->tx_iov (l->proto, iov, PROTO_TX_IOV);
+    size_t pieces = l->ops->tx_iov (l->proto, 0, iov, PROTO_TX_IOV);
     size_t n;
     enum err e;
 
@@ -253,7 +253,7 @@ transmit (struct loop *l, struct fault *f)
       break;
     if (e)
       return e;
-    l->ops->tx_done (l->proto, n);
+    l->ops->tx_done (l->proto, 0, n);
     sent += n;
   }
   return l->transport_ops->flush (l->transport, f);

@@ -376,8 +376,9 @@ begin_session (struct proto *p)
 /* -------------------------------------------------------------- receiving --- */
 
 static struct iovec
-engine_rx_iov (struct proto *p)
+engine_rx_iov (struct proto *p, unsigned lane)
 {
+  (void)lane;
   assert (p->phase != OVER);
   return inbox_iov (&p->inbox);
 }
@@ -437,8 +438,10 @@ receive (struct proto *p, size_t length_bytes)
 }
 
 static enum err
-engine_rx_done (struct proto *p, size_t length_bytes, uint64_t now_ns)
+engine_rx_done (struct proto *p, unsigned lane, size_t length_bytes,
+                uint64_t now_ns)
 {
+  (void)lane;
   enum err e;
 
   assert (p->phase != OVER);
@@ -450,8 +453,9 @@ engine_rx_done (struct proto *p, size_t length_bytes, uint64_t now_ns)
 /* ---------------------------------------------------------------- sending --- */
 
 static size_t
-engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
+engine_tx_iov (struct proto *p, unsigned lane, struct iovec *ret, size_t max)
 {
+  (void)lane;
   assert (p->phase != OVER);
   if (p->session)
     session_fill (p->session);
@@ -459,8 +463,9 @@ engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
 }
 
 static void
-engine_tx_done (struct proto *p, size_t length_bytes)
+engine_tx_done (struct proto *p, unsigned lane, size_t length_bytes)
 {
+  (void)lane;
   outbox_sent (&p->sendbox.out, length_bytes);
   if (p->session)
     session_sent (p->session); /* deadline_ns tells that there is something */

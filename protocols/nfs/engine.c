@@ -415,15 +415,18 @@ done (struct nfs *n, enum err e)
 }
 
 static struct iovec
-engine_rx_iov (struct proto *p)
+engine_rx_iov (struct proto *p, unsigned lane)
 {
+  (void)lane;
   assert (p->nfs.state != PROTO_FAILED);
   return rpc_rx_iov (&p->nfs.rpc);
 }
 
 static enum err
-engine_rx_done (struct proto *p, size_t length_bytes, uint64_t now_ns)
+engine_rx_done (struct proto *p, unsigned lane, size_t length_bytes,
+                uint64_t now_ns)
 {
+  (void)lane;
   struct nfs *n = &p->nfs;
 
   assert (n->state != PROTO_FAILED);
@@ -432,8 +435,9 @@ engine_rx_done (struct proto *p, size_t length_bytes, uint64_t now_ns)
 }
 
 static size_t
-engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
+engine_tx_iov (struct proto *p, unsigned lane, struct iovec *ret, size_t max)
 {
+  (void)lane;
   struct nfs *n = &p->nfs;
 
   assert (n->state != PROTO_FAILED);
@@ -445,8 +449,9 @@ engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
 }
 
 static void
-engine_tx_done (struct proto *p, size_t length_bytes)
+engine_tx_done (struct proto *p, unsigned lane, size_t length_bytes)
 {
+  (void)lane;
   outbox_sent (&p->nfs.rpc.outbox, length_bytes);
 }
 

@@ -284,8 +284,9 @@ next_packet (struct inbox *in)
 }
 
 static struct iovec
-engine_rx_iov (struct proto *p)
+engine_rx_iov (struct proto *p, unsigned lane)
 {
+  (void)lane;
   struct inbox *in = &p->inbox;
   struct iovec v = {in->payload, in->payload_left_bytes};
 
@@ -427,8 +428,10 @@ look (struct proto *p, uint64_t now_ns, struct fault *f)
 }
 
 static enum err
-engine_rx_done (struct proto *p, size_t length_bytes, uint64_t now_ns)
+engine_rx_done (struct proto *p, unsigned lane, size_t length_bytes,
+                uint64_t now_ns)
 {
+  (void)lane;
   struct inbox *in = &p->inbox;
   enum err e;
 
@@ -454,8 +457,9 @@ engine_rx_done (struct proto *p, size_t length_bytes, uint64_t now_ns)
 /* Sending. */
 
 static size_t
-engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
+engine_tx_iov (struct proto *p, unsigned lane, struct iovec *ret, size_t max)
 {
+  (void)lane;
   assert (p->state != PROTO_FAILED);
   if (p->state == PROTO_READY && !p->list)
     transfer_fill (&p->transfer, &p->outbox);
@@ -463,8 +467,9 @@ engine_tx_iov (struct proto *p, struct iovec *ret, size_t max)
 }
 
 static void
-engine_tx_done (struct proto *p, size_t length_bytes)
+engine_tx_done (struct proto *p, unsigned lane, size_t length_bytes)
 {
+  (void)lane;
   outbox_sent (&p->outbox, length_bytes);
   if (p->state == PROTO_STARTING && length_bytes > 0)
     startup_sent (&p->startup);

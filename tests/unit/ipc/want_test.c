@@ -12,8 +12,13 @@ static uint8_t bytes[8192];
 static void
 cut_questions_are_refused (void)
 {
-  struct proto_want w = {.type = PROTO_WANT_MOVE, .port = 1, .name = "n",
-                         .host = "h", .why = "w", .data_bytes = 5},
+  struct proto_want w = {.type = PROTO_WANT_MOVE,
+                         .port = 1,
+                         .lanes = 4,
+                         .name = "n",
+                         .host = "h",
+                         .why = "w",
+                         .data_bytes = 5},
                     got;
   struct wirebuf b = wirebuf_init (bytes, sizeof bytes);
   struct wire in;
@@ -27,6 +32,11 @@ cut_questions_are_refused (void)
   CU_ASSERT_EQUAL (want_take (&in, &got), ERR_OK);
   CU_ASSERT_EQUAL (wire_end (&in), ERR_OK);
   CU_ASSERT (got.data_bytes == 5 && got.port == 1 && !got.mutual);
+  CU_ASSERT_EQUAL (got.lanes, 4);
+  bytes[6] = PROTO_LANES_MAX + 1;
+  in = wire_init (bytes, b.used_bytes);
+  CU_ASSERT_EQUAL (want_take (&in, &got), ERR_PEER);
+  bytes[6] = PROTO_LANES_MAX;
   for (unsigned type = 0; type < 256; type++) {
     bytes[0] = (uint8_t)type;
     in = wire_init (bytes, b.used_bytes);
@@ -50,7 +60,7 @@ too_long_is_refused (void)
       struct wirebuf b = wirebuf_init (bytes, sizeof bytes);
       struct wire in;
 
-      wirebuf_bytes (&b, "\1\5\0\0\0\0", 6);
+      wirebuf_bytes (&b, "\1\5\0\0\0\0\0", 7);
       for (int i = 0; i < 4; i++)
         wirebuf_string (&b, text, i == field ? limit[i] + more : 1);
       in = wire_init (bytes, b.used_bytes);

@@ -84,14 +84,16 @@ fake_reap (struct proto *p, struct proto_completion *ret)
 }
 
 static struct iovec
-fake_rx_iov (struct proto *p)
+fake_rx_iov (struct proto *p, unsigned lane)
 {
+  (void)lane;
   return (struct iovec){&p->rx, 1};
 }
 
 static enum err
-fake_rx_done (struct proto *p, size_t n, uint64_t now_ns)
+fake_rx_done (struct proto *p, unsigned lane, size_t n, uint64_t now_ns)
 {
+  (void)lane;
   (void)n;
   (void)now_ns;
   if (p->rx == ASK) {
@@ -115,16 +117,18 @@ fake_rx_done (struct proto *p, size_t n, uint64_t now_ns)
 }
 
 static size_t
-fake_tx_iov (struct proto *p, struct iovec *ret, size_t max)
+fake_tx_iov (struct proto *p, unsigned lane, struct iovec *ret, size_t max)
 {
+  (void)lane;
   (void)max;
   *ret = (struct iovec){p->to_send, p->unsent};
   return p->unsent ? 1 : 0;
 }
 
 static void
-fake_tx_done (struct proto *p, size_t n)
+fake_tx_done (struct proto *p, unsigned lane, size_t n)
 {
+  (void)lane;
   memmove (p->to_send, p->to_send + n, p->unsent -= n);
 }
 

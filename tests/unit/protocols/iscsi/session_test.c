@@ -42,7 +42,7 @@ reads_straight_into_the_request (void)
   put32 (b + 28, t.exp_cmd_sn);
   put32 (b + 32, t.exp_cmd_sn + 10);
   CU_ASSERT_EQUAL (target_feed (&t, b, 48), ERR_OK);
-  v = iscsi_ops.rx_iov (t.p);
+  v = iscsi_ops.rx_iov (t.p, 0);
   CU_ASSERT_PTR_EQUAL (v.iov_base, data);
   CU_ASSERT_EQUAL (v.iov_len, 4096);
   CU_ASSERT_EQUAL (target_feed (&t, t.disk + 8192, 4096), ERR_OK);
@@ -160,18 +160,18 @@ an_early_answer_waits_for_the_data (void)
   begin ();
   target_start (&t);
   target_submit (&t, 3, IO_WRITE, 0, 16384, data);
-  n = iscsi_ops.tx_iov (t.p, iov, PROTO_TX_IOV);
+  n = iscsi_ops.tx_iov (t.p, 0, iov, PROTO_TX_IOV);
   CU_ASSERT_EQUAL (n, 2);
   memcpy (h.bhs, iov[0].iov_base, 48);
   t.exp_cmd_sn++;
-  iscsi_ops.tx_done (t.p, 48 + 100);
+  iscsi_ops.tx_done (t.p, 0, 48 + 100);
   CU_ASSERT_EQUAL (target_status (&t, &h, 2, sense, sizeof sense), ERR_OK);
   CU_ASSERT (!iscsi_ops.reap (t.p, &c));
-  n = iscsi_ops.tx_iov (t.p, iov, PROTO_TX_IOV);
+  n = iscsi_ops.tx_iov (t.p, 0, iov, PROTO_TX_IOV);
   for (size_t i = 0; i < n; i++)
     all += iov[i].iov_len;
   CU_ASSERT_EQUAL (all, 16384 - 100);
-  iscsi_ops.tx_done (t.p, all);
+  iscsi_ops.tx_done (t.p, 0, all);
   CU_ASSERT_EQUAL (iscsi_ops.deadline_ns (t.p), 0);
   CU_ASSERT_EQUAL (iscsi_ops.tick (t.p, t.now_ns), ERR_OK);
   CU_ASSERT (iscsi_ops.reap (t.p, &c));

@@ -84,7 +84,7 @@ target_pump (struct target *t)
   size_t n;
 
   while (iscsi_ops.state (t->p) != PROTO_FAILED
-         && (n = iscsi_ops.tx_iov (t->p, iov, PROTO_TX_IOV)) > 0)
+         && (n = iscsi_ops.tx_iov (t->p, 0, iov, PROTO_TX_IOV)) > 0)
     for (size_t i = 0; i < n; i++) {
       if (t->tx_bytes + iov[i].iov_len > t->tx_size_bytes) {
         t->tx_size_bytes = 2 * (t->tx_bytes + iov[i].iov_len);
@@ -92,7 +92,7 @@ target_pump (struct target *t)
       }
       memcpy (t->tx + t->tx_bytes, iov[i].iov_base, iov[i].iov_len);
       t->tx_bytes += iov[i].iov_len;
-      iscsi_ops.tx_done (t->p, iov[i].iov_len);
+      iscsi_ops.tx_done (t->p, 0, iov[i].iov_len);
     }
 }
 
@@ -153,7 +153,7 @@ target_feed (struct target *t, const void *bytes, size_t n)
 
   CU_ASSERT_FATAL (iscsi_ops.state (t->p) != PROTO_FAILED);
   while (n > 0) {
-    struct iovec v = iscsi_ops.rx_iov (t->p);
+    struct iovec v = iscsi_ops.rx_iov (t->p, 0);
     size_t piece = n < v.iov_len ? n : v.iov_len;
     uint8_t *to = v.iov_base;
     enum err e;
@@ -168,7 +168,7 @@ target_feed (struct target *t, const void *bytes, size_t n)
         && t->flip_at)
       to[t->flip_at - t->rx_bytes] ^= 0x10;
     t->rx_bytes += piece;
-    e = iscsi_ops.rx_done (t->p, piece, t->now_ns);
+    e = iscsi_ops.rx_done (t->p, 0, piece, t->now_ns);
     if (e)
       return e;
     p += piece;

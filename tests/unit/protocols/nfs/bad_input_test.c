@@ -92,9 +92,9 @@ an_answer_before_its_call (void)
   peer_init (&s, "");
   CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
   CU_ASSERT_EQUAL (nfs_ops.submit (s.p, &r, s.now_ns), ERR_OK);
-  CU_ASSERT (nfs_ops.tx_iov (s.p, v, PROTO_TX_IOV) >= 2);
+  CU_ASSERT (nfs_ops.tx_iov (s.p, 0, v, PROTO_TX_IOV) >= 2);
   memcpy (s.call, (uint8_t *)v[0].iov_base + 4, v[0].iov_len - 4);
-  nfs_ops.tx_done (s.p, v[0].iov_len + 100); /* the payload has not left */
+  nfs_ops.tx_done (s.p, 0, v[0].iov_len + 100); /* the payload has not left */
   memset (s.reply, 0, 200);
   memcpy (s.reply, s.call, 4);
   n = 24;

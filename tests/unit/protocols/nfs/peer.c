@@ -66,14 +66,14 @@ enum err
 peer_feed (struct peer *s, const uint8_t *bytes, size_t n)
 {
   while (n > 0) {
-    struct iovec v = nfs_ops.rx_iov (s->p);
+    struct iovec v = nfs_ops.rx_iov (s->p, 0);
     size_t k = n < v.iov_len ? n : v.iov_len;
     enum err e;
 
     if (s->cut_bytes && k > s->cut_bytes)
       k = s->cut_bytes;
     memcpy (v.iov_base, bytes, k);
-    e = nfs_ops.rx_done (s->p, k, s->now_ns);
+    e = nfs_ops.rx_done (s->p, 0, k, s->now_ns);
     if (e)
       return e;
     bytes += k;
@@ -116,7 +116,7 @@ collect (struct peer *s)
   struct iovec v[PROTO_TX_IOV];
   size_t n;
 
-  while ((n = nfs_ops.tx_iov (s->p, v, PROTO_TX_IOV)) > 0) {
+  while ((n = nfs_ops.tx_iov (s->p, 0, v, PROTO_TX_IOV)) > 0) {
     size_t sent = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -125,7 +125,7 @@ collect (struct peer *s)
       s->tx_bytes += v[i].iov_len;
       sent += v[i].iov_len;
     }
-    nfs_ops.tx_done (s->p, sent);
+    nfs_ops.tx_done (s->p, 0, sent);
   }
 }
 

@@ -264,7 +264,7 @@ leaves_in_its_turn (void)
   peer4_begin (&s);
   CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
   nfs_ops.probe (s.p, s.now_ns);
-  nfs_ops.tx_iov (s.p, (struct iovec[PROTO_TX_IOV]){{0}}, PROTO_TX_IOV);
+  nfs_ops.tx_iov (s.p, 0, (struct iovec[PROTO_TX_IOV]){{0}}, PROTO_TX_IOV);
   nfs_ops.leave (s.p, s.now_ns);
   while (peer4_answer (&s))
     ;

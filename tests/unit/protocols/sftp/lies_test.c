@@ -85,8 +85,8 @@ an_answer_before_the_question (void)
   CU_ASSERT (peer_done (&s, 1, ERR_OK));
   /* The server knows which id comes next, but not all of it has left. */
   peer_submit (&s, 2, IO_WRITE, 0, 10, source);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, 2), 2);
-  sftp_ops.tx_done (s.p, iov[0].iov_len + 9);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, 2), 2);
+  sftp_ops.tx_done (s.p, 0, iov[0].iov_len + 9);
   a.id = 0;
   for (unsigned i = 0; i < 4; i++)
     a.id = a.id << 8 | ((const uint8_t *)iov[0].iov_base)[5 + i];

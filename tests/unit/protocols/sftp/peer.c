@@ -72,11 +72,11 @@ send_some (struct peer *s)
 {
   struct iovec iov[PROTO_TX_IOV], again[PROTO_TX_IOV];
   size_t max = s->rng ? 1 + peer_random (s, PROTO_TX_IOV) : PROTO_TX_IOV;
-  size_t n = sftp_ops.tx_iov (s->p, iov, max);
+  size_t n = sftp_ops.tx_iov (s->p, 0, iov, max);
   size_t sent = 0;
 
   CU_ASSERT_FATAL (n <= max);
-  CU_ASSERT_FATAL (sftp_ops.tx_iov (s->p, again, PROTO_TX_IOV) >= n);
+  CU_ASSERT_FATAL (sftp_ops.tx_iov (s->p, 0, again, PROTO_TX_IOV) >= n);
   CU_ASSERT_FATAL (memcmp (iov, again, n * sizeof *iov) == 0);
   for (size_t i = 0; i < n; i++) {
     size_t k = iov[i].iov_len;
@@ -89,7 +89,7 @@ send_some (struct peer *s)
     if (k < iov[i].iov_len)
       break;
   }
-  sftp_ops.tx_done (s->p, sent);
+  sftp_ops.tx_done (s->p, 0, sent);
   return n;
 }
 
@@ -193,7 +193,7 @@ peer_feed (struct peer *s, const void *bytes, size_t length_bytes)
   const uint8_t *p = bytes;
 
   while (length_bytes > 0) {
-    struct iovec v = sftp_ops.rx_iov (s->p);
+    struct iovec v = sftp_ops.rx_iov (s->p, 0);
     size_t n = length_bytes < v.iov_len ? length_bytes : v.iov_len;
     enum err e;
 
@@ -207,7 +207,7 @@ peer_feed (struct peer *s, const void *bytes, size_t length_bytes)
     memcpy (v.iov_base, p, n);
     if (s->flip_at >= s->rx_bytes && s->flip_at < s->rx_bytes + n)
       ((uint8_t *)v.iov_base)[s->flip_at - s->rx_bytes] ^= s->flip_mask;
-    e = sftp_ops.rx_done (s->p, n, s->now_ns);
+    e = sftp_ops.rx_done (s->p, 0, n, s->now_ns);
     CU_ASSERT_EQUAL (e != ERR_OK, sftp_ops.state (s->p) == PROTO_FAILED);
     s->rx_bytes += n;
     if (e) {

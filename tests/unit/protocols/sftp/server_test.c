@@ -138,7 +138,7 @@ turn (struct server *s, struct proto *p, bool wait)
   size_t n;
   ssize_t r;
 
-  while ((n = sftp_ops.tx_iov (p, iov, PROTO_TX_IOV)) > 0) {
+  while ((n = sftp_ops.tx_iov (p, 0, iov, PROTO_TX_IOV)) > 0) {
     r = writev (s->fd, iov, (int)n);
     if (r < 0 && errno != EAGAIN)
       fail ("writev: %s", strerror (errno));
@@ -146,19 +146,19 @@ turn (struct server *s, struct proto *p, bool wait)
       pfd.events |= POLLOUT;
       break;
     }
-    sftp_ops.tx_done (p, (size_t)r);
+    sftp_ops.tx_done (p, 0, (size_t)r);
   }
   if (wait && poll (&pfd, 1, 10000) != 1)
     fail ("the server is silent");
   while (sftp_ops.state (p) != PROTO_FAILED) {
-    struct iovec v = sftp_ops.rx_iov (p);
+    struct iovec v = sftp_ops.rx_iov (p, 0);
 
     r = read (s->fd, v.iov_base, v.iov_len);
     if (r < 0 && errno == EAGAIN)
       return;
     if (r <= 0)
       fail ("read: %s", r ? strerror (errno) : "the server has gone");
-    sftp_ops.rx_done (p, (size_t)r, now_ns ());
+    sftp_ops.rx_done (p, 0, (size_t)r, now_ns ());
   }
 }
 

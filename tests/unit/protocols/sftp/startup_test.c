@@ -594,8 +594,8 @@ time_runs_from_the_first_byte_on (void)
   /* the SSH login may take its time */
   CU_ASSERT_EQUAL (sftp_ops.deadline_ns (s.p), PROTO_NO_DEADLINE);
   CU_ASSERT_EQUAL (sftp_ops.tick (s.p, 5000 * SECOND), ERR_OK);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, 1), 1);
-  sftp_ops.tx_done (s.p, iov[0].iov_len);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, 1), 1);
+  sftp_ops.tx_done (s.p, 0, iov[0].iov_len);
   CU_ASSERT (sftp_ops.deadline_ns (s.p) <= 6000 * SECOND); /* wants a tick */
   CU_ASSERT_EQUAL (sftp_ops.tick (s.p, 6000 * SECOND), ERR_OK);
   CU_ASSERT_EQUAL (sftp_ops.deadline_ns (s.p), 6015 * SECOND);

@@ -477,13 +477,13 @@ small_headers_share_a_piece (void)
   peer_start (&s, 0, 0);
   for (unsigned i = 0; i < 32; i++)
     peer_submit (&s, i, IO_READ, 0, 4096, target[0]);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 1);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, PROTO_TX_IOV), 1);
   CU_ASSERT_EQUAL (iov[0].iov_len, 32 * (9 + 4 + PEER_HANDLE_BYTES + 12));
-  sftp_ops.tx_done (s.p, iov[0].iov_len);
+  sftp_ops.tx_done (s.p, 0, iov[0].iov_len);
   /* a payload goes out from where it lies */
   peer_submit (&s, 40, IO_WRITE, 0, 4096, source);
   peer_submit (&s, 41, IO_READ, 0, 4096, target[0]);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 3);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, PROTO_TX_IOV), 3);
   CU_ASSERT_PTR_EQUAL (iov[1].iov_base, source);
   CU_ASSERT_EQUAL (iov[1].iov_len, 4096);
 }
@@ -497,16 +497,16 @@ what_was_handed_out_does_not_grow (void)
 
   peer_start (&s, 0, 0);
   peer_submit (&s, 1, IO_READ, 0, 4096, target[0]);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 1);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, PROTO_TX_IOV), 1);
   for (unsigned i = 2; i < 5; i++) {
     peer_submit (&s, i, IO_READ, 0, 4096, target[0]);
-    CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, again, PROTO_TX_IOV), i);
+    CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, again, PROTO_TX_IOV), i);
     CU_ASSERT_PTR_EQUAL (again[0].iov_base, iov[0].iov_base);
     CU_ASSERT_EQUAL (again[0].iov_len, iov[0].iov_len);
   }
   /* the first bytes of it are gone: the rest stands where it stood */
-  sftp_ops.tx_done (s.p, 5);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, again, 1), 1);
+  sftp_ops.tx_done (s.p, 0, 5);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, again, 1), 1);
   CU_ASSERT_PTR_EQUAL (again[0].iov_base, (uint8_t *)iov[0].iov_base + 5);
   CU_ASSERT_EQUAL (again[0].iov_len, iov[0].iov_len - 5);
 }
@@ -520,11 +520,11 @@ pieces_are_bounded (void)
 
   peer_start (&s, 0, 0);
   peer_submit (&s, 100, IO_READ, 0, 10, target[0]);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 1);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, PROTO_TX_IOV), 1);
   for (unsigned i = 0; i < 40; i++)
     peer_submit (&s, i, IO_WRITE, i * 10, 10, source);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, PROTO_TX_IOV), 63);
-  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, iov, 7), 7);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, PROTO_TX_IOV), 63);
+  CU_ASSERT_EQUAL (sftp_ops.tx_iov (s.p, 0, iov, 7), 7);
   peer_expect (&s, SSH_FXP_READ);
   for (unsigned i = 0; i < 40; i++)
     CU_ASSERT_EQUAL (peer_expect (&s, SSH_FXP_WRITE).offset, i * 10);
@@ -545,7 +545,7 @@ payload_is_received_in_place (void)
   for (unsigned i = 0; i < 4; i++)
     head[5 + i] = (uint8_t)(a.id >> (24 - 8 * i));
   CU_ASSERT_EQUAL (peer_feed (&s, head, sizeof head), ERR_OK);
-  v = sftp_ops.rx_iov (s.p);
+  v = sftp_ops.rx_iov (s.p, 0);
   CU_ASSERT_PTR_EQUAL (v.iov_base, target[0]);
   CU_ASSERT_EQUAL (v.iov_len, 100);
 }
