@@ -112,9 +112,6 @@ stripes_end (const struct stripe_map *m, uint64_t first, uint64_t last)
  * (S1). Lock-free where bulkhead runs; an atomic of a library would take a lock
  * of this process alone.
  */
-#ifdef __x86_64__
-__attribute__ ((target ("cx16")))
-#endif
 static bool
 close_at (struct stripe *s, uint64_t begin, uint64_t end, uint64_t version)
 {
