@@ -81,3 +81,21 @@ if command -v ganesha.nfsd >/dev/null && command -v rpcbind >/dev/null; then
   start_ganesha
   under_load nfs TCP bulkhead nfs://127.0.0.1/pseudo1/disk
 fi
+
+# The same, and what OpenSSL needs for the records: keys that change under way
+# (RFC 8446 section 4.6.3), and for mtls the daemon's signature.
+. "$lib_dir/tls.sh"
+authority ca
+certificate good ca P-256 DNS:localhost
+certificate client ca P-256 ''
+cp original disk
+"$BULKHEAD_BUILDDIR/tests/fake/nfs-server" 3050 "$dir/disk" >fake.log 2>&1 &
+fake=$!
+wait_for 10 grep -q ready fake.log || die "the server does not start"
+start_front tls 3049 3050 good --client-ca ca.pem --fault rekey --after 100000
+under_load nfs-tls TLS bulkhead nfs://localhost:3049/srv/export/dir/disk.img \
+  version=3 mountport=3049 xprtsec=mtls tls-ca="$dir/ca.pem" \
+  tls-cert="$dir/client.pem" tls-key="$dir/client.key"
+stop_front
+kill -TERM "$fake"
+wait "$fake" || die "the server failed"
