@@ -19,7 +19,7 @@ srcdir=$src sh "$src/fuzz/replay.sh" >&2
 # Beside protocols/: what else a target is made for.
 others=$(for f in cache/address cache/agent_codec cache/chap \
   cache/conversation cache/keys cache/keys_openssh cache/known_hosts \
-  cache/login cache/place cache/report cache/signer cache/store \
+  cache/login cache/place cache/report cache/signer cache/store cli/conf \
   common/listing common/param gateway/catalog gateway/inflight \
   gateway/options gateway/url ipc/fill ipc/pages ipc/ring ipc/stripes \
   ipc/volume ipc/want worker/greeting; do

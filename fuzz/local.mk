@@ -4,6 +4,7 @@ FUZZ_TARGETS = \
 	%D%/agent \
 	%D%/broker \
 	%D%/catalog \
+	%D%/conf \
 	%D%/control \
 	%D%/iscsi_engine \
 	%D%/iscsi_login \
@@ -49,6 +50,8 @@ fuzz_broker_SOURCES = %D%/broker.c
 fuzz_broker_LDADD = $(FUZZ_LIBS) libcache.la
 fuzz_catalog_SOURCES = %D%/catalog.c
 fuzz_catalog_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
+fuzz_conf_SOURCES = %D%/conf.c
+fuzz_conf_LDADD = $(FUZZ_LIBS) libcliconf.la $(GATEWAY_LIBS)
 fuzz_control_SOURCES = %D%/control.c
 fuzz_control_LDADD = $(FUZZ_LIBS) libipc.la
 fuzz_iscsi_engine_SOURCES = %D%/iscsi_engine.c
