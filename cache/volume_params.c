@@ -242,8 +242,9 @@ take_tls (const struct volume_spec *s, struct control *m,
                       security);
   c->tls.on = mutual || (security && strcmp (security, "tls") == 0);
   wanted = mutual ? 3 : c->tls.on ? 1 : 0;
-  if (!c->tls.on && name)
-    return fault_set (f, ERR_INVAL, "tls-hostname= needs xprtsec=tls or mtls");
+  if (!c->tls.on && (name || volume_spec_get (s, "tls-alpn")))
+    return fault_set (f, ERR_INVAL, "%s= needs xprtsec=tls or mtls",
+                      name ? "tls-hostname" : "tls-alpn");
   for (unsigned i = 0; i < 3; i++) {
     if (!volume_spec_get (s, keys[i]) == (i < wanted))
       return fault_set (f, ERR_INVAL,

@@ -11,6 +11,7 @@ libworker_la_SOURCES = \
 	%D%/ssh_login.c \
 	%D%/tls.h \
 	%D%/tls_fault.c \
+	%D%/tls_judge.c \
 	%D%/tls_key.c %D%/tls_key.h \
 	%D%/transport.c %D%/transport.h \
 	%D%/transport_ssh.c \

@@ -90,6 +90,7 @@ static enum err
 open_transport (struct worker *w, enum proto_transport kind, struct fault *f)
 {
   const char *user = volume_spec_get (&w->config.spec, "user");
+  const char *alpn = volume_spec_get (&w->config.spec, "tls-alpn");
   struct transport_config c = {
     .fd = WORKER_FD_NET,
     .broker = &w->broker,
@@ -103,6 +104,7 @@ open_transport (struct worker *w, enum proto_transport kind, struct fault *f)
     .tls_name = w->config.tls_name,
     .trust_fd = WORKER_FD_TRUST,
     .tls_chain = w->config.tls_chain,
+    .tls_any_alpn = alpn && strcmp (alpn, "no") == 0,
   };
 
   w->loop.transport_ops = transport_find (kind);

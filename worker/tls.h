@@ -48,11 +48,12 @@ struct transport {
 enum err
 tls_advance (struct transport *t, struct fault *f);
 
-/* Changes no verdict: notes the names of what was refused, which OpenSSL
- * forgets. An SSL_verify_cb; SSL_get_app_data is the transport.
+/* tls_judge.c: what RFC 9289 asks beyond OpenSSL's own verdict on a certificate,
+ * ok; and notes the names of what was refused, which OpenSSL forgets. An
+ * SSL_verify_cb; SSL_get_app_data is the transport.
  */
 int
-tls_note_names (int ok, X509_STORE_CTX *ctx);
+tls_judge (int ok, X509_STORE_CTX *ctx);
 /* What a call of OpenSSL that returned ret means: ERR_AGAIN, or an error in
  * words; doing: "agreeing on keys".
  */

@@ -4,52 +4,11 @@
 #include "worker/tls.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 #include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
-
-/* The DNS names that the certificate has (SAN), as many as fit. */
-static void
-names_of (X509 *x, char dst[TLS_NAMES_BYTES])
-{
-  GENERAL_NAMES *names = X509_get_ext_d2i (x, NID_subject_alt_name, NULL, NULL);
-  size_t used = 0;
-
-  dst[0] = 0;
-  for (int i = 0; names && i < sk_GENERAL_NAME_num (names); i++) {
-    const GENERAL_NAME *name = sk_GENERAL_NAME_value (names, i);
-    int n;
-
-    if (name->type != GEN_DNS)
-      continue;
-    n = snprintf (dst + used, TLS_NAMES_BYTES - used, "%s%.*s",
-                  used ? ", " : "", ASN1_STRING_length (name->d.dNSName),
-                  (const char *)ASN1_STRING_get0_data (name->d.dNSName));
-    if (n < 0 || (size_t)n >= TLS_NAMES_BYTES - used) {
-      dst[used] = 0;
-      break;
-    }
-    used += (size_t)n;
-  }
-  GENERAL_NAMES_free (names);
-}
-
-int
-tls_note_names (int ok, X509_STORE_CTX *ctx)
-{
-  SSL *ssl =
-      X509_STORE_CTX_get_ex_data (ctx, SSL_get_ex_data_X509_STORE_CTX_idx ());
-  struct transport *t = SSL_get_app_data (ssl);
-  X509 *x = X509_STORE_CTX_get0_cert (ctx);
-
-  if (!ok && x)
-    names_of (x, t->names);
-  return ok;
-}
 
 static enum err
 untrusted (const struct transport *t, long result, struct fault *f)
@@ -61,8 +20,13 @@ untrusted (const struct transport *t, long result, struct fault *f)
   case X509_V_ERR_IP_ADDRESS_MISMATCH:
     fault_set (f, ERR_HOSTKEY, "the server's certificate is not for %s%s%s",
                name, t->names[0] ? ", but for " : "", t->names);
-    fault_hint (f, "if that is the right server, write the certificate's name "
-                   "in the URL, or give tls-hostname=");
+    if (strchr (t->names, '*'))
+      fault_hint (f, "RFC 9289 §5.2.1 allows no wildcard: the server needs a "
+                     "certificate for its own name; tls-hostname= with the "
+                     "asterisk takes that one");
+    else
+      fault_hint (f, "if that is the right server, write the certificate's "
+                     "name in the URL, or give tls-hostname=");
     break;
   case X509_V_ERR_CERT_HAS_EXPIRED:
   case X509_V_ERR_CERT_NOT_YET_VALID:
@@ -70,6 +34,20 @@ untrusted (const struct transport *t, long result, struct fault *f)
                result == X509_V_ERR_CERT_HAS_EXPIRED ? "has expired"
                                                      : "is not valid yet");
     fault_hint (f, "the server needs a new one; or this host's clock is wrong");
+    break;
+  case X509_V_ERR_APPLICATION_VERIFICATION: /* tls_judge */
+    fault_set (f, ERR_NOTSUP,
+               "the server does not confirm that it speaks RPC (ALPN sunrpc, "
+               "RFC 9289 §5)");
+    fault_hint (f, "a server that cannot, as Linux's tlshd, is taken with "
+                   "tls-alpn=no");
+    break;
+  case X509_V_ERR_INVALID_PURPOSE:
+    fault_set (f, ERR_HOSTKEY,
+               "the server's certificate is not one of a server (extended key "
+               "usage, RFC 9289 §5.2.1)");
+    fault_hint (f, "the server needs one with serverAuth or "
+                   "id-kp-rpcTLSServer, or without that extension");
     break;
   default:
     fault_set (f, ERR_HOSTKEY, "the server's certificate is not trusted: %s",

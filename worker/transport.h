@@ -39,6 +39,7 @@ struct transport_config {
   const char *tls_name;        /* that the server's certificate must have */
   int trust_fd;                /* a file of roots, PEM; read by open */
   const char *tls_chain;       /* our certificate, PEM; "": none is shown */
+  bool tls_any_alpn;           /* the server need not confirm the protocol */
 };
 
 struct transport_ops {

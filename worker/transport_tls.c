@@ -7,9 +7,11 @@
  *   T1  Before TLS_OPEN no byte goes to the engine, and none of the engine's
  * but its hello is sent. What came in clear text behind the answer to the hello
  * is read as TLS records, so it ends the session. T2  No version but 1.3, no
- * session to resume, no early data, no certificate that is not for tls_name:
- * what cannot be had is an error, never less security. T3  The end of the
- * stream is only clean behind close_notify; both ends are errors to the loop.
+ * session to resume, no early data (RFC 9289 §6), no certificate that is not for
+ * tls_name, no server that does not confirm sunrpc (§5; tls-alpn=no): what
+ * cannot be had is an error, never less security, and found out before anything
+ * is said of who we are. T3  The end of the stream is only clean behind
+ * close_notify; both ends are errors to the loop.
  *
  * Owner: the worker; one thread.
  */
@@ -39,7 +41,7 @@
 #define WRITE_BYTES (128u << 10)
 #define PROPERTIES "?provider=default"
 
-static const uint8_t alpn[] = "\6sunrpc"; /* RFC 9289 §8.2 */
+static const uint8_t alpn[] = "\6sunrpc"; /* RFC 9289 §7.2 */
 
 /* ----------------------------------------------------------------- BIO --- */
 
@@ -249,9 +251,10 @@ name_peer (struct transport *t)
   X509_VERIFY_PARAM *param = SSL_get0_param (t->ssl);
   const char *name = t->config.tls_name;
 
+  /* RFC 9289 §5.2.1: a subjectAltName, and no wildcard in it. */
   X509_VERIFY_PARAM_set_hostflags (param,
                                    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
-                                       | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+                                       | X509_CHECK_FLAG_NO_WILDCARDS);
   if (!name[0])
     return false;
   if (X509_VERIFY_PARAM_set1_ip_asc (param, name))
@@ -299,7 +302,7 @@ make_context (struct transport *t)
   if (!t->ctx || !SSL_CTX_set_min_proto_version (t->ctx, TLS1_3_VERSION)
       || !SSL_CTX_set_max_proto_version (t->ctx, TLS1_3_VERSION))
     return false;
-  SSL_CTX_set_verify (t->ctx, SSL_VERIFY_PEER, tls_note_names);
+  SSL_CTX_set_verify (t->ctx, SSL_VERIFY_PEER, tls_judge);
   SSL_CTX_set_session_cache_mode (t->ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_read_ahead (t->ctx, 1);
   return true;

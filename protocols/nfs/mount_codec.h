@@ -8,7 +8,7 @@
 #include "protocols/nfs/nfs3_codec.h"
 
 #define PORTMAP_PORT 111u
-#define MOUNT_PATH_MAX_BYTES 1024u /* MNTPATHLEN, RFC 1813 §5.1.2 */
+#define MOUNT_PATH_MAX_BYTES 1024u /* MNTPATHLEN, RFC 1813 §5.1.4 */
 #define MOUNT_NAME_MAX_BYTES 255u  /* MNTNAMLEN */
 
 extern const struct rpc_procedure portmap_getport, mount_mnt, mount_export;

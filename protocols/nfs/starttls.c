@@ -11,7 +11,7 @@
 
 #include "protocols/nfs/engine.h"
 
-#define AUTH_TLS 7u /* RFC 9289 §7 */
+#define AUTH_TLS 7u /* RFC 9289 §7.1 */
 #define MARK_BYTES 4u
 #define LAST_FRAGMENT 0x80000000u /* RFC 5531 §11 */
 /* xid, reply, accepted, the longest verifier, status, two version numbers */

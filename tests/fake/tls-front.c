@@ -42,7 +42,9 @@ enum trouble {
   GARBAGE,    /* STARTTLS, and then no TLS record */
   CUT,        /* in the middle of the handshake */
   TLS12,
-  ALPN,     /* no protocol in common */
+  ALPN,      /* no protocol in common */
+  NO_ALPN,   /* as if it did not know ALPN */
+  HTTP_ALPN, /* chooses what was not offered */
   TRUNCATE, /* later: the connection is closed without close_notify */
   NOTIFY,   /* later: with it */
   CORRUPT,  /* later: a bit of a record is turned */
@@ -51,7 +53,8 @@ enum trouble {
 
 static const char *const faults[] = {
     "none", "denied", "no-token", "silent-end", "clear",  "inject",  "garbage",
-    "cut",  "tls12",  "alpn",     "truncate",   "notify", "corrupt", "rekey"};
+    "cut",  "tls12",  "alpn",     "no-alpn",    "http-alpn",
+    "truncate", "notify", "corrupt", "rekey"};
 
 static struct {
   int listen, connect;
@@ -200,6 +203,13 @@ choose_protocol (SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
 
   (void)ssl;
   (void)ctx;
+  if (opt.fault == NO_ALPN)
+    return SSL_TLSEXT_ERR_NOACK;
+  if (opt.fault == HTTP_ALPN) {
+    *ret = (const unsigned char *)"http/1.1";
+    *ret_bytes = 8;
+    return SSL_TLSEXT_ERR_OK;
+  }
   if (opt.fault != ALPN
       && SSL_select_next_proto ((unsigned char **)(uintptr_t)ret, ret_bytes,
                                 ours, sizeof ours - 1, in, in_bytes)

@@ -38,6 +38,7 @@ certificate good ca P-256 'DNS:localhost,IP:127.0.0.1'
 certificate good-rsa ca rsa DNS:localhost
 certificate name ca P-256 'DNS:filer.example.org,DNS:nas.example.org'
 certificate common ca P-256 ''
+certificate wild ca P-256 'DNS:*.example.org,DNS:*'
 certificate expired ca P-256 DNS:localhost -1
 certificate foreign other P-256 DNS:localhost
 certificate client ca P-256 ''
@@ -181,6 +182,19 @@ bad 'an end in the handshake' 'cut off while agreeing on keys' good \
   --fault cut
 bad 'TLS 1.2' 'no TLS 1.3' good --fault tls12
 bad 'another protocol' 'does not speak RPC' good --fault alpn
+bad 'ALPN of another one' 'does not confirm|bad extension' good \
+  --fault http-alpn
+refused 'the same, where ALPN need not be confirmed' \
+  'does not confirm|bad extension' xprtsec=tls tls-ca="$dir/ca.pem" tls-alpn=no
+bad 'no ALPN' 'does not confirm that it speaks RPC.*tls-alpn=no' good \
+  --fault no-alpn
+start_nbdkit alpn bulkhead "$url" $v3 xprtsec=tls tls-ca="$dir/ca.pem" \
+  tls-alpn=no
+nbdcopy "$uri" copy
+cmp copy disk
+ok "no ALPN: with tls-alpn=no"
+stop_nbdkit
+bad 'a wildcard' 'not for localhost, but for \*.*5.2.1 allows no wildcard' wild
 bad 'a certificate is wanted' 'wants a certificate of ours' good \
   --client-ca ca.pem
 refused 'the certificate of a stranger' 'refuses our certificate' \
@@ -199,6 +213,7 @@ refused 'mtls without a certificate' 'needs tls-cert=' xprtsec=mtls \
   tls-ca="$dir/ca.pem"
 refused 'a certificate without mtls' 'takes no tls-cert=' xprtsec=tls \
   tls-ca="$dir/ca.pem" tls-cert="$dir/client.pem"
+refused 'ALPN without TLS' 'tls-alpn= needs xprtsec=' tls-alpn=no
 refused 'roots without TLS' 'takes no tls-ca=' tls-ca="$dir/ca.pem"
 refused 'a word that is none' 'xprtsec=yes' xprtsec=yes
 head -c 4096 /dev/zero >zeroes

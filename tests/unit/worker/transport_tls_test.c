@@ -70,6 +70,16 @@ make_identity (const char *kind, const char *san, const struct identity *by,
 }
 
 static void
+add_extension (struct identity *i, int nid, const char *value)
+{
+  X509_EXTENSION *e = value ? X509V3_EXT_conf_nid (NULL, NULL, nid, value)
+                            : NULL;
+
+  CU_ASSERT_FATAL (!value || (e && X509_add_ext (i->cert, e, -1)));
+  X509_EXTENSION_free (e);
+}
+
+static void
 free_identity (struct identity *i)
 {
   EVP_PKEY_free (i->key);
@@ -133,6 +143,8 @@ static struct {
   const struct identity *client; /* NULL: none */
   const char *name;
   int version;
+  const char *alpn; /* what the server chooses; "": nothing; NULL: sunrpc */
+  bool any_alpn;
 } want;
 
 static void
@@ -152,8 +164,10 @@ select_alpn (SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
   (void)ssl;
   (void)ctx;
   CU_ASSERT (in_bytes == 7 && memcmp (in, "\6sunrpc", 7) == 0);
-  *ret = in + 1;
-  *ret_bytes = 6;
+  if (want.alpn && !want.alpn[0])
+    return SSL_TLSEXT_ERR_NOACK;
+  *ret = want.alpn ? (const unsigned char *)want.alpn : in + 1;
+  *ret_bytes = want.alpn ? (unsigned char)strlen (want.alpn) : 6;
   return SSL_TLSEXT_ERR_OK;
 }
 
@@ -185,7 +199,8 @@ begin (void)
                                .hello = (const uint8_t *)HELLO,
                                .hello_bytes = strlen (HELLO),
                                .tls_name = want.name,
-                               .tls_chain = chain};
+                               .tls_chain = chain,
+                               .tls_any_alpn = want.any_alpn};
   ssize_t n;
   int fd;
 
@@ -502,9 +517,8 @@ certificates_that_are_not_taken (void)
   want.version = TLS1_2_VERSION;
   refused (ERR_NOTSUP, "no TLS 1.3");
   defaults ();
-  want.server = &wild;
-  want.name = "a.b.example.org";
-  refused (ERR_HOSTKEY, "not for a.b.example.org");
+  want.server = &wild; /* RFC 9289 §5.2.1 */
+  refused (ERR_HOSTKEY, "not for server.example.org, but for *.example.org");
 
   defaults ();
   want.name = "127.0.0.2";
@@ -514,11 +528,92 @@ certificates_that_are_not_taken (void)
   end ();
   defaults ();
   want.server = &wild;
+  want.name = "*.example.org";
   begin ();
   CU_ASSERT_EQUAL (shake_hands (65536), ERR_OK);
   end ();
   free_identity (&expired);
   free_identity (&wild);
+}
+
+static void
+accepted (void)
+{
+  begin ();
+  CU_ASSERT_EQUAL (shake_hands (65536), ERR_OK);
+  CU_ASSERT (SSL_is_init_finished (s.ssl));
+  end ();
+}
+
+/* RFC 9289 §5: ALPN is to be confirmed, and nobody hears who we are before. */
+static void
+the_server_confirms_the_protocol (void)
+{
+  static const char *const others[] = {"http/1.1", "sunrpc2", "sunrp"};
+  struct identity me = make_identity ("EC", "DNS:client", &root, 1);
+
+  for (int client = 0; client < 2; client++) {
+    defaults ();
+    want.client = client ? &me : NULL;
+    want.alpn = "";
+    refused (ERR_NOTSUP, "does not confirm");
+    CU_ASSERT_PTR_NOT_NULL (strstr (s.f.hint, "tls-alpn=no"));
+    CU_ASSERT (!SSL_is_init_finished (s.ssl));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+      for (int any = 0; any < 2; any++) {
+        want.alpn = others[i];
+        want.any_alpn = any;
+        begin (); /* OpenSSL may find it out before we do */
+        CU_ASSERT_NOT_EQUAL (shake_hands (65536), ERR_OK);
+        CU_ASSERT_EQUAL (s.t->state, TLS_ENDED);
+        CU_ASSERT (!SSL_is_init_finished (s.ssl));
+        end ();
+      }
+  }
+  defaults ();
+  want.any_alpn = true;
+  accepted ();
+  want.alpn = "";
+  accepted ();
+  /* That hides nothing else. */
+  want.name = "another.example.org";
+  refused (ERR_HOSTKEY, "not for another.example.org");
+  free_identity (&me);
+}
+
+/* §5.2.1, §7.3: what a certificate may say that it is good for. */
+static void
+a_certificate_is_one_of_a_server (void)
+{
+  static const struct {
+    const char *usage, *key_usage;
+    bool good;
+  } cases[] = {
+      {"serverAuth", NULL, true},
+      {"clientAuth", NULL, false},
+      {"1.3.6.1.5.5.7.3.34", NULL, true},
+      {"1.3.6.1.5.5.7.3.34,clientAuth", "digitalSignature", true},
+      {"1.3.6.1.5.5.7.3.33", NULL, false}, /* of a client */
+      {"1.3.6.1.5.5.7.3.34", "keyCertSign", false},
+  };
+
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct identity x = make_identity ("EC", "DNS:server.example.org", &root, 1);
+
+    add_extension (&x, NID_ext_key_usage, cases[i].usage);
+    add_extension (&x, NID_key_usage, cases[i].key_usage);
+    CU_ASSERT_FATAL (X509_sign (x.cert, root.key, EVP_sha256 ()) > 0);
+    defaults ();
+    want.server = &x;
+    if (cases[i].good)
+      accepted ();
+    else
+      refused (ERR_HOSTKEY, "not one of a server");
+    /* It has to be trusted, too. */
+    want.trusted = &other;
+    refused (ERR_HOSTKEY, "");
+    free_identity (&x);
+  }
 }
 
 /* Nothing is sent behind a no; what comes behind a yes is no clear text. */
@@ -685,6 +780,8 @@ UNIT_MAIN ("transport_tls", UNIT_TEST (setup),
            UNIT_TEST (a_full_socket_is_waited_for),
            UNIT_TEST (the_two_ends_are_told_apart),
            UNIT_TEST (certificates_that_are_not_taken),
+           UNIT_TEST (the_server_confirms_the_protocol),
+           UNIT_TEST (a_certificate_is_one_of_a_server),
            UNIT_TEST (clear_text_gets_nowhere),
            UNIT_TEST (a_turned_byte_ends_it), UNIT_TEST (the_daemon_signs),
            UNIT_TEST (without_a_daemon_there_is_no_signature),
