@@ -6,9 +6,9 @@
  *   message = type u8, length u16, body
  *
  * how: 1 a protocol that logs in by SSH, 2 a password, 4 the target's password
- * (mutual CHAP), 8 moves are allowed. What the daemon answers must hold no
- * secret but what the table of control.h says, and each line of its log must be
- * one line.
+ * (mutual CHAP), 8 moves are allowed, 16 a certificate for TLS. What the daemon
+ * answers must hold no secret but what the table of control.h says, and each
+ * line of its log must be one line.
  */
 #include "config.h"
 #include "fuzz/target.h"
@@ -31,7 +31,9 @@ static struct {
   struct log log;
   struct volume_spec spec;
   struct login_config ssh, others;
-  int pair[2]; /* the daemon's end, the worker's */
+  EVP_PKEY *tls_key;
+  uint8_t tls_secret[32]; /* its private number */
+  int pair[2];            /* the daemon's end, the worker's */
   int known_hosts;
   /* A fuzzer learns the password out of the comparisons; a worker that says it
    * may hear it again in what is said of its own words.
@@ -67,8 +69,7 @@ worker (void *ctx, uint64_t epoch, const struct volume_info *info,
   *(bool *)ctx = true;
 }
 
-static const struct supervisor_hooks hooks = {.check = check,
-                                              .worker = worker};
+static const struct supervisor_hooks hooks = {.check = check, .worker = worker};
 
 static void
 set_up_ssh (struct login_config *c)
@@ -103,6 +104,11 @@ set_up_others (struct login_config *c)
   strcpy (c->target_user, "it");
   place_list_parse ("a.example:3260,b.example", 3260, &c->portals);
   place_list_parse ("c.example", 3260, &c->moves.allowed);
+  c->tls.on = true;
+  memset (g.tls_secret, 0xa5, sizeof g.tls_secret);
+  g.tls_key = EVP_PKEY_new_raw_private_key (EVP_PKEY_ED25519, NULL,
+                                            g.tls_secret, sizeof g.tls_secret);
+  MUST (g.tls_key);
 }
 
 static void
@@ -116,7 +122,8 @@ set_up (void)
   strcpy (g.spec.proto, "sftp");
   MUST (g.daemon.loop
         && socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                       0, g.pair) == 0);
+                       0, g.pair)
+               == 0);
   set_up_ssh (&g.ssh);
   set_up_others (&g.others);
 }
@@ -149,6 +156,7 @@ begin (struct supervisor *s, struct login_config *c, uint8_t how, bool *ready)
   strcpy (c->password, how & 2 ? PASSWORD : "");
   strcpy (c->target_password, how & 4 ? TARGET_PASSWORD : "");
   c->moves.moves = c->moves.hosts = how & 8;
+  c->tls.key = how & 16 ? g.tls_key : NULL;
   s->c = (struct supervisor_config){.daemon = &g.daemon,
                                     .name = "volume",
                                     .spec = &g.spec,
@@ -173,9 +181,24 @@ has (const uint8_t *bytes, size_t n, const char *secret)
   return memmem (bytes, n, secret, strlen (secret)) != NULL;
 }
 
-/* What the worker is told. */
+/* RFC 8446 section 4.4.3: u16 scheme, u32 length, 64 spaces, the context and a
+ * zero byte, a hash.
+ */
+static bool
+may_be_signed (const uint8_t *body, size_t n)
+{
+  static const char context[] = "TLS 1.3, client CertificateVerify";
+
+  return body && n > 6 + 64 + sizeof context && body[6] == ' '
+         && memcmp (body + 6, body + 7, 63) == 0
+         && memcmp (body + 6 + 64, context, sizeof context) == 0;
+}
+
+/* What the worker is told; cert_sign: what it wants signed by the key for TLS,
+ * or NULL.
+ */
 static void
-hear (void)
+hear (const uint8_t *cert_sign, size_t cert_sign_bytes)
 {
   static uint8_t bytes[CONTROL_BODY_BYTES + 64];
   ssize_t n;
@@ -187,6 +210,9 @@ hear (void)
     MUST (g.said || !has (bytes, (size_t)n, TARGET_PASSWORD));
     MUST (type == CONTROL_AUTH_PASSWORD || g.said
           || !has (bytes, (size_t)n, PASSWORD));
+    MUST (type != CONTROL_CERT_SIGNATURE
+          || may_be_signed (cert_sign, cert_sign_bytes));
+    MUST (!memmem (bytes, (size_t)n, g.tls_secret, sizeof g.tls_secret));
   }
 }
 
@@ -210,7 +236,7 @@ say (struct supervisor *s, struct wire *w)
   if (send (g.pair[1], packet, 2 + n, MSG_DONTWAIT) < 0)
     return false;
   sup_converse (s);
-  hear ();
+  hear (type == CONTROL_CERT_SIGN ? body : NULL, n);
   return s->state >= SUP_SPAWNED && s->state <= SUP_READY;
 }
 

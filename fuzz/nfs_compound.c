@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Answers to COMPOUNDs of NFSv4.1 and 4.2. The input: how many operations were
  * asked for (u8), which (a byte each; GETATTR with 80h: fs_locations), and the
- * answer.
+ * answer. A READ_PLUS is of PLUS_BYTES at PLUS_AT, and must say the same
+ * whether its first data came with the rest of it or went to their place
+ * before.
  */
 #include "config.h"
 #include "fuzz/target.h"
@@ -11,25 +13,45 @@
 #include "protocols/nfs/v4.h"
 
 #define OPERATIONS 16u
+#define PLUS_AT 8192u
+#define PLUS_BYTES 600u
 
-static const enum nfs_opnum4 ops[] = {
-  OP_SEQUENCE,       OP_PUTFH,           OP_PUTROOTFH,
-  OP_GETFH,          OP_GETATTR,         OP_LOOKUP,
-  OP_ACCESS,         OP_OPEN,            OP_CLOSE,
-  OP_READ,           OP_WRITE,           OP_COMMIT,
-  OP_SEEK,           OP_READDIR,         OP_EXCHANGE_ID,
-  OP_CREATE_SESSION, OP_BIND_CONN_TO_SESSION, OP_DESTROY_SESSION,
-  OP_TEST_STATEID,   OP_FREE_STATEID,    OP_RECLAIM_COMPLETE,
-  OP_ALLOCATE,       OP_DEALLOCATE,      OP_DELEGRETURN,
-  OP_DESTROY_CLIENTID, OP_READLINK};
+static const enum nfs_opnum4 ops[] = {OP_SEQUENCE,
+                                      OP_PUTFH,
+                                      OP_PUTROOTFH,
+                                      OP_GETFH,
+                                      OP_GETATTR,
+                                      OP_LOOKUP,
+                                      OP_ACCESS,
+                                      OP_OPEN,
+                                      OP_CLOSE,
+                                      OP_READ,
+                                      OP_WRITE,
+                                      OP_COMMIT,
+                                      OP_SEEK,
+                                      OP_READDIR,
+                                      OP_EXCHANGE_ID,
+                                      OP_CREATE_SESSION,
+                                      OP_BIND_CONN_TO_SESSION,
+                                      OP_DESTROY_SESSION,
+                                      OP_TEST_STATEID,
+                                      OP_FREE_STATEID,
+                                      OP_RECLAIM_COMPLETE,
+                                      OP_ALLOCATE,
+                                      OP_DEALLOCATE,
+                                      OP_DELEGRETURN,
+                                      OP_DESTROY_CLIENTID,
+                                      OP_READLINK,
+                                      OP_READ_PLUS,
+                                      OP_SETATTR};
 
 static const uint8_t session[NFS4_SESSIONID_SIZE] = "0123456789abcde";
 static const struct v4_sequence sequence = {session, 7, 0, 3, false};
 static const struct v4_create_session created = {
-  .clientid = 1,
-  .sequenceid = 1,
-  .fore = {0, 1u << 20, 1u << 20, 8192, 16, 64},
-  .back = {0, 4096, 4096, 4096, 2, 1}};
+    .clientid = 1,
+    .sequenceid = 1,
+    .fore = {0, 1u << 20, 1u << 20, 8192, 16, 64},
+    .back = {0, 4096, 4096, 4096, 2, 1}};
 
 static void
 read_data (struct v4_answer *a)
@@ -50,6 +72,95 @@ write_result (struct v4_answer *a)
   v4_get_write (a, 4096, UNSTABLE4, &r);
   if (!a->x->bad)
     MUST (r.count && r.count <= 4096);
+}
+
+struct plus {
+  uint32_t count, holes;
+  bool eof;
+  uint8_t *data; /* PLUS_BYTES */
+};
+
+static void
+take_plus (struct v4_answer *a, const struct nfs_located *located,
+           struct plus *ret)
+{
+  struct nfs_piece p = {.op = IO_READ,
+                        .offset = PLUS_AT,
+                        .length = PLUS_BYTES,
+                        .data = ret->data};
+
+  v4_plus_take (a, &p, located->found, located->bytes, &ret->eof, &ret->count,
+                &ret->holes);
+}
+
+/* What is in front of the data and what is behind them, as one: what is left of
+ * a record whose payload went to its place while it came.
+ */
+static uint8_t *
+without (const struct wire *all, const uint8_t *data, uint32_t data_bytes,
+         size_t *ret_bytes)
+{
+  size_t front = (size_t)(data - all->p);
+  size_t back = (size_t)(all->end - data) - data_bytes;
+  uint8_t *rest = malloc (front + back + 1);
+
+  MUST (rest);
+  memcpy (rest, all->p, front);
+  memcpy (rest + front, data + data_bytes, back);
+  *ret_bytes = front + back;
+  return rest;
+}
+
+/* The other way to read what take_plus read out of *all. */
+static void
+check_plus (const struct v4_answer *before, const struct xdr *all,
+            const struct xdr *after, const struct plus *read)
+{
+  struct nfs_piece p = {.offset = PLUS_AT, .length = PLUS_BYTES};
+  struct nfs_located located = {0};
+  struct v4_answer a = *before;
+  struct xdr x = *all, rest;
+  struct plus again = {.data = calloc (1, PLUS_BYTES)};
+  uint8_t *bytes;
+  size_t n;
+
+  MUST (again.data);
+  a.x = &x;
+  v4_plus_locate (&a, &p, &located);
+  MUST (x.bad || !located.found
+        || (located.bytes && located.bytes <= PLUS_BYTES - located.at));
+  if (!x.bad && located.found && located.bytes <= wire_left (&x.w)) {
+    memcpy (again.data + located.at, x.w.p, located.bytes);
+    bytes = without (&all->w, x.w.p, located.bytes, &n);
+    rest = xdr_init (bytes, n);
+    a = *before;
+    a.x = &rest;
+    take_plus (&a, &located, &again);
+    MUST (!rest.bad == !after->bad);
+    if (!rest.bad)
+      MUST (again.count == read->count && again.holes == read->holes
+            && again.eof == read->eof
+            && memcmp (again.data, read->data, read->count) == 0
+            && wire_left (&rest.w) == wire_left (&after->w));
+    free (bytes);
+  }
+  free (again.data);
+}
+
+static void
+read_plus (struct v4_answer *a)
+{
+  const struct v4_answer before = *a;
+  const struct xdr all = *a->x;
+  struct plus read = {.data = calloc (1, PLUS_BYTES)};
+
+  MUST (read.data);
+  if (!all.bad) {
+    take_plus (a, &(struct nfs_located){0}, &read);
+    MUST (a->x->bad || read.count <= PLUS_BYTES);
+    check_plus (&before, &all, a->x, &read);
+  }
+  free (read.data);
 }
 
 /* As v4_list.c reads it. */
@@ -162,6 +273,12 @@ get (struct v4_answer *a, enum nfs_opnum4 op, bool locations)
     break;
   case OP_TEST_STATEID:
     v4_get_test_stateid (a);
+    break;
+  case OP_READ_PLUS:
+    read_plus (a);
+    break;
+  case OP_SETATTR:
+    v4_get_setattr (a);
     break;
   default:
     break;

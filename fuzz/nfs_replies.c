@@ -70,6 +70,8 @@ plain (struct xdr *x, uint8_t which)
   switch (which) {
   case NFS3_GETATTR:
     return nfs3_take_getattr (x, &u.attr);
+  case NFS3_SETATTR:
+    return nfs3_take_setattr (x);
   case NFS3_LOOKUP:
     s = nfs3_take_lookup (x, &u.fh, &has_attr, &attr);
     MUST (u.fh.length_bytes <= NFS3_FHSIZE);
