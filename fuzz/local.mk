@@ -114,11 +114,15 @@ EXTRA_DIST += %D%/scribe.c %D%/scribe.sh
 
 TESTS += %D%/replay.sh
 EXTRA_DIST += %D%/README.md %D%/afl.sh %D%/replay.sh %D%/run.sh \
-	%D%/coverage.sh %D%/corpus %D%/dict
+	%D%/coverage.sh %D%/turns.sh %D%/ledger %D%/corpus %D%/dict
 
-.PHONY: fuzz fuzz-afl coverage
+.PHONY: fuzz fuzz-turns fuzz-afl coverage
 fuzz:
 	$(srcdir)/fuzz/run.sh $(srcdir) fuzz-build $(TARGET)
+fuzz-turns:
+	FUZZ_SECONDS=0 $(srcdir)/fuzz/run.sh $(srcdir) fuzz-build $(TARGET)
+	$(srcdir)/fuzz/turns.sh $(srcdir) fuzz-build $(srcdir)/fuzz/ledger \
+	  $(TARGET)
 fuzz-afl:
 	$(srcdir)/fuzz/afl.sh $(srcdir) fuzz-afl-build $(TARGET)
 coverage:

@@ -1,0 +1,93 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# usage: fuzz/turns.sh SOURCE BUILD LEDGER [TARGET…]
+# Lets the targets of run.sh's build run in turn, one at a time, with the time
+# that nobody else wants (SCHED_IDLE), and keeps account in LEDGER: of each
+# target the seconds of its own processor time so far, and its runs. Whoever has
+# had least is next, for $FUZZ_TURN (60) seconds of processor time. It ends
+# after $FUZZ_SECONDS (3600) on the clock, when each has had $FUZZ_GOAL (3600),
+# or when the file BUILD/stop appears. The fuzzer's pid is in BUILD/turn.pid, so
+# that it can be stopped and continued meanwhile; that costs it nothing, since
+# only processor time counts. A target with a finding has no further turn; the
+# exit status is 1 then.
+set -eu
+src=$(cd "$1" && pwd) build=$2
+case $3 in /*) ledger=$3 ;; *) ledger=$PWD/$3 ;; esac
+shift 3
+turn=${FUZZ_TURN:-60} goal=${FUZZ_GOAL:-3600}
+end=$(($(date +%s) + ${FUZZ_SECONDS:-3600}))
+[ $# -gt 0 ] || set -- $(cd "$src/fuzz/corpus" && echo *)
+cd "$build"
+mkdir -p findings
+[ -e "$ledger" ] || printf '# target seconds runs\n' >"$ledger"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-quarantine_size_mb=8}"
+hertz=$(getconf CLK_TCK)
+
+# Seconds of processor time of process $1.
+spent () {
+  sed 's/.*) //' "/proc/$1/stat" 2>/dev/null \
+    | awk -v hz="$hertz" '{ print int (($12 + $13) / hz) }'
+}
+
+found () {
+  find findings -name "$1-*" | wc -l
+}
+
+# Who has had least, and not enough; the first of those on the command line.
+next () {
+  for t; do
+    [ -x "fuzz/$t" ] && [ "$(found "$t")" = 0 ] && echo "$t"
+  done | awk -v ledger="$ledger" -v goal="$goal" '
+    BEGIN { while ((getline line < ledger) > 0) {
+              split (line, f, " "); had[f[1]] = f[2] } }
+    had[$1] + 0 < goal && (who == "" || had[$1] + 0 < least) {
+      who = $1; least = had[$1] + 0 }
+    END { print who }'
+}
+
+# A unit that was too slow by the clock, on a machine that had other things to
+# do, may be fast enough: then it is none.
+only_slow () {
+  for f in findings/"$1"-timeout-* findings/"$1"-slow-unit-*; do
+    [ -e "$f" ] || continue
+    (ulimit -t 20; exec "fuzz/$1" "$f") >/dev/null 2>&1 && rm -f "$f"
+  done
+}
+
+account () {
+  awk -v t="$1" -v s="$2" -v r="$3" '
+    $1 == t { $2 += s; $3 += r; seen = 1 }
+    { print }
+    END { if (!seen) print t, s, r }' "$ledger" >"$ledger.new"
+  mv "$ledger.new" "$ledger"
+}
+
+while [ "$(date +%s)" -lt "$end" ] && [ ! -e stop ]; do
+  t=$(next "$@")
+  [ -n "$t" ] || break
+  dict=$src/fuzz/dict/$t.dict
+  mkdir -p "corpus/$t"
+  chrt -i 0 "fuzz/$t" -timeout=300 -report_slow_units=300 \
+    -max_len="${FUZZ_BYTES:-8192}" -print_final_stats=1 -verbosity=1 \
+    -artifact_prefix="findings/$t-" \
+    $([ ! -f "$dict" ] || printf -- '-dict=%s' "$dict") \
+    "corpus/$t" "$src/fuzz/corpus/$t" >"$t.turn.log" 2>&1 &
+  pid=$! had=0
+  echo $pid >turn.pid
+  while sleep 1 && now=$(spent $pid) && [ -n "$now" ]; do
+    had=$now
+    # libFuzzer ends by this signal, with its numbers.
+    if [ "$had" -ge "$turn" ] || [ -e stop ]; then kill -USR1 $pid || :; fi
+    case $(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null) in Z*|'') break ;; esac
+  done
+  wait $pid || :
+  rm -f turn.pid
+  runs=$(awk '/number_of_executed_units/ { r = $NF } END { print r + 0 }' \
+    "$t.turn.log")
+  account "$t" "$had" "$runs"
+  only_slow "$t"
+  n=$(found "$t")
+  printf '%s %-16s %4d s %9d runs %s\n' "$(date +%T)" "$t" "$had" "$runs" \
+    "$([ "$n" = 0 ] || echo "$n findings")"
+done
+[ -z "$(ls findings)" ]
