@@ -28,6 +28,7 @@
 #include "common/err.h"
 #include "common/io.h"
 #include "common/listing.h"
+#include "protocols/nfs/lanes.h"
 #include "protocols/nfs/rpc.h"
 #include "protocols/nfs/transfer.h"
 #include "protocols/nfs/xdr.h"
@@ -135,7 +136,7 @@ struct nfs {
   enum proto_state state;
   struct fault fault;
   struct nfs_options options;
-  struct rpc rpc;
+  struct nfs_lanes lanes;
   struct transfer transfer;
   uint8_t seed[16];
   uint8_t *identity; /* PROTO_IDENTITY_BYTES or NULL */
@@ -179,13 +180,21 @@ struct nfs {
  *
  * A call of their own: step tells them later which. While starting the outbox
  * is empty whenever a reply has come, so that any call fits; later ask
- * rpc_ready first.
+ * nfs_has_room first.
  */
+bool
+nfs_has_room (const struct nfs *n, unsigned lane, size_t arguments_bytes);
 struct rpc_message
 nfs_begin (struct nfs *n, const struct rpc_procedure *procedure,
            uint16_t step);
 void
 nfs_send (struct nfs *n, struct rpc_message *m);
+/* The same on another lane than 0. */
+struct rpc_message
+nfs_begin_on (struct nfs *n, unsigned lane,
+              const struct rpc_procedure *procedure, uint16_t step);
+void
+nfs_send_on (struct nfs *n, unsigned lane, struct rpc_message *m);
 /* Start-up is over: n->info and the limits are set. */
 void
 nfs_ready (struct nfs *n);
@@ -196,6 +205,9 @@ nfs_ready (struct nfs *n);
 void
 nfs_move (struct nfs *n, uint16_t port, const void *moved, size_t moved_bytes,
           const char *why);
+/* The same place, over as many lanes as the user allows. */
+void
+nfs_move_to_lanes (struct nfs *n);
 /* The file, of that size now, is to be made options.resize_bytes long, which no
  * session of this volume has found or done yet; false: it is to be left alone.
  * Sizes are changed because of this and of nothing else.

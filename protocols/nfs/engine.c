@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,19 +188,39 @@ sink_locate (void *ctx, const struct rpc_call *call, struct xdr *x,
 
 /* --------------------------------------------------- what dialects call --- */
 
-struct rpc_message
-nfs_begin (struct nfs *n, const struct rpc_procedure *procedure, uint16_t step)
+bool
+nfs_has_room (const struct nfs *n, unsigned lane, size_t arguments_bytes)
 {
-  struct rpc_message m = rpc_begin (&n->rpc, procedure, nfs_xid (n));
+  return rpc_ready (&n->lanes.lane[lane].rpc, arguments_bytes);
+}
+
+struct rpc_message
+nfs_begin_on (struct nfs *n, unsigned lane,
+              const struct rpc_procedure *procedure, uint16_t step)
+{
+  struct rpc_message m
+      = rpc_begin (&n->lanes.lane[lane].rpc, procedure, nfs_xid (n));
 
   m.call->step = step;
   return m;
 }
 
+struct rpc_message
+nfs_begin (struct nfs *n, const struct rpc_procedure *procedure, uint16_t step)
+{
+  return nfs_begin_on (n, 0, procedure, step);
+}
+
+void
+nfs_send_on (struct nfs *n, unsigned lane, struct rpc_message *m)
+{
+  rpc_send (&n->lanes.lane[lane].rpc, m);
+}
+
 void
 nfs_send (struct nfs *n, struct rpc_message *m)
 {
-  rpc_send (&n->rpc, m);
+  nfs_send_on (n, 0, m);
   n->deadline_ns = n->now_ns + NFS_STEP_TIMEOUT_NS;
   n->step_name = m->call->procedure->name;
 }
@@ -261,6 +282,20 @@ nfs_move (struct nfs *n, uint16_t port, const void *moved, size_t moved_bytes,
   n->deadline_ns = n->now_ns + NFS_STEP_TIMEOUT_NS;
 }
 
+/* All that this session was is in the identity page. */
+void
+nfs_move_to_lanes (struct nfs *n)
+{
+  const uint8_t moved[NFS_MOVED_HEADER_BYTES]
+      = {NFS_MOVED_MAGIC, n->dialect->id};
+  char why[PROTO_WHY_BYTES];
+
+  snprintf (why, sizeof why, "%s: %u connections for one session",
+            n->dialect->name, n->lanes.wanted);
+  nfs_move (n, 0, moved, sizeof moved, why);
+  n->want.lanes = (uint8_t)n->lanes.wanted;
+}
+
 void
 nfs_probed (struct nfs *n, uint64_t change, uint64_t size)
 {
@@ -317,7 +352,7 @@ begin (struct nfs *n, const struct proto_config *c, uint64_t now_ns,
       && c->moved_bytes <= PROTO_WANT_BYTES && c->moved[0] == NFS_MOVED_MAGIC)
     d = by_id (c->moved[1]);
   if (d) {
-    n->stage_only = true;
+    n->stage_only = n->lanes.asked = true;
     n->moved_bytes = c->moved_bytes - NFS_MOVED_HEADER_BYTES;
     memcpy (n->moved, c->moved + NFS_MOVED_HEADER_BYTES, n->moved_bytes);
     return start (n, d, now_ns, f);
@@ -333,6 +368,7 @@ static void
 engine_close (struct proto *p)
 {
   drop_dialect (&p->nfs);
+  nfs_lanes_fini (&p->nfs.lanes);
   listing_fini (&p->nfs.listing);
   free (p);
 }
@@ -357,8 +393,11 @@ engine_open (const struct proto_config *config, uint64_t now_ns,
   memcpy (n->seed, config->seed, sizeof n->seed);
   n->random = nfs_hash (1, n->seed, sizeof n->seed) | 1;
   e = nfs_options_read (&n->options, &auth, config, f);
+  if (!e
+      && (e = nfs_lanes_init (&n->lanes, config, &sink, &auth,
+                              nfs_identity_open (n), now_ns)))
+    fault_set (f, e, "out of memory");
   if (!e) {
-    rpc_init (&n->rpc, &sink, &auth, nfs_identity_open (n));
     nfs_transfer_init (&n->transfer);
     e = begin (n, config, now_ns, f);
   }
@@ -417,42 +456,69 @@ done (struct nfs *n, enum err e)
 static struct iovec
 engine_rx_iov (struct proto *p, unsigned lane)
 {
-  (void)lane;
-  assert (p->nfs.state != PROTO_FAILED);
-  return rpc_rx_iov (&p->nfs.rpc);
+  assert (p->nfs.state != PROTO_FAILED && lane < p->nfs.lanes.count);
+  return rpc_rx_iov (&p->nfs.lanes.lane[lane].rpc);
 }
 
 static enum err
 engine_rx_done (struct proto *p, unsigned lane, size_t length_bytes,
                 uint64_t now_ns)
 {
-  (void)lane;
   struct nfs *n = &p->nfs;
+  struct nfs_lane *l = &n->lanes.lane[lane];
 
-  assert (n->state != PROTO_FAILED);
-  n->now_ns = now_ns;
-  return done (n, rpc_rx_done (&n->rpc, length_bytes, now_ns, &n->fault));
+  assert (n->state != PROTO_FAILED && lane < n->lanes.count);
+  n->now_ns = l->heard_ns = now_ns;
+  return done (n, rpc_rx_done (&l->rpc, length_bytes, now_ns, &n->fault));
 }
 
 static size_t
 engine_tx_iov (struct proto *p, unsigned lane, struct iovec *ret, size_t max)
 {
-  (void)lane;
   struct nfs *n = &p->nfs;
 
-  assert (n->state != PROTO_FAILED);
+  assert (n->state != PROTO_FAILED && lane < n->lanes.count);
   if (n->probe == NFS_PROBE_ASKED && n->dialect->probe (n))
     n->probe = NFS_PROBE_SENT;
   if (n->state == PROTO_READY && !(n->info.caps & VOLUME_IS_LIST))
     nfs_transfer_fill (n);
-  return outbox_iov (&n->rpc.outbox, ret, max);
+  return outbox_iov (&n->lanes.lane[lane].rpc.outbox, ret, max);
 }
 
 static void
 engine_tx_done (struct proto *p, unsigned lane, size_t length_bytes)
 {
-  (void)lane;
-  outbox_sent (&p->nfs.rpc.outbox, length_bytes);
+  outbox_sent (&p->nfs.lanes.lane[lane].rpc.outbox, length_bytes);
+}
+
+/* What an open lane carried is to be sent again, on the same slots, by a session
+ * whose connections are all new: RFC 8881 §2.10.6.2.
+ */
+static bool
+engine_lane_lost (struct proto *p, unsigned lane, uint64_t now_ns)
+{
+  struct nfs *n = &p->nfs;
+
+  assert (lane < n->lanes.count);
+  n->now_ns = now_ns;
+  if (n->lanes.lane[lane].state == LANE_OPEN)
+    return false;
+  if (n->lanes.lane[lane].state != LANE_GIVEN_UP)
+    nfs_lanes_give_up (&n->lanes, lane, "one of them has ended before the "
+                                        "server had bound it to the session");
+  return true;
+}
+
+static bool
+engine_say (struct proto *p, char *dst)
+{
+  struct nfs_lanes *l = &p->nfs.lanes;
+
+  if (!l->said[0])
+    return false;
+  memcpy (dst, l->said, PROTO_SAY_BYTES);
+  l->said[0] = '\0';
+  return true;
 }
 
 static bool
@@ -526,7 +592,7 @@ engine_hello (struct proto *p, uint8_t dst[PROTO_HELLO_BYTES])
 
   if (n->dialect == &nfs_portmap)
     return 0;
-  n->hello_xid = rpc_xid (&n->rpc);
+  n->hello_xid = nfs_lanes_xid (&n->lanes);
   if (n->dialect == &nfs_mount)
     return nfs_starttls_hello (n->hello_xid, MOUNT_PROGRAM, 3, dst);
   return nfs_starttls_hello (n->hello_xid, NFS_PROGRAM,
@@ -605,6 +671,8 @@ const struct proto_ops nfs_ops = {
     .give = engine_give,
     .probe = engine_probe,
     .probed = engine_probed,
+    .say = engine_say,
+    .lane_lost = engine_lane_lost,
     .leave = engine_leave,
     .hello = engine_hello,
     .welcome = engine_welcome,

@@ -79,13 +79,13 @@ static void
 note_next_xid (struct nfs *n)
 {
   if (n->identity)
-    put_u32 (n->identity + XID_AT, n->rpc.next_xid);
+    put_u32 (n->identity + XID_AT, n->lanes.lane[0].rpc.next_xid);
 }
 
 uint32_t
 nfs_xid (struct nfs *n)
 {
-  uint32_t xid = rpc_xid (&n->rpc);
+  uint32_t xid = nfs_lanes_xid (&n->lanes);
 
   note_next_xid (n);
   return xid;
@@ -148,7 +148,7 @@ uint32_t
 nfs_replay_xid (struct nfs *n, uint64_t tag, uint32_t length_bytes,
                    uint32_t piece_bytes)
 {
-  struct entry e = {tag, n->rpc.next_xid, piece_bytes}, old;
+  struct entry e = {tag, n->lanes.lane[0].rpc.next_xid, piece_bytes}, old;
   unsigned i, free_entry;
 
   if (n->identity) {
@@ -157,7 +157,7 @@ nfs_replay_xid (struct nfs *n, uint64_t tag, uint32_t length_bytes,
       return old.xid;
     store (n, i < ENTRIES ? i : free_entry, &e);
   }
-  n->rpc.next_xid += (length_bytes + piece_bytes - 1) / piece_bytes;
+  n->lanes.lane[0].rpc.next_xid += (length_bytes + piece_bytes - 1) / piece_bytes;
   note_next_xid (n);
   return e.xid;
 }

@@ -2,6 +2,7 @@ libprotocols_la_SOURCES += \
 	%D%/dialect.h \
 	%D%/engine.c %D%/engine.h \
 	%D%/identity.c \
+	%D%/lanes.c %D%/lanes.h \
 	%D%/mount.c %D%/mount.h \
 	%D%/mount_codec.c %D%/mount_codec.h \
 	%D%/nfs.h \
@@ -23,6 +24,7 @@ libprotocols_la_SOURCES += \
 	%D%/v4_encode.c \
 	%D%/v4_file.c \
 	%D%/v4_io.c \
+	%D%/v4_lanes.c \
 	%D%/v4_list.c \
 	%D%/v4_locations.c \
 	%D%/v4_memory.c \

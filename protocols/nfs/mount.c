@@ -73,7 +73,7 @@ portmap_start (struct nfs *n, uint64_t now_ns, struct fault *f)
   (void)now_ns;
   (void)f;
   rpc_auth_none (&none);
-  n->rpc.auth = none;
+  n->lanes.lane[0].rpc.auth = none;
   m = nfs_begin (n, &portmap_getport, STEP_GETPORT);
   portmap_put_getport (&m.b, MOUNT_PROGRAM, 3);
   nfs_send (n, &m);
@@ -321,7 +321,7 @@ on_mnt (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
     try_next_export (n);
     return ERR_OK;
   }
-  if (n->rpc.auth.flavor == RPC_AUTH_SYS ? !sys : !none && !sys)
+  if (n->lanes.lane[0].rpc.auth.flavor == RPC_AUTH_SYS ? !sys : !none && !sys)
     return fault_set (f, ERR_AUTH,
                       "the export %.*s takes neither sec=sys nor sec=none "
                       "(field auth_flavors, RFC 1813 §5.2.1)",

@@ -69,14 +69,28 @@ bucket_of (struct rpc *r, uint32_t xid)
   return &r->bucket[xid % (sizeof r->bucket / sizeof r->bucket[0])];
 }
 
-struct rpc_call *
-rpc_find (struct rpc *r, uint32_t xid)
+static uint16_t
+index_of (const struct rpc *r, uint32_t xid)
 {
-  uint16_t i = *bucket_of (r, xid);
+  uint16_t i = r->bucket[xid % (sizeof r->bucket / sizeof r->bucket[0])];
 
   while (i != NONE && r->call[i].xid != xid)
     i = r->call[i].next;
+  return i;
+}
+
+struct rpc_call *
+rpc_find (struct rpc *r, uint32_t xid)
+{
+  uint16_t i = index_of (r, xid);
+
   return i == NONE ? NULL : &r->call[i];
+}
+
+bool
+rpc_under_way (const struct rpc *r, uint32_t xid)
+{
+  return index_of (r, xid) != NONE;
 }
 
 uint32_t

@@ -179,6 +179,8 @@ rpc_init (struct rpc *r, const struct rpc_sink *sink,
 /* A new XID. */
 uint32_t
 rpc_xid (struct rpc *r);
+bool
+rpc_under_way (const struct rpc *r, uint32_t xid);
 /* True if a call with so many bytes of arguments can be sent now. An outbox
  * that is empty takes OUTBOX_BUFFER_BYTES - RPC_CALL_HEADER_MAX_BYTES.
  */

@@ -71,8 +71,8 @@ find_call (struct rpc *r, struct fault *f)
                       type);
   if (!c || c->sent_at == 0 || c->sent_at > r->outbox.sent_bytes)
     return fault_set (f, ERR_PEER,
-                      "the server answers a call that is not under way, xid "
-                      "%08x (field xid, RFC 5531 §9)",
+                      "the server answers a call that is not under way on this "
+                      "connection, xid %08x (field xid, RFC 5531 §9)",
                       xid);
   in->call = c;
   in->need_bytes

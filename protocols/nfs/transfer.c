@@ -14,9 +14,6 @@ _Static_assert (TRANSFER_NONE == RPC_NO_PIECE, "no piece");
 
 /* Pieces of a split request begin at multiples of this, if they can. */
 #define PIECE_ALIGN_BYTES 4096u
-/* Replies that are not worth the copy out of the stage. */
-#define LARGE_BYTES (32u * 1024)
-#define STAGE_LEAST_BYTES 512u
 
 #define MS 1000000ull
 #define DELAY_FIRST_NS (100 * MS)
@@ -208,7 +205,7 @@ issue (struct transfer *t, uint16_t index)
 }
 
 static void
-send_piece (struct nfs *n, uint16_t index)
+send_piece (struct nfs *n, uint16_t index, struct nfs_lane *lane)
 {
   struct nfs_piece *p = &n->transfer.piece[index];
   const struct rpc_procedure *procedure = n->dialect->procedure (n, p);
@@ -217,14 +214,14 @@ send_piece (struct nfs *n, uint16_t index)
   if (!p->has_xid)
     p->xid = nfs_xid (n);
   p->has_xid = false; /* what is sent again later is another call */
-  m = rpc_begin (&n->rpc, procedure, p->xid);
+  m = rpc_begin (&lane->rpc, procedure, p->xid);
   m.call->piece = index;
   n->dialect->encode (n, p, &m);
-  rpc_send (&n->rpc, &m);
+  rpc_send (&lane->rpc, &m);
   p->state = PIECE_SENT;
+  p->lane = (uint8_t)(lane - n->lanes.lane);
   n->transfer.under_way++;
-  if (p->op == IO_READ && p->length >= LARGE_BYTES)
-    n->transfer.large++;
+  nfs_lanes_took (&n->lanes, p);
 }
 
 /* What goes next, without taking it. */
@@ -255,11 +252,12 @@ void
 nfs_transfer_fill (struct nfs *n)
 {
   struct transfer *t = &n->transfer;
+  struct nfs_lane *lane;
   struct nfs_piece next;
   const struct nfs_piece *p;
 
   while (t->under_way < n->pieces_max
-         && rpc_ready (&n->rpc, n->dialect->arguments_bytes)
+         && (lane = nfs_lanes_choose (&n->lanes, n->dialect->arguments_bytes))
          && (p = peek (n, &next))
          && (!n->dialect->may_send || n->dialect->may_send (n, p))) {
     uint16_t index = piece_pop (t, &t->again);
@@ -268,9 +266,8 @@ nfs_transfer_fill (struct nfs *n)
       index = piece_pop (t, &t->free_pieces);
       issue (t, index);
     }
-    send_piece (n, index);
+    send_piece (n, index, lane);
   }
-  n->rpc.stage_bytes = t->large > 0 ? STAGE_LEAST_BYTES : RPC_STAGE_BYTES;
 }
 
 /* Receiving. */
@@ -367,8 +364,7 @@ nfs_transfer_result (struct nfs *n, uint16_t index, const struct nfs_result *r,
   assert (p->state == PIECE_SENT);
   assert (r->count <= p->length && r->extents <= IO_EXTENTS_MAX);
   t->under_way--;
-  if (p->op == IO_READ && p->length >= LARGE_BYTES)
-    t->large--;
+  nfs_lanes_answered (&n->lanes, p);
   switch (r->verdict) {
   case NFS_DELAY:
     delay (n, index, now_ns);

@@ -61,6 +61,7 @@ struct nfs_piece {
   unsigned waits;
   uint16_t request;
   uint16_t next;
+  uint8_t lane; /* SENT: where */
 };
 
 enum nfs_verdict {
@@ -99,7 +100,6 @@ struct transfer {
   struct queue again, free_pieces;           /* of pieces */
   unsigned waiting;                                   /* pieces */
   unsigned under_way;                                 /* pieces PIECE_SENT */
-  unsigned large;                                     /* READs of them */
   struct transfer_request request[PROTO_REQUESTS];
   struct nfs_piece piece[TRANSFER_PIECES];
 };

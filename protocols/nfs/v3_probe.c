@@ -19,7 +19,7 @@ v3_probe (struct nfs *n)
   struct rpc_message m;
 
   if (v->probe_wake_ns > n->now_ns
-      || !rpc_ready (&n->rpc, NFS3_ARGUMENTS_MAX_BYTES))
+      || !nfs_has_room (n, 0, NFS3_ARGUMENTS_MAX_BYTES))
     return false;
   v->probe_wake_ns = 0;
   v->probe_by_ns = n->now_ns + NFS_STEP_TIMEOUT_NS;

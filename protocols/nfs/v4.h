@@ -2,7 +2,7 @@
 /* What the files of the NFSv4.1/4.2 dialect share: v4_dialect.c (the table,
  * time, goodbye), v4_steps.c (the calls of its own), v4_start.c and
  * v4_walk.c and v4_file.c (what follows what), v4_io.c (pieces of requests),
- * v4_memory.c (the identity page).
+ * v4_memory.c (the identity page), v4_lanes.c (more than one connection).
  *
  * The session (RFC 8881 §2.10) is made by one chain of steps, and a broken one
  * is mended by the same chain, entered where the error says:
@@ -91,6 +91,7 @@ enum v4_step {
   V4_LEAVE,
   V4_LEAVE_CLIENT,
   V4_SETTLE, /* of any slot; not a step of the chain */
+  V4_BIND_LANE, /* nor is this: beside it, on that lane */
   V4_STEPS,
 };
 
@@ -121,6 +122,7 @@ struct v4 {
   /* The step under way, or to be sent. */
   enum v4_step step;
   bool unsent, waiting_for_answer;
+  unsigned lane; /* RENEW goes to every one in turn; all others: 0 */
   uint32_t operations; /* of the call */
   struct v4_sequence sequence;
   uint64_t wake_ns;      /* not before that */
@@ -207,6 +209,9 @@ v4_in_session (enum v4_step step);
 /* The next step is this; v4_pump sends it. */
 void
 v4_go (struct nfs *n, enum v4_step step);
+/* Nothing is under way any more that the mending has to wait for. */
+bool
+v4_mends_now (const struct nfs *n);
 /* Sends what is to be sent, as far as there is room and it is time. */
 void
 v4_pump (struct nfs *n, uint64_t now_ns);
@@ -338,6 +343,33 @@ void
 v4_plus_take (struct v4_answer *a, const struct nfs_piece *p, bool located,
               uint32_t payload_bytes, bool *ret_eof, uint32_t *ret_count,
               uint32_t *ret_holes);
+
+/* v4_lanes.c */
+
+/* A new session: it knows lane 0 only. */
+void
+v4_lanes_unbind (struct nfs *n);
+/* Some lane waits for the answer. */
+bool
+v4_lanes_binding (const struct nfs *n);
+/* Binds what is to be bound, as far as there is room and it is time. */
+void
+v4_lanes_pump (struct nfs *n, uint64_t now_ns);
+/* CONN_NOT_BOUND_TO_SESSION there. */
+void
+v4_lane_forgotten (struct nfs *n, unsigned lane, uint64_t now_ns);
+enum err
+v4_got_bind_lane (struct nfs *n, const struct rpc_call *call,
+                  struct rpc_reply *r, uint64_t now_ns, struct fault *f);
+/* When the server has to hear from us on the lane that was quiet for longest;
+ * false: renewing the lease does that.
+ */
+bool
+v4_lanes_quiet (const struct nfs *n, uint64_t *ret_until_ns);
+uint64_t
+v4_lanes_deadline_ns (const struct nfs *n, uint64_t no_room_ns);
+void
+v4_lanes_tick (struct nfs *n, uint64_t now_ns);
 
 /* v4_io.c: as nfs_dialect */
 

@@ -10,6 +10,9 @@
 #define BITMAP_WORDS_MAX 8u
 /* RFC 8881 §6.2: the who of an access control entry */
 #define ACE_WHO_MAX 1024u
+/* RFC 8881 §18.34.2: channel_dir_from_server4 */
+#define CDFS4_FORE 0x1u
+#define CDFS4_BOTH 0x3u
 
 void
 v4_open_answer (struct v4_answer *a, struct xdr *x, uint32_t operations)
@@ -426,6 +429,7 @@ v4_get_create_session (struct v4_answer *a,
 void
 v4_get_bind (struct v4_answer *a, const uint8_t *session)
 {
+  uint32_t dir;
   const uint8_t *p = xdr_fixed (
       a->x, NFS4_SESSIONID_SIZE,
       "BIND_CONN_TO_SESSION4resok.bctsr_sessid, RFC 8881 §18.34.2");
@@ -433,7 +437,13 @@ v4_get_bind (struct v4_answer *a, const uint8_t *session)
   if (p && memcmp (p, session, NFS4_SESSIONID_SIZE))
     xdr_reject (a->x, "BIND_CONN_TO_SESSION4resok.bctsr_sessid: of another "
                       "session, RFC 8881 §18.34.3");
-  xdr_u32 (a->x, "BIND_CONN_TO_SESSION4resok.bctsr_dir, RFC 8881 §18.34.2");
-  xdr_bool (a->x, "BIND_CONN_TO_SESSION4resok.bctsr_use_conn_in_rdma_mode, "
-                  "RFC 8881 §18.34.2");
+  dir = xdr_u32 (a->x,
+                 "BIND_CONN_TO_SESSION4resok.bctsr_dir, RFC 8881 §18.34.2");
+  if (!a->x->bad && dir != CDFS4_FORE && dir != CDFS4_BOTH)
+    xdr_reject (a->x, "BIND_CONN_TO_SESSION4resok.bctsr_dir: not the fore "
+                      "channel, RFC 8881 §18.34.3");
+  if (xdr_bool (a->x, "BIND_CONN_TO_SESSION4resok.bctsr_use_conn_in_rdma_mode, "
+                      "RFC 8881 §18.34.2"))
+    xdr_reject (a->x, "BIND_CONN_TO_SESSION4resok.bctsr_use_conn_in_rdma_mode: "
+                      "over TCP, RFC 8881 §18.34.3");
 }

@@ -121,9 +121,11 @@ on_reply (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
   struct v4_answer a;
   enum err e;
 
-  if (r->outcome != RPC_SUCCESS)
+  if (call->step != V4_BIND_LANE && r->outcome != RPC_SUCCESS)
     return rpc_reply_fault (r, call->procedure, f);
-  if (call->step == V4_SETTLE) {
+  if (call->step == V4_BIND_LANE) {
+    e = v4_got_bind_lane (n, call, r, now_ns, f);
+  } else if (call->step == V4_SETTLE) {
     e = on_settle (n, call, r, now_ns, f);
   } else {
     assert (v->waiting_for_answer && call->step == v->step);
@@ -156,11 +158,16 @@ idle (const struct nfs *n)
          && v->step == V4_IDLE;
 }
 
-/* Well before the lease ends, also if a call or two are lost (§8.3). */
+/* Well before the lease ends, also if a call or two are lost (§8.3), and before
+ * the server takes any of our connections for a dead one.
+ */
 static uint64_t
-renew_at (const struct v4 *v)
+renew_at (const struct nfs *n)
 {
-  return v->renewed_ns + v->lease_ns / 3;
+  const struct v4 *v = v4_of (n);
+  uint64_t ns = v->renewed_ns + v->lease_ns / 3, quiet_ns;
+
+  return v4_lanes_quiet (n, &quiet_ns) ? least (ns, quiet_ns) : ns;
 }
 
 static uint64_t
@@ -173,13 +180,15 @@ deadline_ns (const struct nfs *n)
     ns = v->wake_ns > n->now_ns ? v->wake_ns : n->now_ns + NO_ROOM_NS;
   if (v->waiting_for_answer)
     ns = v->answer_by_ns;
+  if (v4_mends_now (n))
+    ns = n->now_ns;
   if (idle (n) && v->lease_ns > 0)
-    ns = least (ns, renew_at (v));
+    ns = least (ns, renew_at (n));
   if (n->state == PROTO_READY && !v->mending && v->slots.left > 0
       && v4_slots_to_settle (&v->slots) != V4_NO_SLOT)
     ns = least (ns, v->settle_ns > n->now_ns ? v->settle_ns
                                              : n->now_ns + NO_ROOM_NS);
-  return ns;
+  return least (ns, v4_lanes_deadline_ns (n, NO_ROOM_NS));
 }
 
 static enum err
@@ -190,7 +199,8 @@ tick (struct nfs *n, uint64_t now_ns, struct fault *f)
   if (v->waiting_for_answer && now_ns >= v->answer_by_ns)
     return fault_set (f, ERR_TIMEOUT, "no answer to %s within 30 seconds",
                       v4_procedure[v->step].name);
-  if (idle (n) && v->lease_ns > 0 && now_ns >= renew_at (v))
+  v4_lanes_tick (n, now_ns);
+  if (idle (n) && v->lease_ns > 0 && now_ns >= renew_at (n))
     v4_go (n, V4_RENEW);
   v4_pump (n, now_ns);
   return ERR_OK;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocols/nfs/engine.h"
+
 #define LEASE_LEAST_S 3u
 #define LEASE_MOST_S 3600u
 /* Requests that the gateway sends again come at once, if they come. */
@@ -176,16 +178,28 @@ ready (struct nfs *n, uint64_t now_ns)
     i->caps = (v->memory.caps & V4_CAPS_PROBED) | VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH
               | VOLUME_CAN_FUA | VOLUME_FLUSH_COVERS_ALL;
   snprintf (i->remarks, sizeof i->remarks,
-            "%s, %u slots, READ up to %u bytes, WRITE up to %u bytes%s",
-            n->dialect->name, v->memory.slots, n->read_max_bytes,
-            n->write_max_bytes,
+            "%s, %u connection%s, %u slots, READ up to %u bytes, WRITE up to "
+            "%u bytes%s",
+            n->dialect->name, n->lanes.count, n->lanes.count > 1 ? "s" : "",
+            v->memory.slots, n->read_max_bytes, n->write_max_bytes,
             v->memory.caps & VOLUME_CAN_TRIM || !v->writable
                 ? ""
                 : ", no DEALLOCATE");
-  n->pieces_max = v->memory.slots - 1;
   v->begun_again = 0;
-  v->settle_ns = now_ns + SETTLE_AFTER_NS;
   v4_memory_store (n);
+  if (n->lanes.count < n->lanes.wanted && !n->lanes.asked) {
+    nfs_identity_choose (n, n->dialect->id);
+    v4_memory_settle (n);
+    nfs_move_to_lanes (n);
+    return;
+  }
+  if (n->lanes.count < n->lanes.wanted)
+    snprintf (n->lanes.said, sizeof n->lanes.said,
+              "the session has %u of the %u connections that were asked for: "
+              "the server takes no more",
+              n->lanes.count, n->lanes.wanted);
+  n->pieces_max = v->memory.slots - 1;
+  v->settle_ns = now_ns + SETTLE_AFTER_NS;
   nfs_ready (n);
   v4_memory_settle (n);
 }

@@ -339,6 +339,10 @@ sequence_refused (struct nfs *n, const struct rpc_call *call,
     return ERR_OK;
   case V4_DO_BIND:
     v4_slots_leave (&v->slots, call->slot);
+    if (p->lane > 0) {
+      v4_lane_forgotten (n, p->lane, n->now_ns);
+      return ERR_OK;
+    }
     break;
   case V4_DO_FAIL:
   case V4_DO_SESSION:
@@ -412,6 +416,7 @@ piece_answered (struct nfs *n, const struct nfs_piece *p,
                 struct fault *f)
 {
   v4_of (n)->begun_again = 0;
+  n->lanes.lane[p->lane].binds = 0;
   if (p->op == IO_READ)
     v4_plus_watch (v4_of (n), x->plus ? (int)x->holes : -1);
   if (x->plus && x->count == 0)

@@ -224,6 +224,7 @@ got_create_session (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   if (e)
     return e;
   v4_slots_new (&v->slots, v4_memory_slots (v), v->memory.slots);
+  v4_lanes_unbind (n);
   v4_go (n, V4_CLAIM);
   return ERR_OK;
 }
@@ -348,6 +349,10 @@ v4_beside_refused (struct nfs *n, const struct v4_answer *a, uint64_t now_ns,
     return v4_on_error (n, a, now_ns, f);
   v->step = V4_IDLE;
   v->give_up_ns = 0;
+  if (recovery == V4_DO_BIND && v->lane > 0) {
+    v4_lane_forgotten (n, v->lane, now_ns);
+    return ERR_OK;
+  }
   from = v4_mends_from (n, a->status);
   if (from == V4_IDLE || v->begun_again > V4_BEGIN_AGAIN_MAX)
     return v4_refused (n, a->failed, a->status, f);
@@ -459,6 +464,7 @@ v4_step_answer (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
     return got_leave_client (n, a, f);
   case V4_IDLE:
   case V4_SETTLE:
+  case V4_BIND_LANE:
   case V4_STEPS:
     break;
   }

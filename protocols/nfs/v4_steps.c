@@ -255,6 +255,7 @@ put_step (struct nfs *n, struct v4_call *c, enum v4_step step)
   case V4_CHECK:
   case V4_RENEW:
   case V4_SETTLE: /* nothing but SEQUENCE */
+  case V4_BIND_LANE:
   case V4_IDLE:
   case V4_STEPS:
     break;
@@ -268,7 +269,7 @@ send_step (struct nfs *n, uint64_t now_ns)
 {
   struct v4 *v = v4_of (n);
   struct rpc_message m
-      = nfs_begin (n, &v4_procedure[v->step], (uint16_t)v->step);
+      = nfs_begin_on (n, v->lane, &v4_procedure[v->step], (uint16_t)v->step);
   struct v4_call c;
 
   v4_begin (&c, &m.b, v->minor);
@@ -294,7 +295,10 @@ send_step (struct nfs *n, uint64_t now_ns)
   v->unsent = false;
   v->waiting_for_answer = true;
   v->answer_by_ns = now_ns + ANSWER_TIMEOUT_NS;
-  nfs_send (n, &m);
+  if (v->lane > 0)
+    nfs_send_on (n, v->lane, &m);
+  else
+    nfs_send (n, &m);
 }
 
 /* The request on that slot is over as soon as the server answers this. */
@@ -328,6 +332,7 @@ v4_go (struct nfs *n, enum v4_step step)
   if (v->step != step)
     v->waits = 0;
   v->step = step;
+  v->lane = step == V4_RENEW ? nfs_lanes_quiet (&n->lanes) : 0;
   v->unsent = step != V4_IDLE;
   v->wake_ns = 0;
   if (step == V4_CLAIM)
@@ -339,29 +344,42 @@ v4_go (struct nfs *n, enum v4_step step)
     nfs_walk_begin (&v->walk, n->options.path);
 }
 
+bool
+v4_mends_now (const struct nfs *n)
+{
+  const struct v4 *v = v4_of (n);
+
+  return v->mending && v->step == V4_IDLE && v->slots.busy == 0
+         && v->settling == 0 && !v4_lanes_binding (n);
+}
+
 void
 v4_pump (struct nfs *n, uint64_t now_ns)
 {
   struct v4 *v = v4_of (n);
   uint16_t slot;
 
-  if (v->mending && v->step == V4_IDLE && v->slots.busy == 0
-      && v->settling == 0) {
+  if (v4_mends_now (n)) {
     v4_go (n, v->mend_from);
     v->give_up_ns = 0;
   }
-  if (v->leave_due && v->step == V4_IDLE) {
+  /* What is under way on another lane could come behind DESTROY_SESSION. */
+  if (v->leave_due && v->step == V4_IDLE
+      && (n->lanes.count == 1 || v->slots.busy == 0)) {
     v->leave_due = false;
     v4_go (n, V4_LEAVE);
   }
+  if (n->lanes.lane[v->lane].state != LANE_OPEN) /* meanwhile */
+    v->lane = 0;
   if (v->unsent && now_ns >= v->wake_ns
-      && rpc_ready (&n->rpc, V4_STEP_ARGUMENTS_BYTES))
+      && nfs_has_room (n, v->lane, V4_STEP_ARGUMENTS_BYTES))
     send_step (n, now_ns);
+  v4_lanes_pump (n, now_ns);
   if (n->state != PROTO_READY || v->mending || now_ns < v->settle_ns)
     return;
   while (v->slots.left > 0
          && (slot = v4_slots_to_settle (&v->slots)) != V4_NO_SLOT
-         && rpc_ready (&n->rpc, V4_PIECE_ARGUMENTS_BYTES))
+         && nfs_has_room (n, 0, V4_PIECE_ARGUMENTS_BYTES))
     send_settle (n, slot);
 }
 
