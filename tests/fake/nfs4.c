@@ -11,11 +11,28 @@
 #define BLOCK 4096u
 
 enum {
-  OK = 0, NOENT = 2, NXIO = 6, NOTDIR = 20, INVAL = 22, STALE = 70,
-  NOTSUPP = 10004, MOVED = 10019, SYMLINK = 10029, GRACE = 10013, SHARE_DENIED = 10015, MINOR_VERS_MISMATCH = 10021,
-  STALE_CLIENTID = 10022, BAD_STATEID = 10025, NO_GRACE = 10033,
-  OP_ILLEGAL = 10044, BADSESSION = 10052, BADSLOT = 10053,
-  SEQ_MISORDERED = 10063, RETRY_UNCACHED_REP = 10068, CLIENTID_BUSY = 10074,
+  OK = 0,
+  NOENT = 2,
+  NXIO = 6,
+  NOTDIR = 20,
+  INVAL = 22,
+  STALE = 70,
+  NOTSUPP = 10004,
+  MOVED = 10019,
+  SYMLINK = 10029,
+  GRACE = 10013,
+  SHARE_DENIED = 10015,
+  MINOR_VERS_MISMATCH = 10021,
+  STALE_CLIENTID = 10022,
+  BAD_STATEID = 10025,
+  NO_GRACE = 10033,
+  OP_ILLEGAL = 10044,
+  BADSESSION = 10052,
+  BADSLOT = 10053,
+  CONN_NOT_BOUND = 10055,
+  SEQ_MISORDERED = 10063,
+  RETRY_UNCACHED_REP = 10068,
+  CLIENTID_BUSY = 10074,
 };
 
 /* One COMPOUND. */
@@ -67,6 +84,13 @@ fake_nfs4_reboot (struct fake_nfs4 *s)
   fake_nfs4_expire (s);
   memcpy (s->content, s->committed, s->size);
   s->boot++;
+}
+
+void
+fake_nfs4_hang_up (struct fake_nfs4 *s, unsigned connection)
+{
+  for (unsigned i = 0; i < FAKE4_SESSIONS; i++)
+    s->session[i].bound &= ~(1u << connection);
 }
 
 /* ------------------------------------------------------------------ XDR --- */
@@ -206,6 +230,7 @@ create_session (struct run *r)
     s->session[i].used = true;
     s->session[i].id = s->boot << 32 | s->next_id++;
     s->session[i].client = client;
+    s->session[i].bound = 1u << s->connection;
     s->client[c].create_sequenceid++;
     s->client[c].confirmed = true;
     s->client[c].last_session = i;
@@ -236,6 +261,12 @@ sequence (struct run *r, bool *ret_replay)
   r->cache = wire_u32 (&r->in);
   if (i == FAKE4_SESSIONS)
     return BADSESSION;
+  if (!s->strict) /* SP4_NONE: by the way (§2.10.3.1) */
+    s->session[i].bound |= 1u << s->connection;
+  if (!(s->session[i].bound & 1u << s->connection)) {
+    s->unbound++;
+    return CONN_NOT_BOUND;
+  }
   if (slotid >= s->slots)
     return BADSLOT;
   r->slot = &s->session[i].slot[slotid];
@@ -245,6 +276,7 @@ sequence (struct run *r, bool *ret_replay)
     return SEQ_MISORDERED;
   }
   r->slot->sequenceid = sequenceid;
+  s->sequences[s->connection]++;
   wirebuf_u32 (r->out, OK);
   put_session (r->out, s->session[i].id);
   wirebuf_u32 (r->out, sequenceid);
@@ -252,6 +284,26 @@ sequence (struct run *r, bool *ret_replay)
   wirebuf_u32 (r->out, s->slots - 1);
   wirebuf_u32 (r->out, s->slots - 1);
   wirebuf_u32 (r->out, s->status_flags);
+  return OK;
+}
+
+static uint32_t
+bind_connection (struct run *r)
+{
+  struct fake_nfs4 *s = r->s;
+  unsigned i = get_session (r);
+  uint32_t direction = wire_u32 (&r->in);
+
+  wire_u32 (&r->in);
+  if (i == FAKE4_SESSIONS)
+    return BADSESSION;
+  if (s->bind != FAKE4_BIND_FORGOTTEN)
+    s->session[i].bound |= 1u << s->connection;
+  wirebuf_u32 (r->out, OK);
+  put_session (r->out,
+               s->session[i].id + (s->bind == FAKE4_BIND_OTHER_SESSION));
+  wirebuf_u32 (r->out, s->bind == FAKE4_BIND_BACK ? 2 : direction & 3);
+  wirebuf_u32 (r->out, s->bind == FAKE4_BIND_RDMA);
   return OK;
 }
 
@@ -895,12 +947,8 @@ execute (struct run *r, uint32_t op, bool *ret_replay)
     return setattr (r);
   case 38:
     return write_file (r);
-  case 41: /* BIND_CONN_TO_SESSION */
-    wirebuf_u32 (r->out, OK);
-    wirebuf_bytes (r->out, wire_bytes (&r->in, 16), 16);
-    wire_u64 (&r->in);
-    wirebuf_u64 (r->out, 1ull << 32);
-    return OK;
+  case 41:
+    return bind_connection (r);
   case 42:
     return exchange_id (r);
   case 43:

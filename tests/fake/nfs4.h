@@ -18,6 +18,7 @@
 #define FAKE4_SESSIONS 16u
 #define FAKE4_OPENS 8u
 #define FAKE4_REPLY_BYTES 1024u
+#define FAKE4_CONNECTIONS 32u
 
 /* What a READ_PLUS of a liar says. */
 enum fake4_lie {
@@ -37,6 +38,15 @@ enum fake4_lie {
   FAKE4_SHORT,      /* eof in the middle: half of it */
 };
 #define FAKE4_LIES (FAKE4_SHORT + 1)
+
+/* What a liar answers to BIND_CONN_TO_SESSION. */
+enum fake4_bind {
+  FAKE4_BIND_HONEST,
+  FAKE4_BIND_OTHER_SESSION,
+  FAKE4_BIND_BACK, /* the back channel only */
+  FAKE4_BIND_RDMA,
+  FAKE4_BIND_FORGOTTEN, /* bound, it says, and does not know it */
+};
 
 struct fake4_slot {
   uint32_t sequenceid;
@@ -62,6 +72,7 @@ struct fake_nfs4 {
   struct {
     bool used;
     uint64_t id, client;
+    uint32_t bound; /* connections, a bit each */
     struct fake4_slot slot[FAKE4_SLOTS];
   } session[FAKE4_SESSIONS];
   struct {
@@ -71,6 +82,12 @@ struct fake_nfs4 {
     size_t owner_bytes;
     uint32_t id, deny;
   } open[FAKE4_OPENS];
+  /* Who calls: 0 … FAKE4_CONNECTIONS-1. */
+  unsigned connection;
+  bool strict; /* SEQUENCE on a connection that is not bound is refused */
+  enum fake4_bind bind;
+  unsigned sequences[FAKE4_CONNECTIONS]; /* executed there */
+  unsigned unbound;                      /* refused */
   uint32_t next_id;
   uint8_t generation;  /* of the file's handle */
   uint64_t fileid;
@@ -107,7 +124,10 @@ void fake_nfs4_fini (struct fake_nfs4 *s);
 void fake_nfs4_reboot (struct fake_nfs4 *s);
 /* All state is gone, as after a lease that was not renewed. */
 void fake_nfs4_expire (struct fake_nfs4 *s);
-/* As fake_nfs3_answer. */
+/* The connection has ended. */
+void
+fake_nfs4_hang_up (struct fake_nfs4 *s, unsigned connection);
+/* As fake_nfs3_answer; s->connection is that of the call. */
 size_t fake_nfs4_answer (struct fake_nfs4 *s, const uint8_t *call,
                          size_t call_bytes, uint8_t *reply,
                          size_t reply_size_bytes);

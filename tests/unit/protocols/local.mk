@@ -46,6 +46,7 @@ NFS_TESTS = \
 	tests/unit/protocols/nfs/resize_test \
 	tests/unit/protocols/nfs/v4_codec_test \
 	tests/unit/protocols/nfs/v4_io_test \
+	tests/unit/protocols/nfs/v4_lanes_test \
 	tests/unit/protocols/nfs/v4_once_test \
 	tests/unit/protocols/nfs/v4_plus_test \
 	tests/unit/protocols/nfs/v4_recovery_test \
@@ -84,6 +85,9 @@ tests_unit_protocols_nfs_v4_codec_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_io_test_SOURCES = %D%/nfs/v4_io_test.c
 tests_unit_protocols_nfs_v4_io_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_lanes_test_SOURCES = %D%/nfs/v4_lanes_test.c
+tests_unit_protocols_nfs_v4_lanes_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_once_test_SOURCES = %D%/nfs/v4_once_test.c
 tests_unit_protocols_nfs_v4_once_test_LDADD = libnfspeer.la $(UNIT_LIBS)

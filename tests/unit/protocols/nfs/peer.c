@@ -13,9 +13,10 @@ peer_init (struct peer *s, const char *path)
 {
   *s = (struct peer){.now_ns = 1000000000,
                      .params = {"path", *path ? path : FAKE_PATH},
-                     .tx = malloc (TX_BYTES),
                      .call = malloc (PEER_RECORD_BYTES),
                      .reply = malloc (PEER_RECORD_BYTES)};
+  for (unsigned i = 0; i < PROTO_LANES_MAX; i++)
+    s->tx[i] = malloc (TX_BYTES);
   fake_nfs3_init (&s->server, 1 << 20);
 }
 
@@ -24,7 +25,8 @@ peer_fini (struct peer *s)
 {
   peer_close (s);
   fake_nfs3_fini (&s->server);
-  free (s->tx);
+  for (unsigned i = 0; i < PROTO_LANES_MAX; i++)
+    free (s->tx[i]);
   free (s->call);
   free (s->reply);
 }
@@ -47,10 +49,13 @@ peer_open (struct peer *s)
                            .ctx = s,
                            .identity = s->identity,
                            .moved = s->moved,
-                           .moved_bytes = s->moved_bytes};
+                           .moved_bytes = s->moved_bytes,
+                           .lanes = s->lanes,
+                           .lanes_wanted = s->lanes_wanted};
 
   memset (c.seed, ++s->seed, sizeof c.seed);
-  s->tx_bytes = 0;
+  memset (s->tx_bytes, 0, sizeof s->tx_bytes);
+  s->lane = 0;
   return nfs_ops.open (&c, s->now_ns, &s->p, &s->open_fault);
 }
 
@@ -66,14 +71,14 @@ enum err
 peer_feed (struct peer *s, const uint8_t *bytes, size_t n)
 {
   while (n > 0) {
-    struct iovec v = nfs_ops.rx_iov (s->p, 0);
+    struct iovec v = nfs_ops.rx_iov (s->p, s->lane);
     size_t k = n < v.iov_len ? n : v.iov_len;
     enum err e;
 
     if (s->cut_bytes && k > s->cut_bytes)
       k = s->cut_bytes;
     memcpy (v.iov_base, bytes, k);
-    e = nfs_ops.rx_done (s->p, 0, k, s->now_ns);
+    e = nfs_ops.rx_done (s->p, s->lane, k, s->now_ns);
     if (e)
       return e;
     bytes += k;
@@ -110,23 +115,63 @@ peer_record (struct peer *s, const uint8_t *bytes, size_t n)
   return e;
 }
 
-static void
-collect (struct peer *s)
+static bool
+collect_lane (struct peer *s, unsigned lane)
 {
   struct iovec v[PROTO_TX_IOV];
-  size_t n;
+  size_t n, *have = &s->tx_bytes[lane];
+  bool any = false;
 
-  while ((n = nfs_ops.tx_iov (s->p, 0, v, PROTO_TX_IOV)) > 0) {
+  while ((n = nfs_ops.tx_iov (s->p, lane, v, PROTO_TX_IOV)) > 0) {
     size_t sent = 0;
 
     for (size_t i = 0; i < n; i++) {
-      CU_ASSERT_FATAL (s->tx_bytes + v[i].iov_len <= TX_BYTES);
-      memcpy (s->tx + s->tx_bytes, v[i].iov_base, v[i].iov_len);
-      s->tx_bytes += v[i].iov_len;
+      CU_ASSERT_FATAL (*have + v[i].iov_len <= TX_BYTES);
+      memcpy (s->tx[lane] + *have, v[i].iov_base, v[i].iov_len);
+      *have += v[i].iov_len;
       sent += v[i].iov_len;
     }
-    nfs_ops.tx_done (s->p, 0, sent);
+    nfs_ops.tx_done (s->p, lane, sent);
+    any = true;
   }
+  return any;
+}
+
+static unsigned
+lanes (const struct peer *s)
+{
+  return s->lanes ? s->lanes : 1;
+}
+
+/* Until a round has found nothing: see proto.h. */
+static void
+collect (struct peer *s)
+{
+  bool any = true;
+
+  while (any) {
+    any = false;
+    for (unsigned i = 0; i < lanes (s); i++)
+      any |= collect_lane (s, i);
+  }
+}
+
+/* Which lane has a call. */
+static bool
+choose (struct peer *s)
+{
+  unsigned from = 0;
+
+  if (s->shuffle) {
+    s->shuffle = s->shuffle * 6364136223846793005u + 1442695040888963407u;
+    from = (unsigned)(s->shuffle >> 33) % lanes (s);
+  }
+  for (unsigned i = 0; i < lanes (s); i++) {
+    s->lane = (from + i) % lanes (s);
+    if (s->tx_bytes[s->lane] > 0)
+      return true;
+  }
+  return false;
 }
 
 size_t
@@ -134,19 +179,23 @@ peer_call (struct peer *s)
 {
   struct wire w;
   uint32_t mark;
+  uint8_t *tx;
+  size_t *have;
 
   collect (s);
-  if (s->tx_bytes < 4)
+  if (!choose (s))
     return 0;
-  w = wire_init (s->tx, s->tx_bytes);
+  tx = s->tx[s->lane];
+  have = &s->tx_bytes[s->lane];
+  w = wire_init (tx, *have);
   mark = wire_u32 (&w);
   CU_ASSERT_FATAL (mark & 0x80000000u);
   mark &= 0x7fffffff;
   CU_ASSERT_FATAL (mark % 4 == 0);
-  CU_ASSERT_FATAL (mark + 4 <= s->tx_bytes && mark <= PEER_RECORD_BYTES);
-  memcpy (s->call, s->tx + 4, mark);
-  s->tx_bytes -= mark + 4;
-  memmove (s->tx, s->tx + 4 + mark, s->tx_bytes);
+  CU_ASSERT_FATAL (mark + 4 <= *have && mark <= PEER_RECORD_BYTES);
+  memcpy (s->call, tx + 4, mark);
+  *have -= mark + 4;
+  memmove (tx, tx + 4 + mark, *have);
   return mark;
 }
 
@@ -169,8 +218,8 @@ peer_answer (struct peer *s)
 }
 
 /* As the daemon does. */
-static bool
-move (struct peer *s)
+bool
+peer_move (struct peer *s)
 {
   if (!nfs_ops.want (s->p, &s->want))
     return false;
@@ -178,6 +227,9 @@ move (struct peer *s)
   CU_ASSERT_FATAL (++s->moves < 20);
   s->moved_bytes = s->want.data_bytes;
   memcpy (s->moved, s->want.data, s->moved_bytes);
+  s->lanes = s->want.lanes;
+  if (s->lanes_most && s->lanes > s->lanes_most)
+    s->lanes = s->lanes_most;
   peer_close (s);
   CU_ASSERT_FATAL (peer_open (s) == ERR_OK);
   return true;
@@ -205,7 +257,7 @@ peer_start (struct peer *s)
   if (!s->p && peer_open (s))
     return PROTO_FAILED;
   while ((state = nfs_ops.state (s->p)) == PROTO_STARTING)
-    if (!peer_answer (s) && !move (s) && !tick (s))
+    if (!peer_answer (s) && !peer_move (s) && !tick (s))
       break;
   return state;
 }

@@ -29,14 +29,20 @@ struct peer {
   uint8_t moved[PROTO_WANT_BYTES];
   size_t moved_bytes;
 
+  unsigned lanes, lanes_wanted; /* 0: one */
+  unsigned lanes_most;          /* of those that are asked for; 0: all */
+  unsigned lane;    /* of the last peer_call; what is fed goes there */
+  uint64_t shuffle; /* not 0: calls are taken from lanes in any order */
+
   size_t cut_bytes;      /* replies come in pieces of at most that; 0: whole */
   size_t fragment_bytes; /* in fragments of that; 0: one */
   /* Changes a reply (without mark) before it is sent; false: swallow it. */
   bool (*tamper) (struct peer *s, uint8_t *reply, size_t *bytes);
   unsigned tampered; /* for its use */
 
-  uint8_t *tx; /* what the engine sent and nobody has answered */
-  size_t tx_bytes;
+  /* What the engine sent, on each lane, and nobody has answered. */
+  uint8_t *tx[PROTO_LANES_MAX];
+  size_t tx_bytes[PROTO_LANES_MAX];
   uint8_t *call, *reply;
 };
 
@@ -49,10 +55,15 @@ void peer_close (struct peer *s);
 enum err peer_feed (struct peer *s, const uint8_t *bytes, size_t n);
 /* A record: mark(s) and content. */
 enum err peer_record (struct peer *s, const uint8_t *bytes, size_t n);
-/* The next call of the engine, without mark, in s->call; 0: none. */
+/* The next call of the engine, without mark, in s->call, and its lane in
+ * s->lane; 0: none.
+ */
 size_t peer_call (struct peer *s);
 /* Answers all there is. False: nothing was to be done. */
 bool peer_answer (struct peer *s);
+/* Does the MOVE that the engine asks for; false: it does not. */
+bool
+peer_move (struct peer *s);
 /* Until the engine is ready or has failed; MOVEs are done. */
 enum proto_state peer_start (struct peer *s);
 /* Until nothing is to be done any more; waits are waited for. */

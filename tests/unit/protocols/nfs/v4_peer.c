@@ -34,6 +34,7 @@ peer4_answer (struct peer *s)
 
   while (nfs_ops.state (s->p) != PROTO_FAILED && (n = peer_call (s)) > 0) {
     any = true;
+    server.connection = s->lane;
     bytes = fake_nfs4_answer (&server, s->call, n, s->reply, PEER_RECORD_BYTES);
     CU_ASSERT_FATAL (bytes > 0);
     if (!s->tamper || s->tamper (s, s->reply, &bytes))
@@ -59,7 +60,7 @@ peer4_start (struct peer *s)
   if (!s->p && peer_open (s))
     return PROTO_FAILED;
   for (unsigned i = 0; i < 500 && nfs_ops.state (s->p) == PROTO_STARTING; i++)
-    if (!peer4_answer (s))
+    if (!peer4_answer (s) && !peer_move (s))
       peer4_sleep (s);
   return nfs_ops.state (s->p);
 }
@@ -104,8 +105,10 @@ peer4_lose (struct peer *s, bool arrive)
   size_t n;
 
   while ((n = peer_call (s)) > 0)
-    if (arrive)
+    if (arrive) {
+      server.connection = s->lane;
       fake_nfs4_answer (&server, s->call, n, s->reply, PEER_RECORD_BYTES);
+    }
   peer_close (s);
 }
 
