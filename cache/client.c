@@ -182,8 +182,9 @@ on_worker (void *ctx, unsigned path, uint64_t epoch,
   wirebuf_u64 (&b, epoch);
   volume_info_put (&b, info);
   control_add_fd (&c->out, fds->control_fd);
-  control_add_fd (&c->out, fds->net_fd);
   control_add_fd (&c->out, fds->pidfd);
+  for (unsigned i = 0; i < fds->lanes; i++)
+    control_add_fd (&c->out, fds->net_fd[i]);
   send_message (c, &b);
 }
 

@@ -65,6 +65,15 @@ send_message (struct supervisor *s, const struct wirebuf *b, struct fault *f)
            : ERR_OK;
 }
 
+/* All connections of the volume may be one session's; the others' workers are
+ * not started then.
+ */
+static unsigned
+most_lanes (const struct supervisor *s)
+{
+  return s->c.path == 0 ? s->c.paths : 1;
+}
+
 enum err
 sup_send_config (struct supervisor *s, struct fault *f)
 {
@@ -77,6 +86,8 @@ sup_send_config (struct supervisor *s, struct fault *f)
   b = control_body (&s->message);
   wirebuf_u64 (&b, s->epoch);
   wirebuf_u8 (&b, (uint8_t)s->c.path);
+  wirebuf_u8 (&b, (uint8_t)s->worker.lanes);
+  wirebuf_u8 (&b, (uint8_t)most_lanes (s));
   volume_spec_put (&b, s->c.spec);
   wirebuf_cstring (&b, types);
   wirebuf_string (&b, s->route.moved, s->route.moved_bytes);
@@ -250,7 +261,7 @@ on_sign (struct supervisor *s, struct wire *w, struct fault *f)
   return send_message (s, &b, f);
 }
 
-/* Once a dial, as one session has one handshake. */
+/* Once a lane, as each has one handshake. */
 static enum err
 on_cert_sign (struct supervisor *s, struct wire *w, struct fault *f)
 {
@@ -264,10 +275,12 @@ on_cert_sign (struct supervisor *s, struct wire *w, struct fault *f)
 
   if (wire_end (w))
     return damaged (s, f);
-  if (s->cert_signed)
+  if (s->certs_signed == s->worker.lanes)
     return fault_set (f, ERR_LIMIT,
-                      "the worker asked twice for a signature of ours");
-  s->cert_signed = true;
+                      "the worker asked for more signatures of ours than it has "
+                      "connections (%u)",
+                      s->worker.lanes);
+  s->certs_signed++;
   if ((e = tls_login_sign (&s->c.login->tls, scheme, content, content_bytes,
                            signature, &n, f)))
     return e;
@@ -317,14 +330,21 @@ move_on (struct supervisor *s, const struct proto_want *want, struct fault *f)
   const struct login_config *l = s->c.login;
   char text[PLACE_TEXT_BYTES];
   struct fault why = {0};
-  enum err e = route_move (&s->route, &l->moves, &l->portals, &s->addresses,
-                           want, f);
+  enum err e;
 
-  if (e)
+  if (want->lanes > most_lanes (s))
+    return fault_set (f, ERR_PEER, "the worker wants %u connections of %u",
+                      want->lanes, most_lanes (s));
+  if ((e = route_move (&s->route, &l->moves, &l->portals, &s->addresses, want,
+                       f)))
     return e;
   place_text (&s->route.now, text);
-  fault_set (&why, ERR_CLOSED, "the server sends us on to %s (%s)", text,
-             want->why);
+  if (want->lanes > 1)
+    fault_set (&why, ERR_CLOSED, "the session goes on over %u connections",
+               want->lanes);
+  else
+    fault_set (&why, ERR_CLOSED, "the server sends us on to %s (%s)", text,
+               want->why);
   log_write (s->c.daemon->log, LOG_LEVEL_DEBUG, "%s: %s", s->c.name, why.text);
   s->moving = s->reported = true;
   sup_end_worker (s, SUP_END_AWAIT, &why);
@@ -379,7 +399,7 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
   login_end (&s->login);
   route_ready (&s->route);
   if (s->c.login->keeps_source_port)
-    s->source_port = dial_source_port (s->worker.net_fd);
+    s->source_port = dial_source_port (s->worker.net_fd[0]);
   s->ready_since = ev_now (s->c.daemon->loop);
   s->ever_ready = true;
   s->announced = true;
@@ -388,8 +408,10 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
              (int)s->worker.pid, (unsigned long long)s->epoch,
              info.remarks[0] ? ": " : "", info.remarks);
   fds = (struct supervisor_worker){.control_fd = s->worker.gateway_fd,
+                                   .pidfd = s->worker.pidfd,
                                    .net_fd = s->worker.net_fd,
-                                   .pidfd = s->worker.pidfd};
+                                   .lanes = s->worker.lanes,
+                                   .shared = s->route.lanes > 1};
   s->c.hooks->worker (s->c.hooks_ctx, s->epoch, &info, &fds);
   /* Ours must not keep the socket open when the gateway closes its own. */
   close (s->worker.gateway_fd);

@@ -102,7 +102,7 @@ place_text (const struct place *p, char dst[PLACE_TEXT_BYTES])
 void
 route_init (struct route *r, const struct place *home)
 {
-  *r = (struct route){.home = *home, .now = *home};
+  *r = (struct route){.home = *home, .now = *home, .lanes = 1};
   route_add_home (r, home);
 }
 
@@ -219,6 +219,7 @@ route_move (struct route *r, const struct place_policy *policy,
   }
   r->moves++;
   r->now = to;
+  r->lanes = w->lanes ? w->lanes : 1;
   r->moved_bytes = w->data_bytes;
   memcpy (r->moved, w->data, w->data_bytes);
   return ERR_OK;
@@ -248,6 +249,7 @@ route_failed (struct route *r)
     r->failures = 1; /* there is no other way to begin */
   }
   r->now = r->home;
+  r->lanes = 1;
   r->moves = 0;
   r->moved_bytes = 0;
 }

@@ -8,8 +8,11 @@
  *   R2  else where the last session became ready, with what led there;
  *   R3  else, and after a failure there before READY, home;
  *   R4  and after a failure at home, to the next spare home, by turns.
+ * How many lanes its session gets is part of a place: at home it is one, and
+ * elsewhere what the MOVE asked for.
  * So a redirect that was good once is used again, and one that goes stale costs
- * one attempt. After ROUTE_MOVES moves without a READY it is a loop.
+ * one attempt. After ROUTE_MOVES moves without a READY it is a loop. "On" may be
+ * the same server, with more lanes.
  *
  * Pure.
  */
@@ -68,6 +71,7 @@ struct route {
   size_t moved_bytes; /* that the worker there is given */
   uint8_t moved[PROTO_WANT_BYTES];
   unsigned moves; /* since the last READY or failure */
+  unsigned lanes; /* that a session there gets, if they can be had */
 };
 
 void

@@ -213,13 +213,15 @@ close_worker (struct supervisor *s)
 
   ev_io_stop (loop, &w->control_readable);
   ev_io_stop (loop, &w->dead);
-  if (w->net_fd >= 0)
-    dial_fence (w->net_fd);
+  for (unsigned i = 0; i < w->lanes; i++) {
+    dial_fence (w->net_fd[i]);
+    close (w->net_fd[i]);
+  }
+  w->lanes = 0;
   cleanup_close (&w->pidfd);
   cleanup_close (&w->control_fd);
   cleanup_close (&w->gateway_fd);
-  cleanup_close (&w->net_fd);
-  w->pidfd = w->control_fd = w->gateway_fd = w->net_fd = -1;
+  w->pidfd = w->control_fd = w->gateway_fd = -1;
   stop_asking (s);
   login_end (&s->login);
   chap_end (&s->chap);
@@ -379,7 +381,8 @@ on_acknowledge (struct ev_loop *loop, ev_timer *w, int events)
 
   (void)loop;
   (void)events;
-  dial_acknowledge (s->worker.net_fd);
+  for (unsigned i = 0; i < s->worker.lanes; i++)
+    dial_acknowledge (s->worker.net_fd[i]);
 }
 
 static void
@@ -439,10 +442,13 @@ spawn_with (struct supervisor *s, const int worker_end[2],
   struct sbx_child child;
   enum err e;
 
+  for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
+    fd[i] = -1;
 #define AT(n) fd[(n)-WORKER_FD_DAEMON]
   AT (WORKER_FD_DAEMON) = worker_end[0];
   AT (WORKER_FD_GATEWAY) = worker_end[1];
-  AT (WORKER_FD_NET) = s->worker.net_fd;
+  for (unsigned i = 0; i < s->worker.lanes; i++)
+    AT (WORKER_FD_NET + i) = s->worker.net_fd[i];
   AT (WORKER_FD_WAKE_WORKER) = object[CHANNEL_WAKE_WORKER];
   AT (WORKER_FD_WAKE_GATEWAY) = object[CHANNEL_WAKE_GATEWAY];
   for (int i = 0; i <= CHANNEL_IDENTITY; i++)
@@ -491,26 +497,16 @@ watch_worker (struct supervisor *s)
   ev_io_start (loop, &w->control_readable);
 }
 
+/* All its lanes are there, or as many as can be had. */
 static void
-on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
+start_worker (struct supervisor *s)
 {
-  struct supervisor *s = ctx;
-  struct address first;
   struct fault f = {0};
 
-  s->dialer = NULL;
-  if (fd < 0) {
-    attempt_failed (s, why);
-    return;
-  }
-  /* What answered is tried first the next time. */
-  first = s->addresses.a[index];
-  s->addresses.a[index] = s->addresses.a[0];
-  s->addresses.a[0] = first;
-  s->worker.net_fd = fd;
   s->why = (struct fault){0};
   s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
-  s->moving = s->cert_signed = false;
+  s->moving = false;
+  s->certs_signed = 0;
   if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
     close_worker (s);
     attempt_failed (s, &f);
@@ -523,18 +519,86 @@ on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
     sup_end_worker (s, SUP_END_KILL, &f);
 }
 
+static enum err
+dial (struct supervisor *s, const struct address_list *to, uint16_t from_port,
+      dialer_done *done, struct fault *f)
+{
+  struct dial_from from = {.port = from_port,
+                           .reserved = s->c.login->from_reserved_port,
+                           .uid = s->c.uid};
+
+  return dialer_start (s->c.daemon, s->route.now.host, to, s->route.now.port,
+                       &from, done, s, &s->dialer, f);
+}
+
+static void
+on_lane_dialled (void *ctx, int fd, unsigned index, const struct fault *why);
+
+/* The next one, to where the first one led. A session with fewer than the user
+ * wants is better than none.
+ */
+static void
+dial_lane_or_start (struct supervisor *s)
+{
+  struct address_list there = {.count = 1, .a = {s->addresses.a[0]}};
+  struct fault f = {0};
+
+  if (s->worker.lanes < s->route.lanes
+      && !quota_dial (&s->c.daemon->quota, s->c.uid, monotonic_ns (), &f)
+      && !dial (s, &there, 0, on_lane_dialled, &f))
+    return;
+  if (f.code)
+    log_write (s->c.daemon->log, LOG_LEVEL_WARN,
+               "%s: %u of %u connections: %s", s->c.name, s->worker.lanes,
+               s->route.lanes, f.text);
+  start_worker (s);
+}
+
+static void
+on_lane_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
+{
+  struct supervisor *s = ctx;
+
+  (void)index;
+  s->dialer = NULL;
+  if (fd >= 0) {
+    s->worker.net_fd[s->worker.lanes++] = fd;
+    dial_lane_or_start (s);
+    return;
+  }
+  log_write (s->c.daemon->log, LOG_LEVEL_WARN, "%s: %u of %u connections: %s",
+             s->c.name, s->worker.lanes, s->route.lanes, why->text);
+  start_worker (s);
+}
+
+static void
+on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
+{
+  struct supervisor *s = ctx;
+  struct address first;
+
+  s->dialer = NULL;
+  if (fd < 0) {
+    attempt_failed (s, why);
+    return;
+  }
+  /* What answered is tried first the next time. */
+  first = s->addresses.a[index];
+  s->addresses.a[index] = s->addresses.a[0];
+  s->addresses.a[0] = first;
+  s->worker.net_fd[0] = fd;
+  s->worker.lanes = 1;
+  dial_lane_or_start (s);
+}
+
 static void
 start_dial (struct supervisor *s)
 {
-  /* A server may know by the port that a request is one of before. */
-  struct dial_from from = {.port = s->source_port,
-                           .reserved = s->c.login->from_reserved_port,
-                           .uid = s->c.uid};
   struct fault f = {0};
 
   sup_set_state (s, SUP_DIALLING);
-  if (dialer_start (s->c.daemon, s->route.now.host, &s->addresses,
-                    s->route.now.port, &from, on_dialled, s, &s->dialer, &f))
+  /* A server may know by the port that a request is one of before. */
+  if (dial (s, &s->addresses, s->source_port, on_dialled, &f))
     attempt_failed (s, &f);
 }
 
@@ -635,7 +699,9 @@ adopt_worker (struct supervisor *s, struct supervisor_before *before)
   s->layers = limit_by_cgroup (s);
   if (s->worker.pid > 0)
     s->layers |= sbx_look (s->worker.pid);
-  s->worker.net_fd = steal_fd (&before->net_fd);
+  for (; s->worker.lanes < before->lanes; s->worker.lanes++)
+    s->worker.net_fd[s->worker.lanes]
+        = steal_fd (&before->net_fd[s->worker.lanes]);
   s->adopted = s->announced = true;
   s->ready_since = ev_now (s->c.daemon->loop);
   sup_set_state (s, SUP_READY);
@@ -661,6 +727,14 @@ go_home (struct supervisor *s)
     route_add_home (&s->route, &l->portals.place[i]);
 }
 
+void
+supervisor_before_close (struct supervisor_before *b)
+{
+  cleanup_close (&b->pidfd);
+  for (unsigned i = 0; i < b->lanes; i++)
+    cleanup_close (&b->net_fd[i]);
+}
+
 enum err
 supervisor_start (const struct supervisor_config *c,
                   struct supervisor_before *before, struct supervisor **ret)
@@ -671,8 +745,7 @@ supervisor_start (const struct supervisor_config *c,
     return ERR_NOMEM;
   s->c = *c;
   go_home (s);
-  s->worker.pidfd = s->worker.control_fd = s->worker.gateway_fd =
-      s->worker.net_fd = -1;
+  s->worker.pidfd = s->worker.control_fd = s->worker.gateway_fd = -1;
   ev_init (&s->worker.control_readable, on_control);
   ev_init (&s->worker.dead, on_dead);
   ev_timer_init (&s->deadline, on_deadline, 0., 0.);
@@ -747,6 +820,7 @@ supervisor_status (const struct supervisor *s, struct status_worker *ret)
       .since_ns = now - s->since_ns,
       .restarts = s->epoch > 1 ? (uint32_t)(s->epoch - 1) : 0,
       .layers = lives ? s->layers : 0,
+      .lanes = lives ? (uint8_t)s->worker.lanes : 0,
       .progress = atomic_load_explicit (&s->c.completions->progress,
                                         memory_order_relaxed),
       .retry_ns = s->state == SUP_BACKOFF && s->retry_at_ns > now

@@ -14,7 +14,7 @@
  * Invariants
  *   S1  A worker exists in SPAWNED … READY and in DYING only, never two.
  *   S2  A volume's next worker is started only after the last one is proven
- *       dead (reaped) and its socket fenced.
+ *       dead (reaped) and its sockets fenced.
  *   S3  hooks.worker (epoch) is followed by hooks.gone (epoch) before any other
  *       hooks.worker; epochs grow by one for each worker started. A worker of
  *       an earlier daemon was announced by that.
@@ -35,16 +35,22 @@
 #include "cache/agent.h"
 #include "cache/daemon.h"
 #include "cache/login.h"
+#include "common/want.h"
 #include "ipc/channel.h"
 #include "ipc/volume.h"
 
 #define SUPERVISOR_EARLY_DEATHS 3u
 
+_Static_assert (CHANNEL_PATHS <= PROTO_LANES_MAX,
+                "one session can have all connections of a volume");
+
 /* What the gateway gets of a worker. */
 struct supervisor_worker {
   int control_fd;
-  int net_fd;
   int pidfd;
+  const int *net_fd; /* of its lanes */
+  unsigned lanes;
+  bool shared; /* one session for all connections of the volume: see place.h */
 };
 
 /* Called from the loop, never from within a function of this header. The fds
@@ -69,7 +75,8 @@ struct supervisor_hooks {
 struct supervisor_before {
   uint64_t epoch; /* of the last worker; 0: there was none */
   int pidfd;      /* of a worker that lives; -1 */
-  int net_fd;     /* the dup of its network socket; -1 */
+  unsigned lanes; /* of that */
+  int net_fd[PROTO_LANES_MAX]; /* the dups of its network sockets; -1 */
 };
 
 /* What to keep alive. All of it must outlive the supervisor. */
@@ -91,6 +98,10 @@ struct supervisor_config {
 
 struct supervisor;
 struct status_worker;
+
+/* Closes what is left of them. */
+void
+supervisor_before_close (struct supervisor_before *b);
 
 /* Starts with resolving, or with the worker that is there: then before's fds are
  * taken over. The first hook comes later. ERR_NOMEM.

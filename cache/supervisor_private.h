@@ -42,7 +42,8 @@ struct sup_worker {
   pid_t pid;
   int control_fd; /* ours */
   int gateway_fd; /* the gateway's, until it is sent */
-  int net_fd;     /* dup, to fence it */
+  unsigned lanes;
+  int net_fd[PROTO_LANES_MAX]; /* dups, to fence them */
   ev_io control_readable;
   ev_io dead;
 };
@@ -66,7 +67,7 @@ struct supervisor {
   unsigned early_deaths; /* in a row, before READY: S6 */
   struct sup_worker worker;
   struct login login;
-  bool cert_signed; /* by this worker's one request */
+  unsigned certs_signed; /* by requests of this worker */
   struct agent_question *question; /* in ASKING alone */
   char methods[SUP_METHODS_BYTES]; /* that the server offers */
   uint64_t epoch; /* of the last worker started */

@@ -42,6 +42,7 @@ struct volume {
   ev_timer grace;           /* before it is started: grace.h */
   struct login_config login;
   unsigned paths;
+  bool shared; /* path 0's session has the connections of all */
   struct volume_path path[CHANNEL_PATHS];
   char identity[sizeof ((struct volume_info *)0)->identity]; /* or "" */
   struct volume_info info; /* of the last worker; request_max 0: none yet */
@@ -69,8 +70,7 @@ close_path (struct volume_path *p)
 {
   shm_unmap (p->completions, CHANNEL_RING_BYTES);
   channel_close_fds (p->channel_fd);
-  cleanup_close (&p->before.pidfd);
-  cleanup_close (&p->before.net_fd);
+  supervisor_before_close (&p->before);
 }
 
 void
@@ -181,7 +181,9 @@ on_worker (void *ctx, uint64_t epoch, const struct volume_info *info,
   v->info = *info;
   member_set_info (v->member, info);
   v->hooks->worker (v->hooks_ctx, p->index, epoch, info, fds);
-  for (unsigned i = 0; i < v->paths; i++)
+  if (p->index == 0)
+    v->shared = fds->shared;
+  for (unsigned i = 0; i < v->paths && !v->shared; i++)
     if (!v->path[i].supervisor && start_path (&v->path[i], true))
       log_write (v->d->log, LOG_LEVEL_ERROR, "%s: out of memory",
                  v->path[i].name);
@@ -233,16 +235,21 @@ start_path (struct volume_path *p, bool background)
   return supervisor_start (&c, &p->before, &p->supervisor);
 }
 
-/* A new volume's first; of one that another daemon had all. */
+/* The first, whose worker says whether others are needed. Of a volume that
+ * another daemon had: all that it had started, and the rest where its first
+ * worker lives, with a session of its own.
+ */
 static enum err
 start_paths (struct volume *v)
 {
   bool adopted = v->before.stripes_fd >= 0;
-  unsigned n = adopted ? v->paths : 1;
-  enum err e = ERR_OK;
+  bool alone = v->path[0].before.lanes == 1;
+  enum err e = start_path (&v->path[0], adopted);
 
-  for (unsigned i = 0; i < n && !e; i++)
-    e = start_path (&v->path[i], adopted);
+  v->shared = v->path[0].before.lanes > 1;
+  for (unsigned i = 1; i < v->paths && !e; i++)
+    if (adopted && (alone || v->path[i].before.epoch))
+      e = start_path (&v->path[i], true);
   return e;
 }
 
@@ -348,7 +355,9 @@ volume_new (struct daemon *d, const struct volume_hooks *hooks,
 
     p->v = v;
     p->index = i;
-    p->before.pidfd = p->before.net_fd = -1;
+    p->before.pidfd = -1;
+    for (unsigned k = 0; k < PROTO_LANES_MAX; k++)
+      p->before.net_fd[k] = -1;
     for (unsigned k = 0; k < CHANNEL_FDS; k++)
       p->channel_fd[k] = -1;
   }
@@ -360,25 +369,29 @@ volume_new (struct daemon *d, const struct volume_hooks *hooks,
 }
 
 /* What ADOPT says of the paths. *ret_fds: how many of its fds are no files of
- * the volume; alive: bit set of paths.
+ * the volume.
  */
 static enum err
-take_paths (struct volume *v, struct wire *w, unsigned *ret_fds,
-            uint32_t *ret_alive)
+take_paths (struct volume *v, struct wire *w, unsigned *ret_fds)
 {
   unsigned fds = 1; /* the stripes file */
   uint64_t any = 0;
 
   v->before.holds_lease = wire_u8 (w);
   v->paths = wire_u8 (w);
-  *ret_alive = 0;
   if (w->err || v->paths < 1 || v->paths > CHANNEL_PATHS)
     return ERR_PEER;
   for (unsigned i = 0; i < v->paths; i++) {
-    v->path[i].before.epoch = wire_u64 (w);
-    any |= v->path[i].before.epoch;
-    *ret_alive |= (uint32_t)(wire_u8 (w) != 0) << i;
-    fds += CHANNEL_FDS + (*ret_alive & 1u << i ? 2 : 0);
+    struct supervisor_before *b = &v->path[i].before;
+    unsigned lanes = 0;
+
+    b->epoch = wire_u64 (w);
+    any |= b->epoch;
+    lanes = wire_u8 (w);
+    if (lanes > PROTO_LANES_MAX)
+      return ERR_PEER;
+    b->lanes = lanes;
+    fds += CHANNEL_FDS + (lanes ? 1 + lanes : 0);
   }
   *ret_fds = fds;
   return w->err || !any ? ERR_PEER : ERR_OK;
@@ -386,8 +399,7 @@ take_paths (struct volume *v, struct wire *w, unsigned *ret_fds,
 
 /* The fds of ADOPT, from the first that is no file of the volume. */
 static void
-take_before (struct volume *v, struct control *m, unsigned first,
-             uint32_t alive)
+take_before (struct volume *v, struct control *m, unsigned first)
 {
   unsigned at = first;
 
@@ -397,10 +409,10 @@ take_before (struct volume *v, struct control *m, unsigned first,
 
     for (unsigned k = 0; k < CHANNEL_FDS; k++)
       p->channel_fd[k] = control_take_fd (m, at++);
-    if (!(alive & 1u << i))
-      continue;
-    p->before.pidfd = control_take_fd (m, at++);
-    p->before.net_fd = control_take_fd (m, at++);
+    if (p->before.lanes)
+      p->before.pidfd = control_take_fd (m, at++);
+    for (unsigned k = 0; k < p->before.lanes; k++)
+      p->before.net_fd[k] = control_take_fd (m, at++);
   }
 }
 
@@ -426,8 +438,10 @@ check_before (const struct volume *v, struct fault *f)
 
     for (unsigned k = 0; k <= CHANNEL_IDENTITY; k++)
       ok = ok && foreign_object (p->channel_fd[k]);
+    for (unsigned k = 0; k < p->before.lanes; k++)
+      ok = ok && foreign_net (p->before.net_fd[k]);
     if (p->before.pidfd >= 0)
-      ok = ok && foreign_net (p->before.net_fd)
+      ok = ok
            && foreign_worker (p->before.pidfd,
                               p->channel_fd[CHANNEL_COMPLETIONS],
                               v->d->worker_path);
@@ -444,17 +458,16 @@ take_message (struct volume *v, struct control *m, unsigned *ret_files)
 {
   struct wire w = wire_init (m->body, m->length_bytes);
   unsigned files = m->fds, others = 0;
-  uint32_t alive = 0;
 
   if (m->type == CONTROL_ADOPT) {
-    if (take_paths (v, &w, &others, &alive) || files < others)
+    if (take_paths (v, &w, &others) || files < others)
       return ERR_PEER;
     files -= others;
   }
   if (volume_spec_take (&w, files, &v->spec) || wire_end (&w))
     return ERR_PEER;
   if (m->type == CONTROL_ADOPT)
-    take_before (v, m, files, alive);
+    take_before (v, m, files);
   *ret_files = files;
   return ERR_OK;
 }
@@ -635,10 +648,13 @@ volume_status (const struct volume *v, struct status_gateway *ret)
   snprintf (ret->name, sizeof ret->name, "%s", v->name);
   ret->has_info = v->info.request_max != 0;
   ret->info = v->info;
-  ret->workers = v->paths;
+  /* What one session carries has one worker. */
+  ret->workers = v->shared ? 1 : v->paths;
   for (unsigned i = 0; i < v->paths; i++)
-    if (v->path[i].supervisor)
+    if (v->path[i].supervisor) {
       supervisor_status (v->path[i].supervisor, &ret->worker[i]);
+      ret->workers = ret->workers > i ? ret->workers : i + 1;
+    }
   if (v->member)
     member_status (v->member, ret);
 }

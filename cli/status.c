@@ -56,6 +56,8 @@ print_worker (const struct status_worker *w, unsigned index)
     units_time (text, sizeof text, w->retry_ns);
     snprintf (retry, sizeof retry, " (in %.20s)", text);
   }
+  if (w->lanes > 1)
+    printf (", %u connections", w->lanes);
   printf ("%s, %s %s, %u restart%s\n", retry,
           w->state == STATUS_WORKER_READY ? "for" : "not ready for", since,
           w->restarts, w->restarts == 1 ? "" : "s");

@@ -316,16 +316,18 @@ static void
 draw_worker (const struct status_gateway *g, const struct status_worker *w,
              int y)
 {
-  char text[600], since[32], layers[400];
+  char text[640], since[32], layers[400], lanes[32] = "";
 
   units_time (since, sizeof since, w->since_ns);
+  if (w->lanes > 1)
+    snprintf (lanes, sizeof lanes, ", %u connections", w->lanes);
   if (w->layers)
     sbx_layers_text (w->layers, layers, sizeof layers);
   else
     strcpy (layers, w->pid ? "layers not known" : "");
   snprintf (text, sizeof text,
-            "    worker %u of pid %u: %s %s, %u restarts  %s", w->pid, g->pid,
-            status_worker_word (w->state), since, w->restarts,
+            "    worker %u of pid %u: %s %s, %u restarts%s  %s", w->pid, g->pid,
+            status_worker_word (w->state), since, w->restarts, lanes,
             w->pid ? layers : w->why);
   attron (A_DIM);
   put (y, 0, COLS, text);

@@ -50,8 +50,9 @@ layers (uint32_t bits)
 static json_t *
 worker (const struct status_worker *w)
 {
-  return json_pack ("{s:s, s:i, s:o, s:i, s:o, s:o, s:o, s:o}", "state",
+  return json_pack ("{s:s, s:i, s:i, s:o, s:i, s:o, s:o, s:o, s:o}", "state",
                     status_worker_word (w->state), "pid", (int)w->pid,
+                    "connections", (int)w->lanes,
                     "since_ns", number (w->since_ns), "restarts",
                     (int)w->restarts, "layers", layers (w->layers), "progress",
                     number (w->progress), "retry_ns", number (w->retry_ns),

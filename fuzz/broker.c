@@ -163,7 +163,7 @@ begin (struct supervisor *s, struct login_config *c, uint8_t how, bool *ready)
                                     .login = c,
                                     .hooks = &hooks,
                                     .hooks_ctx = ready};
-  s->worker.pidfd = s->worker.gateway_fd = s->worker.net_fd = -1;
+  s->worker.pidfd = s->worker.gateway_fd = -1;
   s->worker.control_fd = g.pair[0];
   ev_init (&s->deadline, never);
   ev_init (&s->acknowledge, never);

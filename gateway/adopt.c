@@ -17,7 +17,8 @@
 #define TRY_FIRST_NS 100000000ull
 #define TRY_LAST_NS 5000000000ull
 
-_Static_assert (CONTROL_FILES + 1 + CHANNEL_PATHS * (CHANNEL_FDS + 2)
+_Static_assert (CONTROL_FILES + 1
+                    + CHANNEL_PATHS * (CHANNEL_FDS + 1 + PROTO_LANES_MAX)
                   <= CONTROL_FDS,
                 "ADOPT brings all there can be");
 
@@ -25,7 +26,7 @@ _Static_assert (CONTROL_FILES + 1 + CHANNEL_PATHS * (CHANNEL_FDS + 2)
 static bool
 path_alive (const struct path *p)
 {
-  return p->worker_pidfd >= 0 && p->worker_net >= 0;
+  return p->worker_pidfd >= 0 && p->worker_lanes > 0;
 }
 
 /* Nobody could be asked to kill those that are of no use any more. The new
@@ -53,8 +54,8 @@ add_path_fds (struct control *m, const struct path *p, bool alive)
     e = control_add_fd (m, p->channel_fd[i]);
   if (!e && alive)
     e = control_add_fd (m, p->worker_pidfd);
-  if (!e && alive)
-    e = control_add_fd (m, p->worker_net);
+  for (unsigned i = 0; i < p->worker_lanes && !e && alive; i++)
+    e = control_add_fd (m, p->worker_net[i]);
   return e;
 }
 
@@ -87,7 +88,9 @@ send_adopt (struct link *l, struct control *m, int sock)
   wirebuf_u8 (&b, (uint8_t)l->paths);
   for (unsigned i = 0; i < l->paths; i++) {
     wirebuf_u64 (&b, l->path[i].epoch);
-    wirebuf_u8 (&b, path_alive (&l->path[i]));
+    wirebuf_u8 (&b, path_alive (&l->path[i])
+                        ? (uint8_t)l->path[i].worker_lanes
+                        : 0);
   }
   volume_spec_put (&b, &l->spec);
   if (!(e = add_fds (l, m)))

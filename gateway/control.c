@@ -36,12 +36,12 @@ wake_worker (struct link *l, struct path *p)
  * invariant 6); the daemon does the same with its dup.
  */
 static void
-fence (int net)
+fence (const struct path *p)
 {
   struct sockaddr sa = {.sa_family = AF_UNSPEC};
 
-  if (net >= 0) {
-    int ignored = connect (net, &sa, sizeof sa);
+  for (unsigned i = 0; i < p->worker_lanes; i++) {
+    int ignored = connect (p->worker_net[i], &sa, sizeof sa);
     (void)ignored;
   }
 }
@@ -50,9 +50,10 @@ fence (int net)
 static void
 forget_worker (struct path *p)
 {
-  cleanup_close (&p->worker_net);
+  while (p->worker_lanes)
+    close (p->worker_net[--p->worker_lanes]);
   cleanup_close (&p->worker_pidfd);
-  p->worker_net = p->worker_pidfd = -1;
+  p->worker_pidfd = -1;
   p->down_ns = 0;
 }
 
@@ -65,7 +66,7 @@ link_down (struct link *l, struct path *p)
     return;
   l->up &= ~(1u << p->index);
   p->down_ns = now;
-  fence (p->worker_net);
+  fence (p);
   cleanup_close (&p->worker_sock);
   p->worker_sock = -1;
   if (!l->up)
@@ -263,6 +264,9 @@ send_go (int sock, uint64_t epoch)
   return control_send (sock, m, &b, SEND_TIMEOUT_NS);
 }
 
+/* The fds of WORKER. */
+enum { WORKER_SOCK, WORKER_PIDFD, WORKER_NET };
+
 enum err
 link_up (struct link *l, struct control *m)
 {
@@ -273,7 +277,8 @@ link_up (struct link *l, struct control *m)
   struct path *p;
   bool again;
 
-  if (volume_info_take (&w, &info) || wire_end (&w) || m->fds != 3
+  if (volume_info_take (&w, &info) || wire_end (&w) || m->fds <= WORKER_NET
+      || m->fds > WORKER_NET + PROTO_LANES_MAX
       || index >= l->paths || epoch <= l->path[index].epoch)
     return ERR_PEER;
   p = &l->path[index];
@@ -283,13 +288,14 @@ link_up (struct link *l, struct control *m)
   inflight_absolve (&l->inflight, index);
   again = p->epoch != 0;
   p->epoch = epoch;
-  p->worker_net = control_take_fd (m, 1);
-  p->worker_pidfd = control_take_fd (m, 2);
+  p->worker_pidfd = control_take_fd (m, WORKER_PIDFD);
+  for (unsigned i = WORKER_NET; i < m->fds; i++)
+    p->worker_net[p->worker_lanes++] = control_take_fd (m, i);
   if (check_info (l, &info)) {
     link_distrust (l, p, "it has come to another object on the server", false);
     return ERR_OK;
   }
-  p->worker_sock = control_take_fd (m, 0);
+  p->worker_sock = control_take_fd (m, WORKER_SOCK);
   if (again && l->started)
     changes_session (l, p, &info);
   p->seen_progress = 0;

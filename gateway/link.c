@@ -75,7 +75,7 @@ link_new (const struct link_options *options, const struct log *log,
     struct path *p = &l->path[i];
 
     p->index = i;
-    p->worker_sock = p->worker_net = p->worker_pidfd = -1;
+    p->worker_sock = p->worker_pidfd = -1;
     for (int k = 0; k < CHANNEL_FDS; k++)
       p->channel_fd[k] = -1;
   }
@@ -93,7 +93,8 @@ static void
 close_path (struct path *p)
 {
   close_fd (&p->worker_sock);
-  close_fd (&p->worker_net);
+  while (p->worker_lanes)
+    close (p->worker_net[--p->worker_lanes]);
   close_fd (&p->worker_pidfd);
   channel_close_fds (p->channel_fd);
   channel_unmap (&p->channel);

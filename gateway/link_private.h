@@ -18,6 +18,7 @@
 #include "gateway/notes.h"
 #include "gateway/revalidate.h"
 #include "gateway/stats.h"
+#include "common/want.h"
 #include "ipc/connect.h"
 #include "ipc/control.h"
 
@@ -57,7 +58,8 @@ struct path {
    * start another one on this channel before its end. -1: there is none.
    */
   int worker_pidfd;
-  int worker_net; /* dup of its network socket, to fence it */
+  unsigned worker_lanes;
+  int worker_net[PROTO_LANES_MAX]; /* dups of its sockets, to fence them */
   /* constant after link_open */
   struct channel channel;
   int channel_fd[CHANNEL_FDS]; /* kept, to hand them to a new daemon */

@@ -15,8 +15,9 @@
  *                                       is one); CACHE_FDS (ipc/fill.h). Before
  *                                       the first WORKER, and after ADOPT
  *   WORKER         daemon → gateway     u8 path, u64 epoch, volume_info; worker
- *                                       control socket, dup of the network
- *                                       socket, pidfd of the worker
+ *                                       control socket, pidfd of the worker,
+ *                                       dups of its network sockets (at least
+ *                                       one, at most PROTO_LANES_MAX)
  *   GONE           daemon → gateway     u8 path, u64 epoch, u8 died of itself,
  *                                       fault (why it died)
  *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
@@ -31,11 +32,12 @@
  *   ADOPT          gateway → daemon     in place of OPEN, to a new daemon: u8
  *                                       holds the lease, u8 paths, for each u64
  *                                       epoch (0: had no worker yet) and u8
- *                                       worker alive; volume_spec. Its files;
- *                                       the stripes file; for each path
+ *                                       network sockets of its worker (0: none
+ *                                       is alive); volume_spec. Its files; the
+ *                                       stripes file; for each path
  *                                       CHANNEL_FDS (as the gateway has them)
  *                                       and, if its worker is alive, pidfd and
- *                                       network socket of that
+ *                                       network sockets of that
  *   ADOPTED        daemon → gateway     (empty); CACHE has come before
  *   LEASE_WANT     gateway → daemon     (empty): a write waits
  *   LEASE_GRANT    daemon → gateway     (empty): this gateway may write
@@ -43,7 +45,8 @@
  *   LEASE_RETURN   gateway → daemon     (empty): drained and flushed
  *   STATUS         client → daemon,     what is going on, page by page:
  *                  daemon → client      ipc/status.h
- *   CONFIG         daemon → worker      u64 epoch, u8 path, volume_spec
+ *   CONFIG         daemon → worker      u64 epoch, u8 path, u8 lanes, u8 lanes
+ *                                       that its session may have, volume_spec
  *                                       (worker's part), string types of the
  *                                       host keys that are known (name-list;
  *                                       "": none is), string what the last
@@ -103,9 +106,9 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-#define CONTROL_VERSION 1u
+#define CONTROL_VERSION 2u
 #define CONTROL_BODY_BYTES 32768u
-#define CONTROL_FDS 96u
+#define CONTROL_FDS 152u
 /* So many of them are a volume's files; the rest are what ADOPT brings. */
 #define CONTROL_FILES 20u
 

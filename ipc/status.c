@@ -116,6 +116,7 @@ put_worker (struct wirebuf *b, const struct status_worker *k)
   wirebuf_u32 (b, k->pid);
   wirebuf_u64 (b, k->since_ns);
   wirebuf_u32 (b, k->restarts);
+  wirebuf_u8 (b, k->lanes);
   wirebuf_u32 (b, k->layers);
   wirebuf_u64 (b, k->progress);
   wirebuf_u64 (b, k->retry_ns);
@@ -129,6 +130,7 @@ take_worker (struct wire *w, struct status_worker *k)
   k->pid = wire_u32 (w);
   k->since_ns = wire_u64 (w);
   k->restarts = wire_u32 (w);
+  k->lanes = wire_u8 (w);
   k->layers = wire_u32 (w);
   k->progress = wire_u64 (w);
   k->retry_ns = wire_u64 (w);

@@ -27,7 +27,7 @@
 #include "ipc/control.h"
 #include "ipc/volume.h"
 
-#define STATUS_VERSION 1u
+#define STATUS_VERSION 2u
 #define STATUS_NAME_BYTES 512
 #define STATUS_WHY_BYTES 200
 #define STATUS_PROGRAM_BYTES 64
@@ -97,6 +97,7 @@ struct status_worker {
   uint32_t pid;      /* 0: none */
   uint64_t since_ns; /* for how long it has been READY, or not */
   uint32_t restarts;
+  uint8_t lanes;     /* connections of its session; 0: there is no worker */
   uint32_t layers;   /* SBX_LAYER_… bits; 0: not known, an earlier daemon's */
   uint64_t progress; /* turns of its loop; grows while it works */
   uint64_t retry_ns; /* BACKOFF: until the next attempt */

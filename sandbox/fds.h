@@ -5,17 +5,26 @@
 #ifndef BH_SANDBOX_FDS_H
 #define BH_SANDBOX_FDS_H
 
+#include "common/want.h"
+
 enum worker_fd {
-  /* 0, 1: /dev/null. 2: /dev/null, or a log in sanitizer and debug builds. */
-  WORKER_FD_DAEMON = 3,  /* control socket */
-  WORKER_FD_GATEWAY = 4, /* control socket */
-  WORKER_FD_NET = 5,     /* connected, non-blocking */
-  WORKER_FD_WAKE_WORKER = 6,  /* eventfd, read by the worker */
-  WORKER_FD_WAKE_GATEWAY = 7, /* eventfd, written by the worker */
-  WORKER_FD_OBJECTS = 8, /* …12: enum channel_object order; closed once mapped */
-  WORKER_FD_TRUST = 13, /* with TLS: whom to trust, PEM; closed once read */
-  WORKER_FD_END = 14,
+  /* 0, 1, 7: /dev/null. 2: /dev/null, or a log in sanitizer and debug builds. */
+  WORKER_FD_DAEMON = 3,       /* control socket */
+  WORKER_FD_GATEWAY = 4,      /* control socket */
+  WORKER_FD_WAKE_WORKER = 5,  /* eventfd, read by the worker */
+  WORKER_FD_WAKE_GATEWAY = 6, /* eventfd, written by the worker */
+  /* …15: the session's lanes in order, connected, non-blocking; /dev/null where
+   * there is none, so that no number is left for a descriptor to come to. */
+  WORKER_FD_NET = 8,
+  WORKER_FD_OBJECTS = 16, /* …20: enum channel_object order; closed once mapped */
+  WORKER_FD_TRUST = 21, /* with TLS: whom to trust, PEM; closed once read */
+  WORKER_FD_END = 22,
 };
+
+/* A filter compares under a mask: the block begins at a multiple of its size. */
+_Static_assert (WORKER_FD_NET % PROTO_LANES_MAX == 0, "one row for the block");
+_Static_assert (WORKER_FD_NET + PROTO_LANES_MAX == WORKER_FD_OBJECTS,
+                "what stays open after sealing has no gap");
 
 enum resolver_fd {
   RESOLVER_FD_RESULT = 3, /* pipe or socket: the answer by write or send */

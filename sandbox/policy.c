@@ -29,6 +29,13 @@
     i, INT_MASK, v, word " = " #v                                             \
   }
 #define FD(v) IS (0, "fd", v)
+/* One of the block of a session's sockets. */
+#define FD_LANES                                                              \
+  {                                                                           \
+    0, INT_MASK & ~(uint64_t)(PROTO_LANES_MAX - 1), WORKER_FD_NET,            \
+        "fd = WORKER_FD_NET to WORKER_FD_NET + 7"                              \
+  }
+_Static_assert (PROTO_LANES_MAX == 8, "the text of FD_LANES");
 /* A pointer or size that must be zero. */
 #define NONE(i, word)                                                         \
   {                                                                           \
@@ -69,10 +76,10 @@ static const struct policy_row worker_rows[] = {
    ARGS (FD (WORKER_FD_NET), NONE (4, "address"), QUIET),
    "bytes to the server; no address, no MSG_FASTOPEN, no MSG_OOB"},
   {SYS_OVER (OVER_TCP | OVER_TLS, recvmsg), ALLOW,
-   ARGS (FD (WORKER_FD_NET), MSG_QUIET),
+   ARGS (FD_LANES, MSG_QUIET),
    "bytes from the server, into several places; TCP brings no descriptors"},
   {SYS_OVER (OVER_TCP | OVER_TLS, sendmsg), ALLOW,
-   ARGS (FD (WORKER_FD_NET), MSG_QUIET),
+   ARGS (FD_LANES, MSG_QUIET),
    "bytes to the server, from several places; a connected TCP socket ignores "
    "an address and descriptors in the message"},
   {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_DAEMON)), "control messages"},

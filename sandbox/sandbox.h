@@ -34,7 +34,7 @@
 #include "sandbox/fds.h"
 
 enum sbx_profile {
-  /* Talks to a server over one socket that it was given: TCP as it is … */
+  /* Talks to a server over the sockets that it was given: TCP as it is … */
   SBX_WORKER,
   SBX_WORKER_SSH, /* … with SSH on top */
   SBX_WORKER_TLS, /* … with TLS on top */
@@ -85,14 +85,15 @@ enum {
 #undef X
 };
 
-#define SBX_SPAWN_FDS 16u
+#define SBX_SPAWN_FDS 20u
 #define SBX_START_MAX_NS 5000000000ull
 
 struct sbx_spawn {
   enum sbx_profile profile;
   const char *path;        /* of the program; absolute */
   const char *const *argv; /* ends with NULL */
-  const int *fd;           /* borrowed; fd[i] becomes descriptor 3 + i */
+  /* borrowed; fd[i] becomes descriptor 3 + i; -1: /dev/null is there */
+  const int *fd;
   unsigned fds;
   int stderr_fd; /* borrowed; -1: /dev/null */
 };

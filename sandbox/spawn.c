@@ -300,7 +300,9 @@ park (struct plan *p, struct fault *f)
   if (p->null_fd < 0 || p->parked_stderr < 0)
     return fault_set (f, ERR_LIMIT, "cannot duplicate stderr");
   for (unsigned i = 0; i < p->s->fds; i++) {
-    p->parked[i] = fcntl (p->s->fd[i], F_DUPFD_CLOEXEC, FD_PARKED);
+    int fd = p->s->fd[i] >= 0 ? p->s->fd[i] : p->null_fd;
+
+    p->parked[i] = fcntl (fd, F_DUPFD_CLOEXEC, FD_PARKED);
     if (p->parked[i] < 0)
       return fault_set (f, errno == EBADF ? ERR_INVAL : ERR_LIMIT,
                         "cannot hand over fd %d: %s", p->s->fd[i],

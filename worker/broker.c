@@ -73,6 +73,11 @@ broker_config (struct broker *b, struct broker_config *ret,
     return broke_protocol (f, b->message.type);
   ret->epoch = wire_u64 (&w);
   ret->path = wire_u8 (&w);
+  ret->lanes = wire_u8 (&w);
+  ret->lanes_wanted = wire_u8 (&w);
+  if (ret->lanes < 1 || ret->lanes > PROTO_LANES_MAX || ret->lanes_wanted < 1
+      || ret->lanes_wanted > PROTO_LANES_MAX)
+    return broke_protocol (f, b->message.type);
   if (volume_spec_take (&w, 0, &ret->spec))
     return broke_protocol (f, b->message.type);
   wire_cstring (&w, ret->hostkey_algs, sizeof ret->hostkey_algs);

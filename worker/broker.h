@@ -32,6 +32,8 @@ struct broker {
 struct broker_config {
   uint64_t epoch;
   unsigned path; /* which one of the volume's connections */
+  unsigned lanes;        /* 1 … PROTO_LANES_MAX: sockets that we have */
+  unsigned lanes_wanted; /* that the user allows this session */
   struct volume_spec spec;
   char hostkey_algs[BROKER_HOSTKEYS_BYTES];
   size_t moved_bytes; /* what a worker before handed over with its MOVE */

@@ -4,7 +4,7 @@
  *       engine: each request is answered once.
  *   L2  A number out of the request ring is checked before it is used: the
  *       gateway is trusted, but not to be free of bugs.
- *   L3  The loop sleeps only after ring_sleep, with nothing pending in the
+ *   L3  The loop sleeps only after ring_sleep, with nothing pending in a
  *       transport and with tx_waits or nothing to send.
  */
 #include "config.h"
@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "common/cleanup.h"
 
 #define NS_PER_S 1000000000ull
 #define GO_TIMEOUT_NS (30 * NS_PER_S)
@@ -211,52 +213,109 @@ answer (struct loop *l, struct fault *f)
 
 /* ------------------------------------------------------------- network --- */
 
+/* A lane has ended, for the reason f. ERR_OK: the engine goes on without it. */
 static enum err
-receive (struct loop *l, struct fault *f)
+lane_ended (struct loop *l, unsigned lane, enum err e)
+{
+  if (lane == 0 || !l->ops->lane_lost
+      || !l->ops->lane_lost (l->proto, lane, l->now_ns))
+    return e;
+  l->transport_ops->close (steal (&l->transport[lane]));
+  return ERR_OK;
+}
+
+static enum err
+receive_lane (struct loop *l, unsigned lane, struct fault *f)
 {
   size_t got = 0;
 
   for (size_t n; got < TURN_RX_BYTES; got += n) {
-    struct iovec to = l->ops->rx_iov (l->proto, 0);
-    enum err e = l->transport_ops->read (l->transport, to, &n, f);
+    struct iovec to = l->ops->rx_iov (l->proto, lane);
+    enum err e = l->transport_ops->read (l->transport[lane], to, &n, f);
 
     if (e == ERR_AGAIN)
       return ERR_OK;
     if (e)
-      return e;
-    if (l->ops->rx_done (l->proto, 0, n, l->now_ns))
+      return lane_ended (l, lane, e);
+    if (l->ops->rx_done (l->proto, lane, n, l->now_ns))
       return engine_fault (l, f);
   }
   return ERR_OK;
 }
 
 static enum err
-transmit (struct loop *l, struct fault *f)
+receive (struct loop *l, struct fault *f)
+{
+  for (unsigned i = 0; i < l->lanes; i++) {
+    enum err e = l->transport[i] ? receive_lane (l, i, f) : ERR_OK;
+
+    if (e)
+      return e;
+  }
+  return ERR_OK;
+}
+
+/* What a lane may send now; *sent counts its bytes in this turn. */
+static enum err
+transmit_lane (struct loop *l, unsigned lane, size_t *sent, struct fault *f)
 {
   struct iovec iov[PROTO_TX_IOV];
-  size_t sent = 0;
 
-  l->tx_waits = true;
   for (;;) {
-    size_t pieces = l->ops->tx_iov (l->proto, 0, iov, PROTO_TX_IOV);
+    size_t pieces = l->ops->tx_iov (l->proto, lane, iov, PROTO_TX_IOV);
     size_t n;
     enum err e;
 
     if (!pieces)
-      break;
-    if (sent >= TURN_TX_BYTES) {
+      return ERR_OK;
+    if (*sent >= TURN_TX_BYTES) {
       l->tx_waits = false;
-      break;
+      return ERR_OK;
     }
-    e = l->transport_ops->write (l->transport, iov, pieces, &n, f);
+    e = l->transport_ops->write (l->transport[lane], iov, pieces, &n, f);
     if (e == ERR_AGAIN)
-      break;
+      return ERR_OK;
     if (e)
-      return e;
-    l->ops->tx_done (l->proto, 0, n);
-    sent += n;
+      return lane_ended (l, lane, e);
+    l->ops->tx_done (l->proto, lane, n);
+    *sent += n;
   }
-  return l->transport_ops->flush (l->transport, f);
+}
+
+static enum err
+flush_lanes (struct loop *l, struct fault *f)
+{
+  for (unsigned i = 0; i < l->lanes; i++) {
+    enum err e = l->transport[i]
+                     ? l->transport_ops->flush (l->transport[i], f)
+                     : ERR_OK;
+
+    if (e && (e = lane_ended (l, i, e)))
+      return e;
+  }
+  return ERR_OK;
+}
+
+/* In rounds, as what is sent on one lane may give another something to send. */
+static enum err
+transmit (struct loop *l, struct fault *f)
+{
+  size_t sent[PROTO_LANES_MAX] = {0};
+  bool again;
+
+  l->tx_waits = true;
+  do {
+    again = false;
+    for (unsigned i = 0; i < l->lanes; i++) {
+      size_t before = sent[i];
+      enum err e = l->transport[i] ? transmit_lane (l, i, &sent[i], f) : ERR_OK;
+
+      if (e)
+        return e;
+      again |= sent[i] > before;
+    }
+  } while (again && l->lanes > 1);
+  return flush_lanes (l, f);
 }
 
 /* -------------------------------------------------------------- states --- */
@@ -441,41 +500,68 @@ time_left (const struct loop *l, struct timespec *ts)
   return ts;
 }
 
+/* Where ppoll's answers stand; the lanes come last. */
+enum { POLL_WAKE, POLL_GATEWAY, POLL_DAEMON, POLL_NET };
+#define POLL_FDS (POLL_NET + PROTO_LANES_MAX)
+
 static enum err
-hear_all (struct loop *l, const struct pollfd p[4], struct fault *f)
+hear_all (struct loop *l, const struct pollfd p[POLL_FDS], struct fault *f)
 {
   uint64_t wakes;
   enum err e;
 
-  if (p[0].revents)
-    l->transport_ops->ready (l->transport, p[0].revents);
-  if (p[1].revents)
+  for (unsigned i = 0; i < l->lanes; i++)
+    if (p[POLL_NET + i].revents)
+      l->transport_ops->ready (l->transport[i], p[POLL_NET + i].revents);
+  if (p[POLL_WAKE].revents)
     while (read (l->wake_worker_fd, &wakes, sizeof wakes) < 0
            && errno == EINTR)
       ;
-  if (p[2].revents && (e = hear_control (l, l->gateway_fd, true, f)))
+  if (p[POLL_GATEWAY].revents
+      && (e = hear_control (l, l->gateway_fd, true, f)))
     return e;
-  return p[3].revents ? hear_control (l, l->daemon_fd, false, f) : ERR_OK;
+  return p[POLL_DAEMON].revents ? hear_control (l, l->daemon_fd, false, f)
+                                : ERR_OK;
+}
+
+/* Fills in the lanes. True: a transport has something to do already. */
+static bool
+poll_lanes (const struct loop *l, struct pollfd p[POLL_FDS])
+{
+  bool pending = false;
+
+  for (unsigned i = 0; i < l->lanes; i++) {
+    struct transport *t = l->transport[i];
+
+    p[POLL_NET + i] = (struct pollfd){.fd = -1};
+    if (!t)
+      continue;
+    p[POLL_NET + i].fd = l->net_fd + (int)i;
+    p[POLL_NET + i].events = l->transport_ops->events (t);
+    pending |= l->transport_ops->pending (t);
+  }
+  return pending;
 }
 
 /* L3 */
 static enum err
 wait_for_work (struct loop *l, struct fault *f)
 {
-  struct pollfd p[4] = {
-    {.fd = l->net_fd, .events = l->transport_ops->events (l->transport)},
-    {.fd = l->wake_worker_fd, .events = POLLIN},
-    {.fd = l->gateway_closed ? -1 : l->gateway_fd, .events = POLLIN},
-    {.fd = l->daemon_closed ? -1 : l->daemon_fd, .events = POLLIN},
+  struct pollfd p[POLL_FDS] = {
+    [POLL_WAKE] = {.fd = l->wake_worker_fd, .events = POLLIN},
+    [POLL_GATEWAY] = {.fd = l->gateway_closed ? -1 : l->gateway_fd,
+                      .events = POLLIN},
+    [POLL_DAEMON] = {.fd = l->daemon_closed ? -1 : l->daemon_fd,
+                     .events = POLLIN},
   };
   struct timespec ts = {0}, *timeout = &ts;
-  bool busy = l->transport_ops->pending (l->transport) || !l->tx_waits;
+  bool busy = poll_lanes (l, p) || !l->tx_waits;
   bool asleep = !busy && l->state == LOOP_SERVING && ring_sleep (&l->ring);
   int n;
 
   if (asleep || (!busy && l->state != LOOP_SERVING))
     timeout = time_left (l, &ts);
-  n = ppoll (p, 4, timeout, NULL);
+  n = ppoll (p, POLL_NET + l->lanes, timeout, NULL);
   if (asleep)
     ring_awake (&l->ring);
   if (n < 0 && errno != EINTR)

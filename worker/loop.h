@@ -34,11 +34,13 @@ struct loop {
   const struct proto_ops *ops;
   struct proto *proto;
   const struct transport_ops *transport_ops;
-  struct transport *transport;
+  struct transport *transport[PROTO_LANES_MAX]; /* NULL: lane_lost was called */
+  unsigned lanes;
   struct broker *broker;
   const struct channel *channel;
   uint64_t epoch;
-  int daemon_fd, gateway_fd, net_fd, wake_worker_fd, wake_gateway_fd;
+  int daemon_fd, gateway_fd, wake_worker_fd, wake_gateway_fd;
+  int net_fd; /* of lane 0; the others follow it */
   uint64_t deadline_ns; /* for the engine to become ready, then for GO */
 
   enum loop_state state;
@@ -46,7 +48,7 @@ struct loop {
   struct ring ring;
   struct control message; /* from the control sockets */
   bool daemon_closed, gateway_closed;
-  bool tx_waits; /* the transport took no more: wait for the socket */
+  bool tx_waits; /* no transport takes more: wait for the sockets */
   bool probing;  /* the gateway waits for PROBED */
   bool answered; /* completions stand in the ring that nobody was woken for */
   enum proto_want_type asked; /* the daemon, who has not answered yet */

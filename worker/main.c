@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "sandbox/fds.h"
 #include "sandbox/sandbox.h"
 #include "worker/loop.h"
@@ -24,7 +25,7 @@ struct worker {
   struct broker_config config;
   struct channel channel;
   struct proto *proto;
-  struct transport *transport;
+  struct transport *transport[PROTO_LANES_MAX];
   struct loop loop;
   size_t hello_bytes;
   uint8_t hello[PROTO_HELLO_BYTES];
@@ -58,6 +59,8 @@ open_engine (struct worker *w, struct fault *f)
 {
   struct proto_config c = {.get = get_param, .ctx = &w->config.spec,
                            .connection = w->config.path,
+                           .lanes = w->config.lanes,
+                           .lanes_wanted = w->config.lanes_wanted,
                            .identity = w->channel.base[CHANNEL_IDENTITY],
                            .moved = w->config.moved,
                            .moved_bytes = w->config.moved_bytes};
@@ -87,12 +90,11 @@ choose_transport (struct worker *w, enum proto_transport *ret, struct fault *f)
 }
 
 static enum err
-open_transport (struct worker *w, enum proto_transport kind, struct fault *f)
+open_transports (struct worker *w, enum proto_transport kind, struct fault *f)
 {
   const char *user = volume_spec_get (&w->config.spec, "user");
   const char *alpn = volume_spec_get (&w->config.spec, "tls-alpn");
   struct transport_config c = {
-    .fd = WORKER_FD_NET,
     .broker = &w->broker,
     .user = user,
     .hostkey_algs = w->config.hostkey_algs,
@@ -114,7 +116,14 @@ open_transport (struct worker *w, enum proto_transport kind, struct fault *f)
   if (kind == PROTO_OVER_SSH_SUBSYSTEM
       && (!user || !user[0]))
     return fault_set (f, ERR_INVAL, "no user name for the server");
-  return w->loop.transport_ops->open (&c, &w->transport, f);
+  for (unsigned i = 0; i < w->config.lanes; i++) {
+    enum err e;
+
+    c.fd = WORKER_FD_NET + (int)i;
+    if ((e = w->loop.transport_ops->open (&c, &w->transport[i], f)))
+      return e;
+  }
+  return ERR_OK;
 }
 
 /* Everything that needs files, odd system calls or trust in the network's
@@ -137,7 +146,7 @@ prepare (struct worker *w, struct fault *f)
   if ((e = warmup (w->loop.ops->transport, f)) || (e = open_engine (w, f))
       || (e = choose_transport (w, &kind, f)))
     return e;
-  return open_transport (w, kind, f);
+  return open_transports (w, kind, f);
 }
 
 static enum err
@@ -151,6 +160,24 @@ seal (struct worker *w, struct fault *f)
   return e ? e : broker_sealed (&w->broker, layers, f);
 }
 
+/* A lane but the first that does not come up is one that was lost at once. */
+static enum err
+start_transports (struct worker *w, struct fault *f)
+{
+  struct loop *l = &w->loop;
+
+  for (unsigned i = 0; i < l->lanes; i++) {
+    enum err e = l->transport_ops->start (w->transport[i], l->deadline_ns, f);
+
+    if (e && (i == 0 || !l->ops->lane_lost
+              || !l->ops->lane_lost (w->proto, i, clock_now_ns ())))
+      return e;
+    if (!e)
+      l->transport[i] = steal (&w->transport[i]);
+  }
+  return ERR_OK;
+}
+
 static enum err
 serve (struct worker *w, struct fault *f)
 {
@@ -158,11 +185,10 @@ serve (struct worker *w, struct fault *f)
   enum err e;
 
   l->deadline_ns = clock_now_ns () + LOGIN_TIMEOUT_NS;
-  e = l->transport_ops->start (w->transport, l->deadline_ns, f);
-  if (e)
-    return e;
   l->proto = w->proto;
-  l->transport = w->transport;
+  l->lanes = w->config.lanes;
+  if ((e = start_transports (w, f)))
+    return e;
   l->broker = &w->broker;
   l->channel = &w->channel;
   l->epoch = w->config.epoch;
@@ -198,8 +224,12 @@ main (int argc, char **argv)
   w.broker.fd = WORKER_FD_DAEMON;
   if ((e = prepare (&w, &f)) || (e = seal (&w, &f)) || (e = serve (&w, &f)))
     broker_fail (&w.broker, &f);
-  if (w.transport)
-    w.loop.transport_ops->close (w.transport);
+  for (unsigned i = 0; i < PROTO_LANES_MAX; i++) {
+    if (w.transport[i])
+      w.loop.transport_ops->close (w.transport[i]);
+    if (w.loop.transport[i])
+      w.loop.transport_ops->close (w.loop.transport[i]);
+  }
   if (w.proto)
     w.loop.ops->close (w.proto);
   /* No exit handlers: they would make calls that the sandbox refuses. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What carries an engine's bytes over the one socket that the worker has: TCP
- * as it is, TLS, or an SSH channel's subsystem.
+/* What carries the bytes of one of an engine's lanes over its socket: TCP as it
+ * is, TLS, or an SSH channel's subsystem.
  *
  * Life: open (before the sandbox: allocates, warms up, no network byte) →
  * start (greeting, keys, login) → read, write, flush … → close. Any error but

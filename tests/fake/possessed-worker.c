@@ -553,6 +553,7 @@ take_config (struct possessed *p)
   w = wire_init (p->message.body, p->message.length_bytes);
   p->epoch = wire_u64 (&w);
   wire_u8 (&w); /* which connection */
+  wire_u16 (&w); /* lanes */
   if (volume_spec_take (&w, 0, &p->spec))
     _exit (EXIT_BROKEN);
 }

@@ -174,6 +174,8 @@ spawn (void)
     die ("cannot make sockets and channel");
   ring_object_reset (channel_ring (&d.channel, CHANNEL_REQUESTS), EPOCH);
   d.net = opt.greeting ? greeted (opt.greeting) : dial (opt.port);
+  for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
+    fd[i] = -1;
   fd[WORKER_FD_DAEMON - 3] = daemon[1];
   fd[WORKER_FD_GATEWAY - 3] = gateway[1];
   fd[WORKER_FD_NET - 3] = d.net;
@@ -203,7 +205,9 @@ send_config (void)
   control_begin (&d.message, CONTROL_CONFIG);
   b = control_body (&d.message);
   wirebuf_u64 (&b, EPOCH);
-  wirebuf_u8 (&b, 0);
+  wirebuf_u8 (&b, 0); /* path */
+  wirebuf_u8 (&b, 1); /* lanes */
+  wirebuf_u8 (&b, 1);
   volume_spec_put (&b, &s);
   wirebuf_cstring (&b, "ssh-ed25519");
   wirebuf_cstring (&b, ""); /* no MOVE before */

@@ -25,6 +25,7 @@ static struct control m;
 static struct wirebuf b;
 static uint64_t epoch;
 static unsigned path; /* which connection of the volume */
+static unsigned lanes, lanes_wanted;
 static const char *identity;
 
 static void
@@ -215,15 +216,40 @@ expect_given (enum err error, size_t data_bytes, size_t challenge_bytes)
 }
 
 static void
-move (const char *host, const char *data)
+move_over (unsigned want_lanes, const char *host, const char *data)
 {
   struct proto_want w = {.type = PROTO_WANT_MOVE, .why = "as the script says",
+                         .lanes = (uint8_t)want_lanes,
                          .data_bytes = strlen (data)};
 
   strcpy (w.host, host);
   memcpy (w.data, data, w.data_bytes);
   want (&w);
   _exit (0);
+}
+
+static void
+move (const char *host, const char *data)
+{
+  move_over (0, host, data);
+}
+
+/* Whether it has the sockets of so many lanes, and none beyond. */
+static void
+expect_lanes (unsigned n)
+{
+  struct sockaddr_storage sa;
+
+  for (int i = 0; i < (int)PROTO_LANES_MAX; i++) {
+    socklen_t sa_bytes = sizeof sa;
+
+    if ((getpeername (WORKER_FD_NET + i, (struct sockaddr *)&sa, &sa_bytes)
+         == 0)
+        != (i < (int)n))
+      _exit (22);
+  }
+  if (lanes != n)
+    _exit (23);
 }
 
 /* What a client's CertificateVerify signs, or a server's (RFC 8446 §4.4.3). */
@@ -327,6 +353,13 @@ play_without_ssh (const char *script)
       ready ();
     else
       move ("", "there");
+  } else if (IS ("/lanes") || IS ("/lanes-greedy")) {
+    if (lanes_wanted != (path == 0 ? 3 : 1))
+      _exit (24);
+    expect_lanes (moved[0] ? 3 : 1);
+    if (!moved[0])
+      move_over (IS ("/lanes") ? 3 : 4, "", "over three");
+    ready ();
   } else if (IS ("/move-stale")) {
     /* the second time it leads nowhere */
     if (!moved[0])
@@ -461,6 +494,8 @@ main (void)
 
   epoch = wire_u64 (&w);
   path = wire_u8 (&w);
+  lanes = wire_u8 (&w);
+  lanes_wanted = wire_u8 (&w);
   if (volume_spec_take (&w, 0, &spec) || !volume_spec_get (&spec, "path")
       || strlen (volume_spec_get (&spec, "path")) >= sizeof script)
     return 13;

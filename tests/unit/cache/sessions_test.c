@@ -104,6 +104,15 @@ kill_and_expect_gone (int sock, uint64_t epoch)
 }
 
 static void
+turn (unsigned times)
+{
+  for (unsigned i = 0; i < times; i++) {
+    ev_run (d.loop, EVRUN_NOWAIT);
+    usleep (1000);
+  }
+}
+
+static void
 no_host_key_no_login (void)
 {
   int sock = open_script ("/ready", 0);
@@ -210,6 +219,57 @@ follows_a_move_and_returns_there (void)
   close (sock);
 }
 
+/* WORKER of path 0 with so many sockets. */
+static void
+expect_lanes (int sock, uint64_t epoch, unsigned lanes)
+{
+  struct wire w;
+
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_WORKER);
+  CU_ASSERT_EQUAL (m.fds, 2 + lanes);
+  w = wire_init (m.body, m.length_bytes);
+  CU_ASSERT_EQUAL (wire_u8 (&w), 0);
+  CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
+  control_close (&m);
+}
+
+static int
+open_three (const char *script)
+{
+  struct volume_spec s = iscsi_spec (script);
+  int sock;
+
+  volume_spec_set (&s, "connections", "3", -1);
+  sock = open_session (&s, NULL);
+  for (unsigned i = 0; i < 3; i++) {
+    CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_CHANNEL);
+    control_close (&m);
+    if (i < 2)
+      CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  }
+  return sock;
+}
+
+/* One session has all three connections, and no other worker is started; the
+ * next worker has them at once.
+ */
+static void
+one_session_with_all_connections (void)
+{
+  int sock = open_three ("/lanes");
+
+  expect_lanes (sock, 2, 3);
+  kill_and_expect_gone (sock, 2);
+  expect_lanes (sock, 3, 3);
+  turn (50);
+  CU_ASSERT_EQUAL (control_recv (sock, &m, 0), ERR_AGAIN);
+  close (sock);
+  sock = open_three ("/lanes-greedy");
+  CU_ASSERT_PTR_NOT_NULL (
+      strstr (session_fault (sock).text, "4 connections of 3"));
+}
+
 static void
 a_stale_move_costs_one_attempt (void)
 {
@@ -283,15 +343,6 @@ an_identity_that_kills_is_forgotten (void)
   expect_worker (sock, 5); /* three died */
   close (page);
   close (sock);
-}
-
-static void
-turn (unsigned times)
-{
-  for (unsigned i = 0; i < times; i++) {
-    ev_run (d.loop, EVRUN_NOWAIT);
-    usleep (1000);
-  }
 }
 
 /* The gateway goes; its worker still has words for the server. */
@@ -438,7 +489,7 @@ signs_for_tls_once_a_dial (void)
   expect_worker (sock, 2);
   close (sock);
   CU_ASSERT_PTR_NOT_NULL (strstr (
-    session_fault (open_tls ("/tls-twice")).text, "twice for a signature"));
+    session_fault (open_tls ("/tls-twice")).text, "more signatures of ours"));
 }
 
 static void
@@ -463,6 +514,7 @@ UNIT_MAIN ("sessions", UNIT_TEST (start), UNIT_TEST (no_host_key_no_login),
            UNIT_TEST (no_ready_before_the_target_has_proven_itself),
            UNIT_TEST (half_a_credential_is_refused),
            UNIT_TEST (follows_a_move_and_returns_there),
+           UNIT_TEST (one_session_with_all_connections),
            UNIT_TEST (a_stale_move_costs_one_attempt),
            UNIT_TEST (moves_while_it_serves),
            UNIT_TEST (moves_that_are_refused), UNIT_TEST (dials_a_portal),

@@ -59,8 +59,11 @@ child_call (enum sbx_profile profile, long number, const uint64_t a[6])
   syscall (SYS_exit_group, 0);
 }
 
-/* What a worker finds as 3 … 7; the other ends stay open in this process. */
+/* What a worker finds, and where; the other ends stay open in this process. */
 static int given[5];
+static const int given_as[5] = {WORKER_FD_DAEMON, WORKER_FD_GATEWAY,
+                              WORKER_FD_NET, WORKER_FD_WAKE_WORKER,
+                              WORKER_FD_WAKE_GATEWAY};
 
 static void
 open_fds (void)
@@ -84,7 +87,7 @@ static void
 prepare_fds (void)
 {
   for (int i = 0; i < 5; i++)
-    if (dup2 (given[i], 3 + i) < 0)
+    if (dup2 (given[i], given_as[i]) < 0)
       _exit (4);
 }
 
@@ -218,7 +221,13 @@ each_transport_has_its_own_calls (void)
       {SYS_recvfrom, {WORKER_FD_NET, 0, 0, MSG_DONTWAIT}, 2},
       {SYS_sendto, {WORKER_FD_NET, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL}, 2},
       {SYS_recvmsg, {WORKER_FD_NET, 0, MSG_DONTWAIT}, 5},
+      {SYS_recvmsg, {WORKER_FD_NET + 7, 0, MSG_DONTWAIT}, 5},
+      {SYS_recvmsg, {WORKER_FD_NET + 8, 0, MSG_DONTWAIT}, 0},
+      {SYS_recvmsg, {WORKER_FD_NET - 1, 0, MSG_DONTWAIT}, 0},
       {SYS_sendmsg, {WORKER_FD_NET, 0, MSG_DONTWAIT | MSG_NOSIGNAL}, 5},
+      {SYS_sendmsg, {WORKER_FD_NET + 7, 0, MSG_DONTWAIT | MSG_NOSIGNAL}, 5},
+      {SYS_sendmsg, {WORKER_FD_NET + 8, 0, MSG_DONTWAIT | MSG_NOSIGNAL}, 0},
+      {SYS_sendto, {WORKER_FD_NET + 1, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL}, 0},
       {SYS_fcntl, {WORKER_FD_NET, F_GETFL}, 2},
       {SYS_getrandom, {0, 0, 0}, 6},
       {SYS_getpid, {0}, 6},

@@ -88,8 +88,11 @@ start (struct scene *s)
       || channel_fds_for (s->fd, CHANNEL_SIDE_WORKER, worker_fd)
       || channel_map (&s->channel, CHANNEL_SIDE_GATEWAY, s->fd))
     return false;
-  for (int i = 0; i < 3; i++)
-    fd[i] = pair[i][1];
+  for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
+    fd[i] = -1;
+  fd[WORKER_FD_DAEMON - 3] = pair[0][1];
+  fd[WORKER_FD_GATEWAY - 3] = pair[1][1];
+  fd[WORKER_FD_NET - 3] = pair[2][1];
   fd[WORKER_FD_WAKE_WORKER - 3] = worker_fd[CHANNEL_WAKE_WORKER];
   fd[WORKER_FD_WAKE_GATEWAY - 3] = worker_fd[CHANNEL_WAKE_GATEWAY];
   for (int i = 0; i <= CHANNEL_IDENTITY; i++)
@@ -125,7 +128,9 @@ bring_up (struct scene *s, const char *path)
   control_begin (&s->message, CONTROL_CONFIG);
   b = control_body (&s->message);
   wirebuf_u64 (&b, EPOCH);
-  wirebuf_u8 (&b, 0);
+  wirebuf_u8 (&b, 0); /* path */
+  wirebuf_u8 (&b, 1); /* lanes */
+  wirebuf_u8 (&b, 1);
   volume_spec_put (&b, &spec);
   wirebuf_cstring (&b, "");
   if (control_send (s->daemon, &s->message, &b, WAIT_NS)

@@ -296,7 +296,7 @@ begin_with (const struct proto_ops *ops, uint64_t login_ns)
   joined = false;
   loop = (struct loop){
     .ops = ops, .proto = &proto, .transport_ops = &fake_transport,
-    .transport = &transport, .broker = &broker, .channel = &worker_view,
+    .transport = {&transport}, .lanes = 1, .broker = &broker, .channel = &worker_view,
     .epoch = EPOCH, .daemon_fd = theirs[0], .gateway_fd = theirs[1],
     .net_fd = theirs[2], .wake_worker_fd = objects[CHANNEL_WAKE_WORKER],
     .wake_gateway_fd = objects[CHANNEL_WAKE_GATEWAY],
