@@ -11,7 +11,8 @@
  *
  * Lines on standard input change what it does; each is answered "ok":
  *   delay-us N | throttle N (0: none) | cut (forward nothing more) | mend
- *   reset (every connection, with RST) | refuse (no new ones) | accept
+ *   reset (every connection, with RST) | reset-one (the last in the table)
+ *   refuse (no new ones) | accept
  *
  * It prints "ready" once it listens, and ends with the process that started it.
  */
@@ -259,6 +260,16 @@ mend (struct relay *r)
 }
 
 static void
+reset_most (struct relay *r, int most)
+{
+  for (int i = CONNECTIONS_MAX - 1; i >= 0 && most > 0; i--)
+    if (r->connection[i].fd[0] != -1) {
+      drop (&r->connection[i], true);
+      most--;
+    }
+}
+
+static void
 obey (struct relay *r, const char *line)
 {
   unsigned long long n = 0;
@@ -271,11 +282,11 @@ obey (struct relay *r, const char *line)
     r->cut = true;
   else if (strcmp (line, "mend") == 0)
     mend (r);
-  else if (strcmp (line, "reset") == 0) {
-    for (int i = 0; i < CONNECTIONS_MAX; i++)
-      if (r->connection[i].fd[0] != -1)
-        drop (&r->connection[i], true);
-  } else if (strcmp (line, "refuse") == 0 && !r->refuse) {
+  else if (strcmp (line, "reset") == 0)
+    reset_most (r, CONNECTIONS_MAX);
+  else if (strcmp (line, "reset-one") == 0)
+    reset_most (r, 1);
+  else if (strcmp (line, "refuse") == 0 && !r->refuse) {
     r->refuse = true;
     close (r->listener);
   } else if (strcmp (line, "accept") == 0 && r->refuse) {

@@ -309,13 +309,13 @@ start_bulkhead () {
 
 # ---------------------------------------------------------------------- relay
 
-# start_relay PORT ARGUMENT…: to our sshd; sets $relay_pid.
+# start_relay PORT ARGUMENT…: to our sshd, or to $relay_to; sets $relay_pid.
 start_relay () {
   local port=$1
   shift
   mkfifo "$dir/relay.control"
   : >"$dir/relay.log"
-  "$BULKHEAD_BUILDDIR/bench/relay" --listen "$port" --connect "$sshd_port" \
+  "$BULKHEAD_BUILDDIR/bench/relay" --listen "$port" --connect "${relay_to:-$sshd_port}" \
     "$@" <>"$dir/relay.control" >"$dir/relay.log" 2>&1 &
   relay_pid=$!
   relay_told=0

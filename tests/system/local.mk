@@ -41,6 +41,7 @@ SYSTEM_TESTS = \
 	%D%/nfs-revalidate.sh \
 	%D%/nfs-tls.sh \
 	%D%/nfs4.sh \
+	%D%/nfs4-connections.sh \
 	%D%/nfs4-tls.sh \
 	%D%/possessed.sh \
 	%D%/readme.sh \

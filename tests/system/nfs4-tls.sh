@@ -20,7 +20,11 @@ start_front nfs 3049 2049 server --client-ca ca.pem
 start_front mountd 3048 20048 server --client-ca ca.pem
 
 start_nbdkit best bulkhead nfs://localhost:3049/pseudo1/disk.img \
-  xprtsec=mtls $tls
+  xprtsec=mtls connections=3 $tls
+three_lanes () {
+  [ "$(ss -Htn state established dport = :3049 | wc -l)" = 3 ] && one_worker
+}
+wait_for 10 three_lanes || die "not one worker with 3 connections: $(ss -tn)"
 nbdcopy "$uri" copy
 cmp source copy
 with_kills 0.5 "$model" --seconds "$(mib 5)" --connections 2 \
@@ -29,7 +33,8 @@ with_kills 0.5 "$model" --seconds "$(mib 5)" --connections 2 \
 stop_nbdkit
 cmp expected srv/export/disk.img
 ! grep -q SIGSYS runtime/bulkheadd.log || die "a call was refused"
-ok "version 4.2 over TLS: random I/O equals the model with $kills workers killed"
+ok "version 4.2 over TLS, one session with 3 connections: random I/O equals the \
+model with $kills workers killed"
 
 start_nbdkit three bulkhead "nfs://localhost:3049$dir/srv/export/disk.img" \
   version=3 mountport=3048 xprtsec=mtls $tls

@@ -20,6 +20,7 @@
 #define TWICE 0xf0  /* answer the oldest, then the same again */
 #define BROKEN 0xf1 /* the engine fails */
 #define ASK 0xf2    /* the engine asks the daemon for what `question` says */
+#define LANE_FD 100
 #define BYE 0xf3    /* sent by an engine that leaves */
 
 static const enum err errors[] = {ERR_OK, ERR_NOSPC, ERR_IO};
@@ -27,6 +28,10 @@ static const enum err errors[] = {ERR_OK, ERR_NOSPC, ERR_IO};
 /* ------------------------------------------------------ engine, transport */
 
 struct proto {
+  unsigned tx_lane;  /* that the bytes go out on */
+  unsigned rx_lane;  /* of rx_iov */
+  uint32_t rx_lanes; /* bit set: on which bytes have come */
+  uint32_t lost;     /* bit set, of lane_lost */
   struct fault fault;
   enum proto_state state;
   uint8_t to_send[PROTO_REQUESTS];
@@ -86,14 +91,15 @@ fake_reap (struct proto *p, struct proto_completion *ret)
 static struct iovec
 fake_rx_iov (struct proto *p, unsigned lane)
 {
-  (void)lane;
+  p->rx_lane = lane;
   return (struct iovec){&p->rx, 1};
 }
 
 static enum err
 fake_rx_done (struct proto *p, unsigned lane, size_t n, uint64_t now_ns)
 {
-  (void)lane;
+  CU_ASSERT_EQUAL (lane, p->rx_lane);
+  p->rx_lanes |= 1u << lane;
   (void)n;
   (void)now_ns;
   if (p->rx == ASK) {
@@ -119,16 +125,15 @@ fake_rx_done (struct proto *p, unsigned lane, size_t n, uint64_t now_ns)
 static size_t
 fake_tx_iov (struct proto *p, unsigned lane, struct iovec *ret, size_t max)
 {
-  (void)lane;
   (void)max;
   *ret = (struct iovec){p->to_send, p->unsent};
-  return p->unsent ? 1 : 0;
+  return p->unsent && lane == p->tx_lane ? 1 : 0;
 }
 
 static void
 fake_tx_done (struct proto *p, unsigned lane, size_t n)
 {
-  (void)lane;
+  CU_ASSERT_EQUAL (lane, p->tx_lane);
   memmove (p->to_send, p->to_send + n, p->unsent -= n);
 }
 
@@ -169,6 +174,15 @@ fake_leave (struct proto *p, uint64_t now_ns)
   p->to_send[p->unsent++] = BYE;
 }
 
+/* It can do without the last one. */
+static bool
+fake_lane_lost (struct proto *p, unsigned lane, uint64_t now_ns)
+{
+  (void)now_ns;
+  p->lost |= 1u << lane;
+  return lane == 2;
+}
+
 static const struct proto_ops fake_proto = {
   .name = "fake", .state = fake_state, .fault = fake_fault, .info = fake_info,
   .submit = fake_submit, .reap = fake_reap, .rx_iov = fake_rx_iov,
@@ -178,9 +192,11 @@ static const struct proto_ops fake_proto = {
 
 /* The same, but it asks, and says goodbye. */
 static struct proto_ops asking_proto;
+static struct proto_ops lanes_proto;
 
 struct transport {
   int fd;
+  bool closed;
 };
 
 static enum err
@@ -238,8 +254,14 @@ wire_pending (const struct transport *t)
   return false;
 }
 
+static void
+wire_close (struct transport *t)
+{
+  t->closed = true;
+}
+
 static const struct transport_ops fake_transport = {
-  .read = wire_read, .write = wire_write, .flush = wire_flush,
+  .close = wire_close, .read = wire_read, .write = wire_write, .flush = wire_flush,
   .events = wire_events, .ready = wire_ready, .pending = wire_pending,
 };
 
@@ -277,7 +299,7 @@ pair (int type, int *ours, int *theirs)
 }
 
 static void
-begin_with (const struct proto_ops *ops, uint64_t login_ns)
+prepare (const struct proto_ops *ops, uint64_t login_ns)
 {
   int theirs[3];
 
@@ -302,6 +324,12 @@ begin_with (const struct proto_ops *ops, uint64_t login_ns)
     .wake_gateway_fd = objects[CHANNEL_WAKE_GATEWAY],
     .deadline_ns = clock_now_ns () + login_ns,
   };
+}
+
+static void
+begin_with (const struct proto_ops *ops, uint64_t login_ns)
+{
+  prepare (ops, login_ns);
   CU_ASSERT_FATAL (pthread_create (&thread, NULL, run, NULL) == 0);
 }
 
@@ -669,7 +697,94 @@ says_goodbye (void)
   }
 }
 
+/* Lanes 1 and 2, beside the one that begin_with makes. */
+static struct transport more[2];
+static int more_server[2];
+
+/* Their fds have to follow that of lane 0. */
+static void
+begin_lanes (void)
+{
+  int theirs[3];
+
+  lanes_proto = fake_proto;
+  lanes_proto.lane_lost = fake_lane_lost;
+  prepare (&lanes_proto, 5 * SECOND);
+  theirs[0] = loop.net_fd;
+  for (int i = 0; i < 2; i++)
+    pair (SOCK_STREAM | SOCK_NONBLOCK, &more_server[i], &theirs[1 + i]);
+  for (int i = 0; i < 3; i++) {
+    CU_ASSERT_FATAL (dup2 (theirs[i], LANE_FD + i) == LANE_FD + i);
+    close (theirs[i]);
+  }
+  transport.fd = LANE_FD;
+  for (int i = 0; i < 2; i++) {
+    more[i] = (struct transport){.fd = LANE_FD + 1 + i};
+    loop.transport[1 + i] = &more[i];
+  }
+  loop.net_fd = LANE_FD;
+  loop.lanes = 3;
+  CU_ASSERT_FATAL (pthread_create (&thread, NULL, run, NULL) == 0);
+}
+
+static void
+end_lanes (void)
+{
+  for (int i = 0; i < 2; i++) {
+    shut (&more_server[i]);
+    close (LANE_FD + 1 + i);
+  }
+}
+
+/* Requests go out on one lane, answers come on all of them; the loop sleeps for
+ * any, and one that the engine does not need may end.
+ */
+static void
+serves_all_lanes (void)
+{
+  struct ring_completion c;
+  uint8_t byte;
+
+  begin_lanes ();
+  proto.tx_lane = 1;
+  go (EPOCH);
+  for (uint64_t id = 1; id <= 3; id++) {
+    int from = id == 1 ? server : more_server[id - 2];
+    struct pollfd p = {.fd = more_server[0], .events = POLLIN};
+
+    ask (id, IO_FLUSH, 0);
+    CU_ASSERT (poll (&p, 1, 5000) == 1
+               && read (more_server[0], &byte, 1) == 1);
+    CU_ASSERT (write (from, "", 1) == 1);
+    CU_ASSERT_FATAL (hear (&c));
+    CU_ASSERT (c.id == id && c.error == 0);
+  }
+  CU_ASSERT_EQUAL (proto.rx_lanes, 7);
+  shut (&more_server[1]);
+  ask (4, IO_FLUSH, 0);
+  CU_ASSERT (write (server, "", 1) == 1);
+  CU_ASSERT_FATAL (hear (&c));
+  CU_ASSERT_EQUAL (c.id, 4);
+  CU_ASSERT_EQUAL (end (), ERR_OK);
+  CU_ASSERT (proto.lost == 4 && more[1].closed && !more[0].closed);
+  end_lanes ();
+}
+
+static void
+ends_with_a_lane_that_is_needed (void)
+{
+  begin_lanes ();
+  go (EPOCH);
+  shut (&more_server[0]);
+  CU_ASSERT_EQUAL (join (), ERR_CLOSED);
+  CU_ASSERT_EQUAL (proto.lost, 2);
+  (void)end ();
+  end_lanes ();
+}
+
 UNIT_MAIN ("loop", UNIT_TEST (answers_each_request_once),
+           UNIT_TEST (serves_all_lanes),
+           UNIT_TEST (ends_with_a_lane_that_is_needed),
            UNIT_TEST (goes_on_with_one_control_socket),
            UNIT_TEST (refuses_another_epoch),
            UNIT_TEST (finds_an_engine_that_answers_twice),
