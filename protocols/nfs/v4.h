@@ -56,6 +56,8 @@
    | VOLUME_CAN_FAST_ZERO)
 /* Ours, beside them: READ_PLUS, and it may pay. */
 #define V4_CAN_READ_PLUS 0x80000000u
+/* And: not again, as its answers are broken. */
+#define V4_NO_READ_PLUS 0x40000000u
 #define V4_OWNER_BYTES 192u
 /* Of a call or an answer around its data: credential, SEQUENCE, PUTFH … */
 #define V4_DATA_OVERHEAD_BYTES 1024u

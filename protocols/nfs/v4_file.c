@@ -407,7 +407,9 @@ v4_got_give_back (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
 static enum v4_step
 next_probe (const struct nfs *n, enum v4_step step, bool sparse)
 {
-  if (step == V4_PROBE_SEEK && sparse)
+  bool plus = sparse && !(v4_of (n)->memory.caps & V4_NO_READ_PLUS);
+
+  if (step == V4_PROBE_SEEK && plus)
     return V4_PROBE_READ_PLUS;
   if (step == V4_PROBE_SEEK || step == V4_PROBE_READ_PLUS)
     return v4_of (n)->writable ? V4_PROBE_DEALLOCATE : V4_IDLE;

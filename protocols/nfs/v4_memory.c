@@ -67,7 +67,7 @@ read_header (const uint8_t header[HEADER_BYTES], struct v4_memory *m)
   get_bytes (&w, m->open.other, sizeof m->open.other);
   m->fh.length_bytes = wire_u32 (&w);
   get_bytes (&w, m->fh.bytes, sizeof m->fh.bytes);
-  m->caps &= V4_CAPS_PROBED | V4_CAN_READ_PLUS;
+  m->caps &= V4_CAPS_PROBED | V4_CAN_READ_PLUS | V4_NO_READ_PLUS;
   /* As note_session leaves them. */
   return !w.err && m->slots >= 2 && m->slots <= V4_SLOTS
          && m->maxoperations >= V4_OPERATIONS_LEAST

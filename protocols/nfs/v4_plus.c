@@ -57,7 +57,9 @@ v4_plus_watch (struct v4 *v, int holes)
 void
 v4_plus_distrust (struct nfs *n)
 {
-  v4_of (n)->memory.caps &= ~V4_CAN_READ_PLUS;
+  struct v4 *v = v4_of (n);
+
+  v->memory.caps = (v->memory.caps & ~V4_CAN_READ_PLUS) | V4_NO_READ_PLUS;
   v4_memory_store (n);
 }
 
