@@ -25,6 +25,7 @@ libcli_la_SOURCES = \
 	%D%/probe.c \
 	%D%/progress.c \
 	%D%/serve.c \
+	%D%/serve_check.c %D%/serve_check.h \
 	%D%/session.c %D%/session.h \
 	%D%/status.c \
 	%D%/supervisor.c %D%/supervisor.h \

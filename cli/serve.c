@@ -16,6 +16,7 @@
 
 #include "cli/nbdkit.h"
 #include "cli/output.h"
+#include "cli/serve_check.h"
 #include "cli/target.h"
 #include "common/cleanup.h"
 #include "ipc/runtime.h"
@@ -121,7 +122,11 @@ choose_place (const struct cli *c, struct own *o, struct place *p,
       return e;
     if (!address)
       address = "127.0.0.1";
-    own_add (o, "-p", port ? port : "10809");
+    if (!port)
+      port = "10809";
+    if ((e = serve_check_port (address, port, f)))
+      return e;
+    own_add (o, "-p", port);
     own_add (o, "-i", address);
     snprintf (p->uri, sizeof p->uri, "nbd%s://%s%s%s:%lu",
               tls && strcmp (tls, "off") ? "s" : "",
@@ -129,7 +134,8 @@ choose_place (const struct cli *c, struct own *o, struct place *p,
               strchr (address, ':') ? "]" : "", number);
     return ERR_OK;
   }
-  if ((e = choose_socket (p, cli_value (c, "socket"), f)))
+  if ((e = choose_socket (p, cli_value (c, "socket"), f))
+      || (e = serve_check_socket (p->socket, f)))
     return e;
   own_add (o, "-U", p->socket);
   escape (escaped, sizeof escaped, p->socket);
@@ -220,7 +226,7 @@ wait_ready (struct nbdkit *n, const sigset_t *signals, struct fault *f)
 
   while ((e = nbdkit_ready (n, LOOK_MS, f)) == ERR_AGAIN)
     if (pass_on (signals, n, &at_once))
-      return fault_set (f, ERR_AGAIN, "interrupted");
+      return fault_set (f, ERR_SHUTDOWN, "interrupted");
   return e;
 }
 
@@ -271,14 +277,15 @@ run (struct cli *c)
   struct fault f = {0};
 
   if (cli_number (c, "threads", 1, 512, THREADS, &threads, &f)
-      || target_open (c, 0, &t, &next, &f)
-      || choose_place (c, &own, &place, &f))
+      || target_open (c, 0, &t, &next, &f))
     return cli_fault (c, &f);
   if (next < c->args) {
     fault_set (&f, ERR_INVAL, "\"%s\" is neither an option nor KEY=VALUE",
                c->arg[next]);
     return cli_fault (c, &f);
   }
+  if (choose_place (c, &own, &place, &f) || serve_check_files (c, &f))
+    return cli_fault (c, &f);
   pass_options (c, &own, words);
   return serve (c, &t, &place, &own, (unsigned)threads);
 }
