@@ -14,6 +14,7 @@
 
 #include <libnbd.h>
 
+#include "cli/conf.h"
 #include "common/cleanup.h"
 
 static bool
@@ -36,6 +37,7 @@ end_take (struct end *e, const struct cli *c, unsigned first, bool writes,
           unsigned *ret_next, struct fault *f)
 {
   const char *word = c->arg[first];
+  enum err error;
 
   memset (e, 0, sizeof *e);
   e->cli = c;
@@ -54,7 +56,12 @@ end_take (struct end *e, const struct cli *c, unsigned first, bool writes,
   }
   e->kind = END_VOLUME;
   e->has_session = true;
-  return session_take (&e->session, c, first, ret_next, f);
+  error = session_take (&e->session, c, first, ret_next, f);
+  if (error == ERR_INVAL && !e->session.target.url && conf_is_name (word)
+      && strncmp (f->hint, "did you mean", 12) != 0)
+    fault_hint (f, "a file has a slash in it: ./%.200s; volumes: man "
+                   "bulkhead.conf", word);
+  return error;
 }
 
 /* Volumes */

@@ -140,6 +140,18 @@ name_it (struct target *t, const char *text, struct fault *f)
   return v ? from_config (t, v, f) : unknown_name (&config, text, f);
 }
 
+/* KEY=VALUE, and not nbd+unix:///?socket=… or a path. */
+static bool
+is_pair (const char *word)
+{
+  size_t n = strcspn (word, "=");
+
+  return word[n] && n > 0
+         && strspn (word, "abcdefghijklmnopqrstuvwxyz"
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+                == n;
+}
+
 static enum err
 add_words (const struct cli *c, unsigned first, struct target *t,
            unsigned *ret_next, struct fault *f)
@@ -147,7 +159,7 @@ add_words (const struct cli *c, unsigned first, struct target *t,
   unsigned i;
   enum err e;
 
-  for (i = first; i < c->args && strchr (c->arg[i], '='); i++) {
+  for (i = first; i < c->args && is_pair (c->arg[i]); i++) {
     CLEANUP_FREE char *key = strdup (c->arg[i]);
     char *value;
 
