@@ -304,14 +304,23 @@ check_alone (const struct bench *b, struct fault *f)
 }
 
 static enum err
+check_write (const struct bench *b, struct fault *f)
+{
+  if (nbd_is_read_only (b->h) <= 0)
+    return check_alone (b, f);
+  fault_set (f, ERR_ROFS, "%.200s can only be read: nothing is written",
+             b->target.url);
+  fault_hint (f, "leave out --write; bulkhead probe says why");
+  return ERR_ROFS;
+}
+
+static enum err
 write_jobs (struct bench *b, struct fault *f)
 {
   CLEANUP_FREE uint8_t *again = NULL;
-  enum err e;
+  enum err e = check_write (b, f); /* once more, as time has passed */
 
-  if (nbd_is_read_only (b->h) > 0)
-    return fault_set (f, ERR_ROFS, "it can only be read: nothing is written");
-  if ((e = check_alone (b, f)))
+  if (e)
     return e;
   b->scratch_bytes = b->size < SCRATCH_BYTES
                          ? (uint32_t)(b->size / 4096 * 4096)
@@ -447,8 +456,11 @@ measure (struct bench *b, struct fault *f)
   if ((e = serve (b, false, f)))
     return e;
   if (b->size < 4096)
-    return fault_set (f, ERR_INVAL, "it is too small: %llu bytes",
-                      (unsigned long long)b->size);
+    return fault_set (f, ERR_INVAL, "%.200s is too small to be measured: %llu "
+                                    "bytes",
+                      b->target.url, (unsigned long long)b->size);
+  if (b->writes && (e = check_write (b, f)))
+    return e;
   if ((e = run_jobs (b, false, false, f))
       || (b->writes && (e = write_jobs (b, f))))
     return e;
