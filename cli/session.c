@@ -164,6 +164,7 @@ session_resolve (struct session *s, struct fault *f)
                    : options_resolve (&s->options, &s->log, read_secret, f);
 
   s->options.link.program = "bulkhead " PACKAGE_VERSION;
+  s->options.tells_readonly = true;
   s->resolved |= !e;
   return e;
 }

@@ -97,7 +97,8 @@ tell_about (struct exports *x, const char *name, struct link *l)
 
   if (info->remarks[0])
     log_write (x->log, LOG_LEVEL_INFO, "%s%s%s", name, colon, info->remarks);
-  if (!x->options->readonly && !(info->caps & VOLUME_CAN_WRITE))
+  if (!x->options->readonly && !x->options->tells_readonly
+      && !(info->caps & VOLUME_CAN_WRITE))
     log_write (x->log, LOG_LEVEL_ERROR, "%s%sserving read-only: %s", name,
                colon,
                info->readonly_why[0] ? info->readonly_why

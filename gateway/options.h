@@ -28,6 +28,7 @@ struct options {
   int fd[CONTROL_FILES];
   unsigned fds;
   bool readonly;
+  bool tells_readonly; /* who opens it says by itself that it is read-only */
   struct link_options link;
 };
 
