@@ -140,7 +140,7 @@ print (const struct cli *c, const struct finds *l)
   struct table t = {.columns = 3, .right = {false, true, false}};
 
   if (!l->n) {
-    cli_note (c, "there is nothing");
+    cli_note (c, "there is nothing in %s", l->base);
     return;
   }
   table_cell (&t, "URL");

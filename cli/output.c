@@ -123,6 +123,25 @@ cli_clean (char *dst, size_t dst_bytes, const char *text)
 }
 
 void
+cli_words (unsigned indent, const char *text)
+{
+  unsigned column = indent;
+
+  while (*text) {
+    unsigned n = (unsigned)strcspn (text, " ");
+
+    if (column > indent && column + 1 + n > CLI_COLUMNS) {
+      printf ("\n%*s", (int)indent, "");
+      column = indent;
+    }
+    column += (unsigned)printf ("%s%.*s", column > indent ? " " : "", (int)n,
+                                text);
+    text += n + strspn (text + n, " ");
+  }
+  putchar ('\n');
+}
+
+void
 cli_bytes (char *dst, size_t dst_bytes, uint64_t bytes)
 {
   static const char *const units[] = {"bytes", "KiB", "MiB", "GiB",
@@ -134,7 +153,9 @@ cli_bytes (char *dst, size_t dst_bytes, uint64_t bytes)
     v /= 1024;
     u++;
   }
-  if (u == 0 || v == (double)(uint64_t)v)
+  if (bytes == 1)
+    snprintf (dst, dst_bytes, "1 byte");
+  else if (u == 0 || v == (double)(uint64_t)v)
     snprintf (dst, dst_bytes, "%.0f %s", v, units[u]);
   else
     snprintf (dst, dst_bytes, "%.1f %s", v, units[u]);

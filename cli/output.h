@@ -75,7 +75,13 @@ table_print (const struct table *t, const struct cli *c, FILE *to);
 void
 table_fini (struct table *t);
 
-/* "64 MiB", "1.5 GiB", "300 bytes" */
+#define CLI_COLUMNS 79 /* of a terminal, for lines that are broken */
+
+/* Prints words that stand in column indent, on as many lines as they need. */
+void
+cli_words (unsigned indent, const char *text);
+
+/* "64 MiB", "1.5 GiB", "300 bytes", "1 byte" */
 void
 cli_bytes (char *dst, size_t dst_bytes, uint64_t bytes);
 

@@ -131,7 +131,8 @@ check_args (const struct cli *c, struct fault *f)
   const struct command *command = c->command;
 
   if (c->args < command->args_min)
-    fault_set (f, ERR_INVAL, "%s: something is missing", command->name);
+    fault_set (f, ERR_INVAL, "%s: %.*s is missing", command->name,
+               (int)strcspn (command->synopsis, " "), command->synopsis);
   else if (c->args > command->args_max)
     fault_set (f, ERR_INVAL, "%s: \"%s\" is too much", command->name,
                c->arg[command->args_max]);

@@ -138,7 +138,7 @@ as_json (const struct finding *r)
 static void
 print (const struct cli *c, const struct finding *r)
 {
-  char text[400], low[32], high[32];
+  char text[400], low[32], high[32], block[32];
 
   printf ("%s%s%s\n", cli_color (c->color_out, COLOR_BOLD), r->name,
           cli_color_end (c->color_out));
@@ -146,8 +146,9 @@ print (const struct cli *c, const struct finding *r)
   printf ("  size          %s (%llu bytes)\n", text,
           (unsigned long long)r->info.size);
   cli_bytes (text, sizeof text, r->info.request_max);
-  printf ("  blocks        of %u bytes, better of %u; at most %s a request\n",
-          r->info.block_min, r->info.block_preferred, text);
+  cli_bytes (block, sizeof block, r->info.block_min);
+  printf ("  blocks        of %s, better of %u; at most %s a request\n", block,
+          r->info.block_preferred, text);
   for (unsigned i = 0; i < ABILITIES; i++)
     printf ("  %-13s %s%s%s\n", r->ability[i].name,
             cli_color (c->color_out,
@@ -167,13 +168,14 @@ print (const struct cli *c, const struct finding *r)
     units_time (text, sizeof text, r->round_ns[r->rounds / 2]);
     units_time (low, sizeof low, r->round_ns[0]);
     units_time (high, sizeof high, r->round_ns[r->rounds - 1]);
-    printf ("  round trip    %s (%s to %s, %u reads of %u bytes)\n", text, low,
-            high, r->rounds, r->info.block_min);
+    printf ("  round trip    %s (%s to %s, %u reads of %s)\n", text, low, high,
+            r->rounds, block);
   } else
     printf ("  round trip    not measured, as there is nothing to read\n");
   if (r->layers)
     sbx_layers_text (r->layers, text, sizeof text);
-  printf ("  sandbox       %s\n", r->layers ? text : "not known");
+  fputs ("  sandbox       ", stdout);
+  cli_words (16, r->layers ? text : "not known");
 }
 
 static enum cli_status

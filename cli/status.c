@@ -63,7 +63,8 @@ print_worker (const struct status_worker *w, unsigned index)
           w->restarts, w->restarts == 1 ? "" : "s");
   if (w->layers) {
     sbx_layers_text (w->layers, text, sizeof text);
-    printf ("      sandbox      %s\n", text);
+    fputs ("      sandbox      ", stdout);
+    cli_words (19, text);
   } else if (w->pid)
     printf ("      sandbox      not known, as an earlier bulkheadd made it\n");
   if (w->why[0])

@@ -12,9 +12,9 @@ units_time (char *dst, size_t dst_bytes, uint64_t ns)
 
   if (ns < 1000)
     snprintf (dst, dst_bytes, "%u ns", (unsigned)ns);
-  else if (ns < 1000000)
+  else if (ns < 999500) /* above, three digits would round to 1e+03 */
     snprintf (dst, dst_bytes, "%.3g us", v / 1e3);
-  else if (ns < 1000000000)
+  else if (ns < 999500000)
     snprintf (dst, dst_bytes, "%.3g ms", v / 1e6);
   else if (v < 100e9)
     snprintf (dst, dst_bytes, "%.3g s", v / 1e9);
