@@ -16,7 +16,7 @@ static const struct {
      "the target's access list must have the initiator's name "
      "(initiator-name=) or this machine's address"},
     {2, 0x03, ERR_NOENT, "there is no such target",
-     "leave the name out of the URL, and nbdinfo --list shows the targets"},
+     "bulkhead discover with a URL without the name shows the targets"},
     {2, 0x04, ERR_NOENT, "the target has been removed, and no other address is "
                          "known", ""},
     {2, 0x05, ERR_NOTSUP, "the target does not support our iSCSI version", ""},

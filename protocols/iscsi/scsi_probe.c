@@ -156,8 +156,7 @@ check_inquiry (const struct scsi_probe *p, struct fault *f)
     fault_set (f, ERR_NOENT,
                "there is no such LUN at this target (PERIPHERAL QUALIFIER %u)",
                i->qualifier);
-    fault_hint (f, "a URL without LUN lists those that there are: nbdinfo "
-                   "--list");
+    fault_hint (f, "bulkhead discover with a URL without the LUN lists them");
     return ERR_NOENT;
   }
   if (i->type != SCSI_TYPE_DISK)
@@ -340,8 +339,7 @@ refused (struct scsi_probe *p, const struct scsi_outcome *o, const char *why,
   fault_set (f, o->error == ERR_NOENT ? ERR_NOENT : ERR_IO, "%s: %s",
              steps[p->step].name, why);
   if (o->error == ERR_NOENT)
-    fault_hint (f, "a URL without LUN lists those that there are: nbdinfo "
-                   "--list");
+    fault_hint (f, "bulkhead discover with a URL without the LUN lists them");
   return o->error == ERR_NOENT ? ERR_NOENT : ERR_IO;
 }
 

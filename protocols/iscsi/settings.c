@@ -46,7 +46,7 @@ check_path (const struct settings *s, struct fault *f)
     return ERR_OK;
   fault_set (f, ERR_INVAL, "the URL names no target");
   fault_hint (f, "it looks like iscsi://host/iqn.2004-10.com.example:disk/1; "
-                 "nbdinfo --list shows what there is");
+                 "bulkhead discover shows what there is");
   return ERR_INVAL;
 }
 

@@ -277,9 +277,13 @@ refused (struct nfs *n, enum mount_status s, struct fault *f)
 
   if (m->exports && !m->above)
     return fault_set (f, ERR_NOENT,
-                      "%s: the server exports no directory above it; it "
+                      "%s: %sthe server exports no directory above it; it "
                       "exports %s",
-                      n->options.path, m->some_bytes ? m->some : "others");
+                      n->options.path,
+                      n->options.version[0]
+                          ? ""
+                          : "NFSv4 finds no such file, and for NFSv3 ",
+                      m->some_bytes ? m->some : "others");
   fault_set (f, e, "mountd refuses %.*s: %s (%s, RFC 1813 §5.1.5)",
              (int)m->length[m->next], n->options.path, mount_status_text (s),
              mount_status_name (s));
