@@ -42,3 +42,14 @@ tests_fake_stranger_LDADD = libipc.la libcommon.la
 check_PROGRAMS += tests/fake/tls-front
 tests_fake_tls_front_SOURCES = %D%/tls-front.c
 tests_fake_tls_front_LDADD = $(LIBSSL_LIBS) $(OPENSSL_LIBS)
+
+# Not the daemon that a client has hoped for.
+check_PROGRAMS += tests/fake/other-daemon
+tests_fake_other_daemon_SOURCES = %D%/other-daemon.c
+tests_fake_other_daemon_LDADD = libipc.la libcommon.la
+
+# A kernel that lacks something.
+check_PROGRAMS += tests/fake/without
+tests_fake_without_SOURCES = %D%/without.c
+tests_fake_without_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+tests_fake_without_LDADD = $(SECCOMP_LIBS)
