@@ -18,6 +18,7 @@ FUZZ_TARGETS = \
 	%D%/nfs_replies \
 	%D%/nfs_starttls \
 	%D%/nfs_walk \
+	%D%/openssh_key \
 	%D%/options \
 	%D%/places \
 	%D%/rings \
@@ -78,6 +79,8 @@ fuzz_nfs_starttls_SOURCES = %D%/nfs_starttls.c
 fuzz_nfs_starttls_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_nfs_walk_SOURCES = %D%/nfs_walk.c
 fuzz_nfs_walk_LDADD = $(FUZZ_LIBS) libprotocols.la
+fuzz_openssh_key_SOURCES = %D%/openssh_key.c
+fuzz_openssh_key_LDADD = $(FUZZ_LIBS) libcache.la
 fuzz_options_SOURCES = %D%/options.c
 fuzz_options_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
 fuzz_places_SOURCES = %D%/places.c
