@@ -21,7 +21,8 @@ libgateway_la_SOURCES = \
 	%D%/hot.c %D%/hot.h \
 	%D%/lease.c \
 	%D%/link.c %D%/link.h %D%/link_private.h \
-	%D%/options.c %D%/options.h \
+	%D%/options.c %D%/options.h %D%/options_private.h \
+	%D%/options_defaults.c %D%/options_files.c %D%/options_help.c \
 	%D%/proof.c %D%/proof.h \
 	%D%/stats.c %D%/stats.h \
 	%D%/transfer.c %D%/transfer.h \
