@@ -21,6 +21,9 @@ backoff_next_ns (struct backoff *b, const struct backoff_death *death,
     return 0;
   }
   b->failures += b->failures < UINT32_MAX;
+  if (death->was_ready && !death->distrusted
+      && b->failures > BACKOFF_ADMITTED_FAILURES)
+    b->failures = BACKOFF_ADMITTED_FAILURES;
   /* The first retry after a worker that had come up is free. */
   if (b->failures == 1 && death->was_ready)
     return 0;

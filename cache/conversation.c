@@ -382,6 +382,15 @@ on_want (struct supervisor *s, struct wire *w, struct fault *f)
   return send_message (s, &b, f);
 }
 
+/* RFC 9289 §6.1 wants a record of what was chosen; here the user chooses, and
+ * the worker goes without nothing of it.
+ */
+static const char *
+security_words (const struct tls_login *t)
+{
+  return !t->on ? "" : t->key ? ", xprtsec=mtls" : ", xprtsec=tls";
+}
+
 static enum err
 on_ready (struct supervisor *s, struct wire *w, struct fault *f)
 {
@@ -404,9 +413,10 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
   s->ever_ready = true;
   s->announced = true;
   log_write (s->c.daemon->log, LOG_LEVEL_INFO,
-             "%s: worker %d ready, epoch %llu%s%s", s->c.name,
+             "%s: worker %d ready, epoch %llu%s%s%s", s->c.name,
              (int)s->worker.pid, (unsigned long long)s->epoch,
-             info.remarks[0] ? ": " : "", info.remarks);
+             security_words (&s->c.login->tls), info.remarks[0] ? ": " : "",
+             info.remarks);
   fds = (struct supervisor_worker){.control_fd = s->worker.gateway_fd,
                                    .pidfd = s->worker.pidfd,
                                    .net_fd = s->worker.net_fd,

@@ -107,8 +107,12 @@ hard () {
 start_front rekey $port $plain good --fault rekey --after 100000
 hard tls xprtsec=tls tls-ca="$dir/ca.pem"
 stop_front
+grep -q 'ready, epoch .*, xprtsec=tls' runtime/bulkheadd.log \
+  || die "the log does not say that TLS is on"
 start_front mutual $port $plain good --client-ca ca.pem
 hard mtls xprtsec=mtls tls-certificates="$dir/certs"
+grep -q 'ready, epoch .*, xprtsec=mtls' runtime/bulkheadd.log \
+  || die "the log does not say that both sides show certificates"
 cp disk before
 for kind in rsa ed; do
   start_nbdkit "mtls-$kind" bulkhead "$url" $v3 xprtsec=mtls \

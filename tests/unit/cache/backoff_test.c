@@ -81,6 +81,26 @@ falling_over_early_counts_but_not_late (void)
   CU_ASSERT_EQUAL (next (&b, &fell_over), 0);
 }
 
+/* A server that errs all the time is gone back to within a second, as long as
+ * it lets us in.
+ */
+static void
+who_is_let_in_does_not_wait_long (void)
+{
+  static const uint64_t want_ms[] = {0, 200, 400, 800, 800, 800};
+  struct backoff b = {0};
+
+  for (size_t i = 0; i < sizeof want_ms / sizeof want_ms[0]; i++)
+    CU_ASSERT_EQUAL (next (&b, &fell_over), want_ms[i] * MS);
+  CU_ASSERT_EQUAL (next (&b, &never_ready), 1600 * MS);
+  CU_ASSERT_EQUAL (next (&b, &never_ready), 3200 * MS);
+  CU_ASSERT_EQUAL (next (&b, &fell_over), 800 * MS);
+  /* Who breaks the rules of the rings is no server. */
+  for (int i = 0; i < 10; i++)
+    next (&b, &distrusted);
+  CU_ASSERT_EQUAL (next (&b, &distrusted), BACKOFF_MAX_NS);
+}
+
 static void
 a_worker_that_served_makes_up_for_failures (void)
 {
@@ -98,4 +118,5 @@ UNIT_MAIN ("backoff",
            UNIT_TEST (jitter_is_a_quarter_each_way),
            UNIT_TEST (distrust_counts_however_long_it_was_ready),
            UNIT_TEST (falling_over_early_counts_but_not_late),
+           UNIT_TEST (who_is_let_in_does_not_wait_long),
            UNIT_TEST (a_worker_that_served_makes_up_for_failures))
