@@ -17,6 +17,7 @@
 #define SEND_TIMEOUT_NS 1000000000ull
 #define HANG_NS 2000000000ull
 #define TICK_MS 500
+#define FRUITLESS_NS 1000000000ull
 
 static void
 wake_worker (struct link *l, struct path *p)
@@ -69,7 +70,10 @@ link_down (struct link *l, struct path *p)
   fence (p);
   cleanup_close (&p->worker_sock);
   p->worker_sock = -1;
-  if (!l->up)
+  /* Sessions that end at once, and have answered nothing, end no outage. */
+  if (!l->up
+      && (l->answered || !l->down_since_ns
+          || now - l->up_since_ns >= FRUITLESS_NS))
     l->down_since_ns = now;
   inflight_down (&l->inflight, p->index, now);
   changes_path_down (l, p);
@@ -303,6 +307,10 @@ link_up (struct link *l, struct control *m)
   ring_object_reset (channel_ring (&p->channel, CHANNEL_REQUESTS), epoch);
   ring_init (&p->ring, channel_ring (&p->channel, CHANNEL_REQUESTS),
              channel_ring (&p->channel, CHANNEL_COMPLETIONS));
+  if (!l->up) {
+    l->up_since_ns = link_now_ns ();
+    l->answered = false;
+  }
   l->up |= 1u << index;
   /* It may be dead again already; then the daemon says so. */
   if (send_go (p->worker_sock, epoch))

@@ -83,7 +83,9 @@ struct link {
   struct waiter *collected[INFLIGHT_SLOTS]; /* to be woken without the lock */
   unsigned n_collected;
 
-  uint64_t down_since_ns; /* while !up */
+  uint64_t down_since_ns; /* while !up: the outage began */
+  uint64_t up_since_ns;   /* while up */
+  bool answered;          /* anything, since then */
   uint64_t wakes; /* of workers */
   uint64_t takeovers;
   uint64_t joined; /* reads, or parts of one, that joined another one's */

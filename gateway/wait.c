@@ -182,6 +182,7 @@ drain_path (struct link *l, struct path *p)
       return n;
     }
     n++;
+    l->answered = true;
     proof_answered (l, slot);
     if (owner == &l->ahead) {
       wake_wanting (l, slot);
