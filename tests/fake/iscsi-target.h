@@ -151,7 +151,39 @@ bool
 text_request (struct target *t, struct connection *c, const uint8_t *bhs,
               char *text, size_t text_bytes);
 
-/* ----------------------------------------------------- iscsi-target.c --- */
+/* ----------------------------------------------------- iscsi-answer.c --- */
+/* The header that all responses have in common. */
+void
+pdu_head (struct connection *c, uint8_t r[BHS_BYTES], uint8_t opcode,
+          uint8_t flags, uint32_t itt);
+/* DataSegmentLength and digests are put in. False: it cannot be sent. */
+bool
+send_pdu (struct target *t, struct connection *c, uint8_t bhs[BHS_BYTES],
+          const void *data, size_t data_bytes);
+/* expected: the command's; got: what was transferred. */
+bool
+send_response (struct target *t, struct connection *c, uint32_t itt,
+               const struct reply *reply, size_t expected, size_t got);
+/* A READ's, with its status. */
+bool
+send_data (struct target *t, struct connection *c, uint32_t itt,
+           const struct reply *reply, size_t expected);
+
+enum badly { BADLY_NOT, BADLY_DONE, BADLY_END };
+
+/* If that is what the target does now. END: the connection ends. */
+enum badly
+answer_badly (struct target *t, struct connection *c, uint32_t itt,
+              const struct reply *reply, size_t expected);
+
+/* ---------------------------------------------------- iscsi-request.c --- */
+/* One PDU, waited for to its end, and what it asks for. False: the connection
+ * ends.
+ */
+bool
+receive_pdu (struct target *t, struct connection *c);
+
+/* ------------------------------------------------------ iscsi-bytes.c --- */
 void
 put16 (uint8_t *p, uint32_t v);
 void
@@ -167,14 +199,12 @@ void
 crc32c (const uint8_t *p, size_t n, uint8_t ret[4]);
 bool
 receive_all (int fd, void *p, size_t n);
+bool
+send_all (int fd, const void *p, size_t n);
+
+/* ----------------------------------------------------- iscsi-target.c --- */
 /* True once for each time that it is to be done. */
 bool
 bad_now (struct target *t, enum bad b);
-/* DataSegmentLength and digests are put in. False: it cannot be sent. */
-bool
-send_pdu (struct target *t, struct connection *c, uint8_t bhs[BHS_BYTES],
-          const void *data, size_t data_bytes);
-bool
-send_all (int fd, const void *p, size_t n);
 
 #endif

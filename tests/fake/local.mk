@@ -24,7 +24,8 @@ EXTRA_DIST += %D%/name-server.pl %D%/sftp-asyncssh.py %D%/sftp-paramiko.py
 # A scripted iSCSI target.
 check_PROGRAMS += tests/fake/iscsi-target
 tests_fake_iscsi_target_SOURCES = %D%/iscsi-target.c %D%/iscsi-target.h \
-	%D%/iscsi-bytes.c %D%/iscsi-disk.c %D%/iscsi-login.c
+	%D%/iscsi-answer.c %D%/iscsi-bytes.c %D%/iscsi-disk.c %D%/iscsi-login.c \
+	%D%/iscsi-request.c
 
 # An NFSv3 server that forgets what was not committed.
 check_LTLIBRARIES += libfakenfs.la
