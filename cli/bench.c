@@ -116,7 +116,7 @@ serve (struct bench *b, bool cached, struct fault *f)
   stop (b);
   unlink (b->sock);
   if ((e = target_set (&b->target, "cache", cached ? "on" : "off", f))
-      || (e = nbdkit_start (&b->target, own, DEPTH_MAX, false, -1, &b->nbdkit,
+      || (e = nbdkit_start (&b->target, own, DEPTH_MAX, NBDKIT_FOREGROUND, -1, &b->nbdkit,
                             f)))
     return e;
   b->running = true;

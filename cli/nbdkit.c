@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 
@@ -47,10 +48,10 @@ add (struct args *a, const char *text)
   return add_word (a, strdup (text));
 }
 
-/* [RUN] nbdkit [-f --exit-with-parent] -t N OWN… PLUGIN url=… key=value… */
+/* [RUN] nbdkit [-f [--exit-with-parent]] -t N OWN… PLUGIN url=… key=value… */
 static enum err
 command_line (struct args *a, const struct target *t, const char *const *own,
-              unsigned threads, bool detach)
+              unsigned threads, enum nbdkit_mode mode)
 {
   const char *run = secure_getenv ("BULKHEAD_RUN");
   char number[16];
@@ -62,7 +63,9 @@ command_line (struct args *a, const struct target *t, const char *const *own,
     e = add (a, run);
   if (!e)
     e = add (a, "nbdkit");
-  if (!e && !detach && !(e = add (a, "-f")))
+  if (!e && mode != NBDKIT_DETACHED)
+    e = add (a, "-f");
+  if (!e && mode == NBDKIT_FOREGROUND)
     e = add (a, "--exit-with-parent");
   if (!e && !(e = add (a, "-t")))
     e = add (a, number);
@@ -75,14 +78,28 @@ command_line (struct args *a, const struct target *t, const char *const *own,
   return e;
 }
 
+/* It outlives exec. That nbdkit ends with us is the plugin's to see to, as
+ * nbdkit does that its own way (GUARD_PID in gateway/plugin.c).
+ */
+static void
+guard (sigset_t *blocked)
+{
+  sigaddset (blocked, SIGTERM);
+  sigaddset (blocked, SIGHUP);
+  setsid ();
+}
+
 /* In the child, until exec: only calls that are safe after fork. */
 static void __attribute__ ((noreturn))
-become_nbdkit (char **argv, const struct target *t, int status, int stderr_fd)
+become_nbdkit (char **argv, const struct target *t, enum nbdkit_mode mode,
+               int status, int stderr_fd)
 {
-  sigset_t none;
+  sigset_t blocked;
 
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
+  sigemptyset (&blocked);
+  if (mode == NBDKIT_GUARDED)
+    guard (&blocked);
+  sigprocmask (SIG_SETMASK, &blocked, NULL);
   signal (SIGINT, SIG_DFL);
   signal (SIGPIPE, SIG_DFL);
   fcntl (status, F_SETFD, 0);
@@ -103,14 +120,15 @@ become_nbdkit (char **argv, const struct target *t, int status, int stderr_fd)
 
 enum err
 nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
-              bool detach, int stderr_fd, struct nbdkit *ret, struct fault *f)
+              enum nbdkit_mode mode, int stderr_fd, struct nbdkit *ret,
+              struct fault *f)
 {
   __attribute__ ((cleanup (cleanup_args))) struct args a = {.n = 0};
   CLEANUP_CLOSE int in = -1, out = -1;
   char number[16];
   int p[2];
   pid_t pid;
-  enum err e = command_line (&a, t, own, threads, detach);
+  enum err e = command_line (&a, t, own, threads, mode);
 
   if (e)
     return fault_set (f, e, "the command line of nbdkit cannot be made");
@@ -121,15 +139,19 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
   out = p[1];
   snprintf (number, sizeof number, "%d", out);
   setenv ("BULKHEAD_STATUS_FD", number, 1);
+  snprintf (number, sizeof number, "%d", (int)getpid ());
+  if (mode == NBDKIT_GUARDED)
+    setenv ("BULKHEAD_GUARD_PID", number, 1);
   fflush (NULL);
   pid = fork ();
   if (pid == 0)
-    become_nbdkit (a.arg, t, out, stderr_fd);
+    become_nbdkit (a.arg, t, mode, out, stderr_fd);
   unsetenv ("BULKHEAD_STATUS_FD");
+  unsetenv ("BULKHEAD_GUARD_PID");
   if (pid < 0)
     return fault_set (f, err_from_errno (errno), "no process: %s",
                       strerrordesc_np (errno));
-  *ret = (struct nbdkit){.pid = pid, .status_fd = steal_fd (&in)};
+  *ret = (struct nbdkit){.pid = pid, .mode = mode, .status_fd = steal_fd (&in)};
   return ERR_OK;
 }
 
@@ -208,7 +230,7 @@ nbdkit_stop (struct nbdkit *n, unsigned timeout_ms)
   n->status_fd = -1;
   if (n->pid <= 0)
     return;
-  kill (n->pid, SIGTERM);
+  kill (n->pid, n->mode == NBDKIT_GUARDED ? SIGINT : SIGTERM);
   int fd = (int)syscall (SYS_pidfd_open, n->pid, 0);
   struct pollfd p = {.fd = fd, .events = POLLIN};
   if (fd < 0 || poll (&p, 1, (int)timeout_ms) != 1)

@@ -17,8 +17,15 @@
 
 #define NBDKIT_OWN_MAX 32 /* nbdkit's own arguments */
 
+/* GUARDED: ends with us as if killed, and not by SIGTERM or SIGHUP, or a key of
+ * the terminal: nbdkit answers what is under way with an error when it ends by
+ * itself (ESHUTDOWN), which must not happen to a disk that is in use.
+ */
+enum nbdkit_mode { NBDKIT_FOREGROUND, NBDKIT_DETACHED, NBDKIT_GUARDED };
+
 struct nbdkit {
-  pid_t pid;     /* our child: nbdkit, or what it was before it detached */
+  pid_t pid; /* our child: nbdkit, or what it was before it detached */
+  enum nbdkit_mode mode;
   pid_t server;  /* nbdkit itself, once it is ready */
   int status_fd; /* a pipe: readable when it is ready, or has failed; -1: told
                   */
@@ -26,20 +33,21 @@ struct nbdkit {
   unsigned used;
 };
 
-/* own: nbdkit's options, NULL-terminated, without -f and -t. detach: it goes
+/* own: nbdkit's options, NULL-terminated, without -f and -t. DETACHED: it goes
  * into the background when it is ready; otherwise it ends with us. stderr_fd:
  * where it writes, -1: where we do.
  */
 enum err
 nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
-              bool detach, int stderr_fd, struct nbdkit *ret, struct fault *f);
+              enum nbdkit_mode mode, int stderr_fd, struct nbdkit *ret,
+              struct fault *f);
 /* Waits for at most timeout_ms (-1: as long as it takes; 0: only looks).
  * ERR_OK: clients can connect. ERR_AGAIN: nothing yet. Else it has failed, and
  * has ended or is about to: nbdkit_stop, to reap it.
  */
 enum err
 nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f);
-/* SIGTERM, then after timeout_ms SIGKILL; reaps it. */
+/* SIGTERM (GUARDED: SIGINT), then after timeout_ms SIGKILL; reaps it. */
 void
 nbdkit_stop (struct nbdkit *n, unsigned timeout_ms);
 

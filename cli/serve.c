@@ -246,7 +246,8 @@ serve (struct cli *c, const struct target *t, const struct place *p,
   sigaddset (&signals, SIGINT);
   sigaddset (&signals, SIGHUP);
   sigprocmask (SIG_BLOCK, &signals, NULL);
-  e = nbdkit_start (t, own->arg, threads, detach, -1, &n, &f);
+  e = nbdkit_start (t, own->arg, threads,
+                    detach ? NBDKIT_DETACHED : NBDKIT_FOREGROUND, -1, &n, &f);
   if (!e)
     e = wait_ready (&n, &signals, &f);
   if (e) {

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -54,6 +56,24 @@ status_fd (void)
       || fcntl ((int)fd, F_SETFD, FD_CLOEXEC) < 0)
     return -1;
   return (int)fd;
+}
+
+/* A supervisor of a disk, PID: when it ends, we end, and answer nothing any
+ * more (see GUARDED in cli/nbdkit.h). nbdkit has asked for SIGTERM by now.
+ */
+#define GUARD_PID "BULKHEAD_GUARD_PID"
+
+static void
+end_with_guard (void)
+{
+  const char *text = secure_getenv (GUARD_PID);
+
+  if (!text)
+    return;
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid () != (pid_t)strtol (text, NULL, 10))
+    _exit (1);
+  unsetenv (GUARD_PID);
 }
 
 /* True if somebody was told. */
@@ -131,6 +151,7 @@ print_stats (void)
 static void
 bulkhead_load (void)
 {
+  end_with_guard ();
   status_fd ();
 }
 
