@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/block.h"
 #include "cli/nbd_kernel.h"
 #include "cli/output.h"
 #include "cli/supervisor.h"
+#include "cli/sweep.h"
 #include "common/cleanup.h"
 
 #define LOG_BYTES (1 << 20) /* it is begun anew when it is larger */
@@ -88,13 +90,8 @@ check (const char *dir, const struct target *t, struct fault *f)
 static enum err
 check_device (int index, struct fault *f)
 {
-  CLEANUP_CLOSE int fd = -1;
-  enum err e;
-
   if (index < 0 || !block_connected (index))
     return ERR_OK;
-  if ((e = block_claim (index, &fd, f)))
-    return e;
   fault_set (f, ERR_AGAIN, "/dev/nbd%d is connected already", index);
   fault_hint (f, "bulkhead list shows ours; name no device, and a free one is "
                  "taken");
@@ -123,14 +120,13 @@ wanted_index (const struct cli *c, const struct target *t, unsigned next,
 /* ------------------------------------------------------------ in the process
  */
 
-static void
+static bool
 send_report (void *ctx, enum err e, int index, const struct fault *f)
 {
   struct report r = {.e = e, .index = index, .f = *f};
   const int *fd = ctx;
 
-  if (write (*fd, &r, sizeof r) < 0)
-    fprintf (stderr, "bulkhead: nobody waits for the device\n");
+  return write (*fd, &r, sizeof r) == sizeof r;
 }
 
 static void __attribute__ ((noreturn))
@@ -167,11 +163,10 @@ static void
 clean_up (const char *dir)
 {
   CLEANUP_CLOSE int lock = -1;
-  unsigned left;
-  int index;
+  struct sweep s = {.dir = dir, .index = -1};
 
   if (!runtime_lock (dir, ATTACH_LOCK, SWEEP_NS, &lock))
-    supervisor_sweep (dir, &left, &index);
+    sweep (&s);
 }
 
 static enum cli_status
@@ -216,6 +211,8 @@ attach (struct cli *c, struct supervise *o, const char *dir)
     n = pid < 0 ? 0 : read (in, &r, sizeof r);
   while (n < 0 && errno == EINTR);
   if (n != sizeof r) {
+    while (pid > 0 && waitpid (pid, NULL, 0) < 0 && errno == EINTR)
+      ;
     clean_up (dir);
     fault_set (&f, ERR_IO, "the process that looks after the device was ended");
     fault_hint (&f, "%s/" ATTACH_LOG " may say why", dir);
@@ -230,12 +227,13 @@ struct foreground {
   enum cli_status status;
 };
 
-static void
+static bool
 tell_foreground (void *ctx, enum err e, int index, const struct fault *f)
 {
   struct foreground *g = ctx;
 
   g->status = e ? cli_fault (g->c, f) : tell (g->c, g->t, index);
+  return true;
 }
 
 static enum err

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 
@@ -30,10 +31,11 @@ void
 block_each (bool (*call) (void *ctx, int index), void *ctx);
 
 /* Opens it for nobody else to mount it meanwhile. ERR_AGAIN: it is in use; the
- * fault says by what (where it is mounted, that it is swap, which device is
- * built on it). The fd is close-on-exec.
+ * fault says by what: where it is mounted, that it is swap, which device is
+ * built on it, which process has it open (except does not count, nor do we).
+ * The fd is close-on-exec. May take a second.
  */
 enum err
-block_claim (int index, int *ret_fd, struct fault *f);
+block_claim (int index, pid_t except, int *ret_fd, struct fault *f);
 
 #endif

@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/attach_state.h"
 #include "cli/block.h"
-#include "cli/nbd_kernel.h"
 #include "cli/output.h"
-#include "cli/supervisor.h"
+#include "cli/sweep.h"
 #include "common/cleanup.h"
 
 #define LOOK_MS 20
@@ -114,24 +114,59 @@ detach (const char *dir, const struct attach_state *s, bool force,
   return await (dir, s, pidfd, wait_ms, f);
 }
 
-static enum err
-no_match (const struct matches *m, unsigned left, int left_index,
-          struct fault *f)
+/* A volume's device that was left behind; -1: none. */
+struct left_behind {
+  const char *name;
+  int index;
+};
+
+static bool
+is_left_of (void *ctx, int index)
 {
+  struct left_behind *l = ctx;
   char backend[BLOCK_BACKEND_BYTES];
 
+  block_backend (index, backend);
+  if (strncmp (backend, ATTACH_BACKEND, strlen (ATTACH_BACKEND)) != 0
+      || strcmp (backend + strlen (ATTACH_BACKEND), l->name) != 0)
+    return true;
+  l->index = index;
+  return false;
+}
+
+/* What has no supervisor. ERR_OK also if there is nothing. */
+static enum err
+detach_left (struct matches *m, struct sweep *s, struct fault *f)
+{
+  struct left_behind l = {.name = m->what, .index = m->index};
+  CLEANUP_CLOSE int lock = -1;
+  char backend[BLOCK_BACKEND_BYTES];
+
+  if (l.name && l.index < 0) {
+    block_each (is_left_of, &l);
+    if (l.index < 0)
+      return ERR_OK;
+  }
+  s->index = l.index;
+  if (runtime_lock (s->dir, ATTACH_LOCK, LOCK_NS, &lock))
+    return ERR_OK; /* whoever has it attaches, and has swept */
+  sweep (s);
+  if (!s->left)
+    return ERR_OK;
+  block_backend (s->left_index, backend);
+  fault_set (f, ERR_AGAIN, "%.300s, and its bulkhead has gone", s->why.text);
+  fault_hint (f, "bulkhead attach %.200s takes it up again",
+              backend + strlen (ATTACH_BACKEND));
+  return ERR_AGAIN;
+}
+
+static enum err
+no_match (const struct matches *m, struct fault *f)
+{
   if (m->index >= 0 && block_connected (m->index)) {
-    block_backend (m->index, backend);
-    if (left && strncmp (backend, ATTACH_BACKEND, strlen (ATTACH_BACKEND)) == 0)
-      fault_set (f, ERR_AGAIN,
-                 "/dev/nbd%d has lost its bulkhead, and is in use", left_index);
-    else
-      fault_set (f, ERR_NOENT, "/dev/nbd%d is not bulkhead's", m->index);
-    fault_hint (f,
-                left ? "bulkhead attach %s takes it up again"
-                     : "nbd-client -d %s disconnects it",
-                left ? backend + strlen (ATTACH_BACKEND) : m->what);
-    return f->code;
+    fault_set (f, ERR_NOENT, "/dev/nbd%d is not bulkhead's", m->index);
+    fault_hint (f, "nbd-client -d %s disconnects it", m->what);
+    return ERR_NOENT;
   }
   fault_set (f, ERR_NOENT, "%.200s is not attached", m->what);
   fault_hint (f, "bulkhead list shows what is");
@@ -142,13 +177,11 @@ static enum cli_status
 run (struct cli *c)
 {
   struct matches *m = &(struct matches){.index = -1};
-  CLEANUP_CLOSE int lock = -1;
+  struct sweep s = {.index = -1, .force = cli_has (c, "force")};
   char dir[ATTACH_DIR_BYTES];
   enum cli_status status = CLI_OK;
   struct fault f = {0};
   unsigned long wait_s;
-  unsigned left = 0;
-  int left_index = -1;
 
   if (cli_number (c, "wait", 0, 86400, 60, &wait_s, &f))
     return cli_fault (c, &f);
@@ -164,12 +197,15 @@ run (struct cli *c)
     m->index = block_index (m->what);
   attach_state_each (dir, match, m);
   for (unsigned i = 0; i < m->n; i++)
-    if (detach (dir, &m->s[i], cli_has (c, "force"), 1000 * wait_s, &f))
+    if (detach (dir, &m->s[i], s.force, 1000 * wait_s, &f))
       status = cli_fault (c, &f);
-  if (!runtime_lock (dir, ATTACH_LOCK, LOCK_NS, &lock))
-    supervisor_sweep (dir, &left, &left_index);
-  if (m->what && m->n == 0 && no_match (m, left, left_index, &f))
-    return cli_fault (c, &f);
+  s.dir = dir;
+  if (m->n == 0 || !m->what) {
+    if (detach_left (m, &s, &f))
+      status = cli_fault (c, &f);
+    else if (m->n == 0 && m->what && !s.removed && no_match (m, &f))
+      status = cli_fault (c, &f);
+  }
   return status;
 }
 

@@ -15,6 +15,7 @@
 
 struct listing_of {
   const char *dir;
+  unsigned left; /* behind */
   struct table table;
   json_t *json;
 };
@@ -64,10 +65,11 @@ each (void *ctx, int index)
   block_backend (index, backend);
   if (strncmp (backend, ATTACH_BACKEND, strlen (ATTACH_BACKEND)) != 0)
     return true;
-  if (!attach_state_alive (l->dir, index))
+  if (!attach_state_alive (l->dir, index)) {
+    l->left += geteuid () == 0;
     add (l, index, NULL, backend + strlen (ATTACH_BACKEND),
          geteuid () == 0 ? "left behind" : "attached");
-  else if (attach_state_read (l->dir, index, &s, &f))
+  } else if (attach_state_read (l->dir, index, &s, &f))
     add (l, index, NULL, backend + strlen (ATTACH_BACKEND), "attached");
   else
     add (l, index, &s, s.name, s.state);
@@ -99,6 +101,9 @@ run (struct cli *c)
       table_print (&l.table, c, stdout);
     else
       cli_note (c, "nothing is attached");
+    if (l.left)
+      cli_note (c, "left behind: bulkhead attach VOLUME takes it up again, "
+                   "bulkhead detach DEVICE ends it");
     status = cli_flush (c);
   }
   json_decref (l.json);

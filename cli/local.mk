@@ -5,6 +5,7 @@ libcli_la_SOURCES = \
 	%D%/attach_state.c %D%/attach_state.h \
 	%D%/bench.c \
 	%D%/block.c %D%/block.h \
+	%D%/block_use.c \
 	%D%/cli.h \
 	%D%/commands.c %D%/commands.h \
 	%D%/completion.c \
@@ -30,6 +31,7 @@ libcli_la_SOURCES = \
 	%D%/status.c \
 	%D%/supervisor.c %D%/supervisor.h \
 	%D%/supervisor_child.c %D%/supervisor_child.h \
+	%D%/sweep.c %D%/sweep.h \
 	%D%/target.c %D%/target.h \
 	%D%/top.c \
 	%D%/units.c %D%/units.h \

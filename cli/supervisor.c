@@ -42,6 +42,7 @@ struct supervisor {
   enum sup_state state;
   enum detach detach;
   bool attached, held, reported;
+  bool ending; /* told to detach as soon as nobody uses it */
   struct nbd_kernel kernel, events;
   int events_fd, signal_fd, lock_fd;
   struct nbdkit nbdkit;
@@ -104,13 +105,23 @@ enter (struct supervisor *v, enum sup_state state)
   publish (v);
 }
 
+/* Whoever wanted the device has gone. */
+static void
+give_up (struct supervisor *v)
+{
+  say (v, "given up");
+  v->reported = true;
+  enter (v, SUP_OVER);
+}
+
 static void
 report (struct supervisor *v, enum err e, const struct fault *f)
 {
   if (v->reported)
     return;
   v->reported = true;
-  v->o->report (v->o->ctx, e, v->s.index, f);
+  if (!v->o->report (v->o->ctx, e, v->s.index, f))
+    give_up (v);
 }
 
 /* Something is wrong with nbdkit or what is behind it: again in a while, if the
@@ -138,8 +149,8 @@ start_nbdkit (struct supervisor *v)
   struct fault f = {0};
 
   unlink (v->socket);
-  if (nbdkit_start (v->o->target, own, v->o->threads, false, -1, &v->nbdkit,
-                    &f)) {
+  if (nbdkit_start (v->o->target, own, v->o->threads, NBDKIT_GUARDED, -1,
+                    &v->nbdkit, &f)) {
     wait_or_end (v, &f);
     return;
   }
@@ -250,14 +261,21 @@ static enum err
 connect_or_adopt (struct supervisor *v, struct fault *f)
 {
   struct stranded s = {v, -1};
+  enum err e;
 
   block_each (is_stranded, &s);
   v->device.index = v->o->index;
   if (s.index < 0 || (v->o->index >= 0 && v->o->index != s.index))
     return nbd_kernel_connect (&v->kernel, &v->device, &v->device.index, f);
   v->device.index = s.index;
-  say (v, "takes up /dev/nbd%d, which was left in use", s.index);
-  return nbd_kernel_reconfigure (&v->kernel, &v->device, f);
+  e = nbd_kernel_reconfigure (&v->kernel, &v->device, f);
+  if (!e)
+    say (v, "takes up /dev/nbd%d, which was left in use", s.index);
+  if (e != ERR_NOENT)
+    return e;
+  /* Detached by force, and still open: it is not to be had any more. */
+  v->device.index = v->o->index;
+  return nbd_kernel_connect (&v->kernel, &v->device, &v->device.index, f);
 }
 
 /* The device comes into being. Under attach.lock, so that nobody takes it for
@@ -418,7 +436,7 @@ begin_detach (struct supervisor *v)
   v->detach_ms = now_ms () + BUSY_MS;
   if (v->flusher.pid || !v->attached)
     return;
-  if (supervisor_flush (&v->flusher, v->s.index, &f))
+  if (supervisor_flush (&v->flusher, v->s.index, v->holder.pid, &f))
     say (v, "%s", f.text);
   publish (v);
 }
@@ -442,7 +460,7 @@ on_flushed (struct supervisor *v)
   supervisor_child_end (&v->flusher);
   v->detach_ms = now_ms () + BUSY_MS;
   if (v->detach == DETACH_NOW) {
-    v->detach = DETACH_NO;
+    v->detach = v->ending ? DETACH_WHEN_FREE : DETACH_NO;
     v->s.refusals++;
     snprintf (v->s.why, sizeof v->s.why, "%.200s%s%.110s", f.text,
               f.hint[0] ? "; " : "", f.hint);
@@ -457,6 +475,7 @@ on_signal (struct supervisor *v, int number)
   switch (number) {
   case SIGTERM:
   case SIGINT:
+  case SIGHUP:
     if (!v->attached) {
       struct fault f = {0};
 
@@ -465,7 +484,9 @@ on_signal (struct supervisor *v, int number)
       enter (v, SUP_OVER);
       return;
     }
-    v->detach = DETACH_WHEN_FREE;
+    v->ending = true;
+    if (v->detach == DETACH_NO)
+      v->detach = DETACH_WHEN_FREE;
     begin_detach (v);
     return;
   case SIGUSR1:
@@ -478,9 +499,6 @@ on_signal (struct supervisor *v, int number)
       disconnect (v);
       enter (v, SUP_OVER);
     }
-    return;
-  case SIGHUP:
-    v->look_ms = 0;
     return;
   }
 }
@@ -603,10 +621,8 @@ turn (struct supervisor *v)
 
   if (poll (p, FDS, timeout_of (v)) < 0)
     return;
-  if (p[ALIVE].revents) { /* whoever wanted the device has gone */
-    say (v, "given up");
-    v->reported = true;
-    enter (v, SUP_OVER);
+  if (p[ALIVE].revents) {
+    give_up (v);
     return;
   }
   if (p[SIGNALS].revents)
@@ -688,50 +704,4 @@ supervise (const struct supervise *options)
   if (v.signal_fd >= 0)
     close (v.signal_fd);
   return e;
-}
-
-/* -------------------------------------------------------------------- sweep */
-
-struct sweep {
-  const char *dir;
-  struct nbd_kernel kernel;
-  unsigned left;
-  int index;
-};
-
-static bool
-sweep_device (void *ctx, int index)
-{
-  struct sweep *s = ctx;
-  char backend[BLOCK_BACKEND_BYTES];
-  CLEANUP_CLOSE int fd = -1;
-  struct fault f;
-
-  if (!block_connected (index) || attach_state_alive (s->dir, index))
-    return true;
-  block_backend (index, backend);
-  if (strncmp (backend, ATTACH_BACKEND, strlen (ATTACH_BACKEND)) != 0)
-    return true;
-  if (block_claim (index, &fd, &f)) {
-    s->left++;
-    s->index = index;
-    return true;
-  }
-  if (!nbd_kernel_disconnect (&s->kernel, index, &f))
-    attach_state_remove (s->dir, index);
-  return true;
-}
-
-void
-supervisor_sweep (const char *dir, unsigned *ret_left, int *ret_index)
-{
-  struct sweep s = {.dir = dir, .index = -1};
-  struct fault f;
-
-  if (!nbd_kernel_open (&s.kernel, &f)) {
-    block_each (sweep_device, &s);
-    nbd_kernel_close (&s.kernel);
-  }
-  *ret_left = s.left;
-  *ret_index = s.index;
 }

@@ -18,17 +18,21 @@
  * Beside that, while it detaches, a child has the device for itself and flushes
  * it; connections are seen to as ever, as the flush may need them.
  *
- * Signals: SIGTERM, SIGINT: detach as soon as nobody uses it. SIGUSR1: detach
- * now, or say why not (attach_state.refusals). SIGUSR2: detach whatever is
- * lost. SIGHUP: look at the size now.
+ * Signals: SIGTERM, SIGINT, SIGHUP: detach as soon as nobody uses it. SIGUSR1:
+ * detach now, or say why not (attach_state.refusals). SIGUSR2: detach whatever
+ * is lost.
  *
  * What keeps a device from being left behind: a child (the holder) has it open
  * and dies with this process, and the kernel disconnects it when it is closed
  * for the last time. Until the holder has it (it must not be closed by somebody
  * else first) there are two who clean up: whoever waits for the report, and the
- * next bulkhead that attaches, detaches or lists (supervisor_sweep). A device
- * that is in use then stays, and is taken up again by attaching the same
- * volume.
+ * next bulkhead that attaches or detaches (sweep.h). bulkhead list changes
+ * nothing: it shows such a device as left behind. One that is in use stays, and
+ * is taken up again by attaching the same volume.
+ *
+ * nbdkit is guarded (nbdkit.h): signals for a whole session do not reach it, as
+ * it would answer what is under way with errors; it is killed with this
+ * process, so that it cannot answer then either.
  */
 #ifndef BH_CLI_SUPERVISOR_H
 #define BH_CLI_SUPERVISOR_H
@@ -45,10 +49,11 @@ struct supervise {
   unsigned timeout_s, dead_timeout_s, threads, look_s;
   bool readonly;
   /* Called once: with the device's number and ERR_OK, or with what was wrong.
-   * alive_fd becomes readable (or hangs up) when nobody waits for that any
-   * more; -1: somebody always does.
+   * False: nobody was told, and the device is given up. alive_fd becomes
+   * readable (or hangs up) when nobody waits for that any more; -1: somebody
+   * always does.
    */
-  void (*report) (void *ctx, enum err e, int index, const struct fault *f);
+  bool (*report) (void *ctx, enum err e, int index, const struct fault *f);
   void *ctx;
   int alive_fd;
 };
@@ -58,11 +63,5 @@ struct supervise {
  */
 enum err
 supervise (const struct supervise *options);
-
-/* Disconnects what is ours and has no supervisor, if nobody uses it; *ret_left
- * is how many are in use, the last of them *ret_index. Wants attach.lock.
- */
-void
-supervisor_sweep (const char *dir, unsigned *ret_left, int *ret_index);
 
 #endif

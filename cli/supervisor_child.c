@@ -13,6 +13,8 @@
 #include "cli/block.h"
 #include "common/cleanup.h"
 
+#define RESULT_FD 3 /* in the child */
+
 struct result {
   enum err e;
   struct fault f;
@@ -28,11 +30,13 @@ tell (int fd, enum err e, const struct fault *f)
   (void)ignored;
 }
 
-static void __attribute__ ((noreturn)) hold (int index, int result_fd)
+static void __attribute__ ((noreturn))
+hold (int index, pid_t none, int result_fd)
 {
   struct fault f = {0};
   char path[32];
 
+  (void)none;
   snprintf (path, sizeof path, "/dev/nbd%d", index);
   if (open (path, O_RDONLY | O_CLOEXEC) < 0) {
     fault_set (&f, err_from_errno (errno), "%s: %s", path,
@@ -45,11 +49,25 @@ static void __attribute__ ((noreturn)) hold (int index, int result_fd)
     pause ();
 }
 
-static void __attribute__ ((noreturn)) flush (int index, int result_fd)
+static void __attribute__ ((noreturn))
+claim (int index, pid_t none, int result_fd)
 {
   struct fault f = {0};
   int fd = -1;
-  enum err e = block_claim (index, &fd, &f);
+  enum err e = block_claim (index, none, &fd, &f);
+
+  tell (result_fd, e, &f);
+  while (!e)
+    pause ();
+  _exit (0);
+}
+
+static void __attribute__ ((noreturn))
+flush (int index, pid_t holder, int result_fd)
+{
+  struct fault f = {0};
+  int fd = -1;
+  enum err e = block_claim (index, holder, &fd, &f);
 
   if (!e && fsync (fd) < 0) {
     e = ERR_IO;
@@ -63,8 +81,8 @@ static void __attribute__ ((noreturn)) flush (int index, int result_fd)
 }
 
 static enum err
-start (struct supervisor_child *c, int index,
-       void (*body) (int index, int result_fd), struct fault *f)
+start (struct supervisor_child *c, int index, pid_t other,
+       void (*body) (int index, pid_t other, int result_fd), struct fault *f)
 {
   pid_t parent = getpid (), pid;
   int p[2];
@@ -77,8 +95,12 @@ start (struct supervisor_child *c, int index,
     prctl (PR_SET_PDEATHSIG, SIGKILL);
     if (getppid () != parent)
       _exit (1);
-    close (p[0]);
-    body (index, p[1]);
+    /* Locks that are held now are not to be held as long as this lives. */
+    if (p[1] != RESULT_FD && dup2 (p[1], RESULT_FD) < 0)
+      _exit (1);
+    if (close_range (RESULT_FD + 1, ~0u, 0) < 0)
+      _exit (1);
+    body (index, other, RESULT_FD);
   }
   close (p[1]);
   if (pid < 0) {
@@ -108,14 +130,21 @@ supervisor_child_result (struct supervisor_child *c, struct fault *f)
 enum err
 supervisor_hold (struct supervisor_child *c, int index, struct fault *f)
 {
-  return start (c, index, hold, f);
+  return start (c, index, 0, hold, f);
 }
 
 enum err
-supervisor_flush (struct supervisor_child *c, int index, struct fault *f)
+supervisor_claim (struct supervisor_child *c, int index, struct fault *f)
+{
+  return start (c, index, 0, claim, f);
+}
+
+enum err
+supervisor_flush (struct supervisor_child *c, int index, pid_t holder,
+                  struct fault *f)
 {
   supervisor_child_end (c);
-  return start (c, index, flush, f);
+  return start (c, index, holder, flush, f);
 }
 
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Children of a supervisor that do what may wait for the disk itself, for which
- * the supervisor must not wait: opening it, flushing it. They die with it.
+/* Children of a supervisor (or of whoever cleans up behind one) that do what
+ * may wait for the disk itself, for which it must not wait: opening it,
+ * flushing it. They die with it.
  */
 #ifndef BH_CLI_SUPERVISOR_CHILD_H
 #define BH_CLI_SUPERVISOR_CHILD_H
@@ -19,12 +20,17 @@ struct supervisor_child {
  */
 enum err
 supervisor_hold (struct supervisor_child *c, int index, struct fault *f);
-/* Takes the device for itself, and flushes it: see supervisor_child_result. It
- * keeps the device until it is ended.
+/* Takes the device for itself, as long as it is not ended. */
+enum err
+supervisor_claim (struct supervisor_child *c, int index, struct fault *f);
+/* Takes the device for itself and the holder, and flushes it: see
+ * supervisor_child_result. It keeps the device until it is ended.
  */
 enum err
-supervisor_flush (struct supervisor_child *c, int index, struct fault *f);
-/* ERR_OK: it is done. ERR_AGAIN and no text in *f: not yet. Else what is wrong,
+supervisor_flush (struct supervisor_child *c, int index, pid_t holder,
+                  struct fault *f);
+/* Waits for it, with a timeout by poll of result_fd.
+ * ERR_OK: it is done. ERR_AGAIN and no text in *f: not yet. Else what is wrong,
  * also that it has died.
  */
 enum err
