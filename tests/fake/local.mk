@@ -29,7 +29,8 @@ tests_fake_iscsi_target_SOURCES = %D%/iscsi-target.c %D%/iscsi-target.h \
 
 # An NFSv3 server that forgets what was not committed.
 check_LTLIBRARIES += libfakenfs.la
-libfakenfs_la_SOURCES = %D%/nfs3.c %D%/nfs3.h %D%/nfs4.c %D%/nfs4.h
+libfakenfs_la_SOURCES = %D%/nfs3.c %D%/nfs3.h %D%/nfs4.c %D%/nfs4.h \
+	%D%/nfs4-data.c %D%/nfs4-file.c %D%/nfs4-private.h %D%/nfs4-session.c
 check_PROGRAMS += tests/fake/nfs-server
 tests_fake_nfs_server_SOURCES = %D%/nfs-server.c
 tests_fake_nfs_server_LDADD = libfakenfs.la
