@@ -199,7 +199,8 @@ pass_on (const sigset_t *signals, const struct nbdkit *n,
 
 /* Until nbdkit ends, or has detached. */
 static enum cli_status
-stay (const struct cli *c, struct nbdkit *n, const sigset_t *signals)
+stay (const struct cli *c, struct nbdkit *n, const struct place *p,
+      const sigset_t *signals)
 {
   struct fault f;
   int status = 0;
@@ -207,6 +208,8 @@ stay (const struct cli *c, struct nbdkit *n, const sigset_t *signals)
   while (waitpid (n->pid, &status, WNOHANG) == 0)
     pass_on (signals, n, NULL);
   n->pid = 0;
+  if (p->socket[0] && !cli_has (c, "daemon"))
+    unlink (p->socket); /* nbdkit leaves it */
   if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
     return CLI_OK;
   if (WIFSIGNALED (status))
@@ -252,12 +255,14 @@ serve (struct cli *c, const struct target *t, const struct place *p,
     e = wait_ready (&n, &signals, &f);
   if (e) {
     nbdkit_stop (&n, STOP_MS);
+    if (p->socket[0])
+      unlink (p->socket);
     return cli_fault (c, &f);
   }
   tell_place (c, t, p, n.server);
   if (!detach && !c->json)
     cli_note (c, "serving %s; Ctrl-C ends it", t->name);
-  return stay (c, &n, &signals);
+  return stay (c, &n, p, &signals);
 }
 
 static void

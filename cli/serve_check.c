@@ -50,9 +50,12 @@ serve_check_socket (const char *path, struct fault *f)
   if (sock >= 0
       && connect (sock, (const struct sockaddr *)&address, sizeof address) < 0
       && errno == ECONNREFUSED) {
-    fault_set (f, ERR_AGAIN, "the socket %.200s was left behind", path);
-    fault_hint (f, "nobody listens there: rm %.200s", path);
-    return ERR_AGAIN;
+    if (unlink (path) == 0)
+      return ERR_OK;
+    return fault_set (f, err_from_errno (errno),
+                      "the socket %.200s was left behind and cannot be "
+                      "removed: %s",
+                      path, strerrordesc_np (errno));
   }
   fault_set (f, ERR_AGAIN, "somebody serves at %.200s already", path);
   fault_hint (f, "end that, or choose another --socket");
@@ -64,8 +67,8 @@ static int
 try_bind (const struct addrinfo *a)
 {
   int one = 1, error;
-  int sock = socket (a->ai_family, a->ai_socktype | SOCK_CLOEXEC,
-                     a->ai_protocol);
+  int sock =
+      socket (a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
 
   if (sock < 0)
     return errno;
@@ -104,8 +107,8 @@ port_fault (const char *address, const char *port, int error, struct fault *f)
 enum err
 serve_check_port (const char *address, const char *port, struct fault *f)
 {
-  static const struct addrinfo want
-      = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+  static const struct addrinfo want = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+                                       .ai_socktype = SOCK_STREAM};
   struct addrinfo *list = NULL;
   int error = getaddrinfo (address, port, &want, &list);
 
@@ -163,8 +166,8 @@ default_certificate (void)
 static enum err
 check_tls (const struct cli *c, struct fault *f)
 {
-  static const char *const files[]
-      = {"ca-cert.pem", "server-cert.pem", "server-key.pem"};
+  static const char *const files[] = {"ca-cert.pem", "server-cert.pem",
+                                      "server-key.pem"};
   const char *dir = cli_value (c, "tls-certificates");
   const char *psk = cli_value (c, "tls-psk"), *tls = cli_value (c, "tls");
   bool wanted = tls && strcmp (tls, "off") != 0;
@@ -172,8 +175,9 @@ check_tls (const struct cli *c, struct fault *f)
   enum err e = ERR_OK;
 
   if ((dir || psk || cli_has (c, "tls-verify-peer")) && !wanted) {
-    fault_set (f, ERR_INVAL, "--tls-certificates, --tls-psk and "
-                             "--tls-verify-peer are of no use without --tls");
+    fault_set (f, ERR_INVAL,
+               "--tls-certificates, --tls-psk and "
+               "--tls-verify-peer are of no use without --tls");
     fault_hint (f, "--tls=require");
     return ERR_INVAL;
   }

@@ -11,7 +11,9 @@
 
 #include "cli/cli.h"
 
-/* path is absolute. */
+/* path is absolute. A socket that was left there, and at which nobody listens
+ * any more, is removed: nbdkit never removes its own.
+ */
 enum err
 serve_check_socket (const char *path, struct fault *f);
 /* A TCP port of an address or a name of this machine. */
