@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <libnbd.h>
@@ -26,6 +27,7 @@
 #define SCRATCH_BYTES (16u << 20)
 #define CONNECT_MS 100
 #define STALL_NS 60000000000ull
+#define LOG_BYTES 8192 /* of nbdkit's words */
 #define TMP_BYTES 80 /* with what comes behind it in a socket's address */
 
 struct job {
@@ -69,6 +71,7 @@ struct bench {
   struct target target;
   struct nbdkit nbdkit;
   bool running; /* nbdkit is */
+  int log_fd;   /* what nbdkit says; shown if it explains a failure */
   char dir[104], sock[108];
   struct nbd_handle *h;
   uint64_t size;
@@ -116,8 +119,8 @@ serve (struct bench *b, bool cached, struct fault *f)
   stop (b);
   unlink (b->sock);
   if ((e = target_set (&b->target, "cache", cached ? "on" : "off", f))
-      || (e = nbdkit_start (&b->target, own, DEPTH_MAX, NBDKIT_FOREGROUND, -1, &b->nbdkit,
-                            f)))
+      || (e = nbdkit_start (&b->target, own, DEPTH_MAX, NBDKIT_FOREGROUND,
+                            b->log_fd, &b->nbdkit, f)))
     return e;
   b->running = true;
   while ((e = nbdkit_ready (&b->nbdkit, CONNECT_MS, f)) == ERR_AGAIN)
@@ -424,6 +427,16 @@ make_folder (struct bench *b, struct fault *f)
   return ERR_OK;
 }
 
+static void
+show_log (const struct bench *b)
+{
+  char text[LOG_BYTES];
+  ssize_t n = pread (b->log_fd, text, sizeof text, 0);
+
+  if (n > 0)
+    fwrite (text, 1, (size_t)n, stderr);
+}
+
 static enum err
 prepare (struct bench *b, struct fault *f)
 {
@@ -437,6 +450,9 @@ prepare (struct bench *b, struct fault *f)
   if (next < b->c->args)
     return fault_set (f, ERR_INVAL, "\"%s\" is not KEY=VALUE", b->c->arg[next]);
   b->seconds = (double)seconds;
+  b->log_fd = memfd_create ("nbdkit", MFD_CLOEXEC);
+  if (b->log_fd < 0)
+    return fault_set (f, ERR_NOMEM, "out of memory");
   b->writes = cli_has (b->c, "write");
   if (!b->writes && (e = target_set (&b->target, "readonly", "yes", f)))
     return e;
@@ -482,6 +498,7 @@ run (struct cli *c)
     return cli_fault (c, &f);
   }
   b->c = c;
+  b->log_fd = -1;
   b->seed = session_now_ns () | 1;
   session_catch_signals ();
   if (!(e = prepare (b, &f)))
@@ -491,6 +508,9 @@ run (struct cli *c)
     unlink (b->sock);
     rmdir (b->dir);
   }
+  if (b->nbdkit.server && (f.code == ERR_IO || f.code == ERR_TIMEOUT))
+    show_log (b);
+  cleanup_close (&b->log_fd);
   if (e)
     status = f.code == ERR_RANGE ? (cli_fault (c, &f), CLI_DIFFERS)
                                  : cli_fault (c, &f);
