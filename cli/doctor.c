@@ -128,6 +128,7 @@ check_landlock (struct result *r)
 {
   long abi = syscall (SYS_landlock_create_ruleset, NULL, 0,
                       LANDLOCK_CREATE_RULESET_VERSION);
+  int error = errno; /* before lsm is read */
   char lsm[300] = "";
 
   if (abi >= LANDLOCK_NEWEST)
@@ -140,7 +141,7 @@ check_landlock (struct result *r)
   } else {
     first_line ("/sys/kernel/security/lsm", lsm, sizeof lsm);
     set (r, HEALTH_WEAKER, "not available: workers have one wall less");
-    if (errno == ENOSYS)
+    if (error == ENOSYS)
       mend (r, "boot a kernel with CONFIG_SECURITY_LANDLOCK=y");
     else
       mend (r, "add landlock to lsm= on the kernel's command line (now: %.120s)",
