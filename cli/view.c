@@ -67,6 +67,9 @@ fill (struct view *v, const struct status_volume *volume,
   for (unsigned i = 0; i < v->status.gateways; i++)
     if (view_serves (n, &v->status.gateway[i]))
       add_gateway (n, &v->status.gateway[i], scratch);
+  /* What could never be opened, as its URL was wrong, is no volume. */
+  if (!n->gateways && n->size == STATUS_UNKNOWN)
+    v->volumes--;
 }
 
 static enum err
