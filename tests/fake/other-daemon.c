@@ -24,8 +24,7 @@
 static struct control message;
 static const char noise[64] = {(char)0xff, 'g', 'a', 'r', 'b', 'a', 'g', 'e'};
 
-static void __attribute__ ((noreturn))
-fail (const char *what)
+static void __attribute__ ((noreturn)) fail (const char *what)
 {
   perror (what);
   exit (1);

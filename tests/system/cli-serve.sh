@@ -32,8 +32,8 @@ ends () {
   wait_for 10 gone "$pid" || die "serve does not end on SIG$1"
   wait_for 10 no_nbdkit || die "SIG$1 leaves nbdkit"
   wait "$pid" || [ "$1" = KILL ] || die "status $? after SIG$1"
-  # nbdkit ends with its parent; only SIGKILL lets it leave its socket.
-  [ ! -e "$sock" ] || rm "$sock"
+  # nbdkit never removes it.
+  [ ! -e "$sock" ] || die "SIG$1: the socket is left"
 }
 
 no_nbdkit () {
@@ -79,7 +79,7 @@ ends INT
 wait_for 20 has_own_socket || die "no socket in the runtime folder"
 kill -KILL $(pids_of bulkhead)
 wait_for 10 no_nbdkit || die "an nbdkit outlives its bulkhead"
-rm -f runtime/serve-*.sock
+rm -f runtime/serve-*.sock # after that signal nobody could
 ok "in the foreground, as long as it runs"
 
 "$run" bulkhead serve --daemon -P "$dir/d.pid" -U "$sock" "$url" \
@@ -89,8 +89,12 @@ ok "in the foreground, as long as it runs"
 copies "$uri" "--daemon"
 kill "$(cat d.pid)"
 wait_for 10 no_nbdkit || die "the daemon does not end"
-rm -f "$sock"
-ok "as a daemon"
+"$run" bulkhead serve -q --daemon -P "$dir/d.pid" -U "$sock" "$url" \
+  "${creds[@]}" 2>serve.log || die "the same once more: $(cat serve.log)"
+kill "$(cat d.pid)"
+wait_for 10 no_nbdkit || die "the daemon does not end"
+rm "$sock"
+ok "as a daemon, and the same command once more"
 
 mkdir tls
 (umask 077; printf 'alice:%s\n' "$(openssl rand -hex 32)" >tls/keys.psk)
@@ -157,42 +161,15 @@ copies "$uri" "a credential of systemd"
 ends TERM
 unset CREDENTIALS_DIRECTORY
 ok "secrets from a private file, and from systemd's credentials"
-refused 3 'no credential login' service
-chmod 640 home/password
-refused 4 'password is open to others .mode 640' login
-chmod 600 home/password
 echo wrong >home/password
 refused 4 'refused|denied' login
-chmod 622 "$conf"
-refused 4 'can be written by others' disk
-chmod 600 "$conf"
 stop_sshd
 start_sshd
 
 # ----------------------------------------------------------------- bad input
 
-refused 2 'no URL, and no volume' nowhere
-refused 2 'did you mean disk' dis
-refused 2 'something is missing'
-refused 2 'not a URL of a protocol' ftp://localhost/disk
-refused 2 'neither an option nor KEY=VALUE' "$url" more
-refused 2 'unknown parameter "identiy"' "$url" identiy=1
-refused 2 'password= on a command line' "$url" password=secret
-refused 2 'exclude each other' -U s -p 1 "$url"
-refused 2 'not a number from' -p 99999 "$url"
-refused 3 'there is no file' "$(sftp_url "$dir/missing")" "${creds[@]}"
-refused 5 'resolve' sftp://host.invalid/disk "${creds[@]}"
-refused 5 'connect|refused' sftp://127.0.0.1:9/disk "${creds[@]}"
-ssh-keygen -q -t ed25519 -N '' -C other -f other
-printf '[127.0.0.1]:%s %s\n' "$sshd_port" "$(cut -d' ' -f1,2 other.pub)" >changed
-refused 4 'key' "$url" identity="$dir/id" known-hosts="$dir/changed"
-refused 4 'login|refused|denied' "$url" identity="$dir/other" \
-  known-hosts="$known_hosts"
 BULKHEAD_RUN="$dir/no/nbdkit" "$BULKHEAD_BUILDDIR/bulkhead" serve "$url" \
   2>said.err && die "serves without nbdkit"
 [ $? = 7 ] && grep -q 'apt-get install nbdkit' said.err \
   || die "no nbdkit: $(cat said.err)"
 ok "$(head -n 1 said.err)"
-sed -i 's/connections/&/; s/^    readonly: true/    readnly: true/' "$conf"
-refused 2 'bulkhead.conf:8: unknown key "readnly"' disk
-grep -q 'did you mean readonly?' said.err || die "$(cat said.err)"

@@ -77,7 +77,8 @@ if !SANITIZED
 SYSTEM_TESTS += %D%/calls.sh
 endif
 
-SYSTEM_TESTS += %D%/cli-copy.sh %D%/cli-discover.sh %D%/cli-status.sh
+SYSTEM_TESTS += %D%/cli-bad.sh %D%/cli-conf.sh %D%/cli-copy.sh \
+	%D%/cli-discover.sh %D%/cli-doctor.sh %D%/cli-status.sh
 SYSTEM_TESTS += %D%/iscsi.sh %D%/iscsi-bad.sh %D%/iscsi-crash.sh \
 	%D%/iscsi-paths.sh %D%/iscsi-redirect.sh %D%/iscsi-thin.sh
 
