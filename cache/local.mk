@@ -37,7 +37,7 @@ libcache_la_SOURCES = \
 	%D%/signer.c %D%/signer.h \
 	%D%/status.c %D%/status.h \
 	%D%/stripes_file.c %D%/stripes_file.h \
-	%D%/supervisor.c %D%/supervisor.h \
+	%D%/supervisor.c %D%/supervisor_dial.c %D%/supervisor_spawn.c %D%/supervisor.h \
 	%D%/supervisor_private.h \
 	%D%/tls_login.c %D%/tls_login.h \
 	%D%/unlock.c %D%/unlock.h \

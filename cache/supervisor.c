@@ -3,8 +3,6 @@
 #include "cache/supervisor_private.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +17,6 @@
 #include "cache/status.h"
 #include "common/cleanup.h"
 #include "ipc/shm.h"
-#include "sandbox/cgroup.h"
 #include "sandbox/sandbox.h"
 
 /* Before the first READY a user waits at a command line: what may mend itself
@@ -59,8 +56,6 @@ static const unsigned transitions[SUP_STATES] = {
 
 static void
 start_attempt (struct supervisor *s);
-static void
-follow_route (struct supervisor *s);
 
 const char *
 sup_state_name (enum sup_state state)
@@ -104,8 +99,8 @@ is_permanent (enum err e)
   return false;
 }
 
-static uint64_t
-monotonic_ns (void)
+uint64_t
+sup_now_ns (void)
 {
   struct timespec ts;
 
@@ -177,8 +172,8 @@ plan_next (struct supervisor *s, const struct fault *f,
   ev_timer_start (s->c.daemon->loop, &s->deadline);
 }
 
-static void
-attempt_failed (struct supervisor *s, const struct fault *f)
+void
+sup_attempt_failed (struct supervisor *s, const struct fault *f)
 {
   struct backoff_death death = {.was_ready = false};
 
@@ -309,7 +304,7 @@ log_in_hand (struct supervisor *s)
   if (shm_map (s->c.channel_fd[CHANNEL_REQUESTS], CHANNEL_RING_BYTES, false,
                &requests))
     return;
-  if (report_in_hand (requests, s->c.completions, s->epoch, monotonic_ns (),
+  if (report_in_hand (requests, s->c.completions, s->epoch, sup_now_ns (),
                       text, sizeof text))
     log_write (s->c.daemon->log, LOG_LEVEL_WARN, "%s: %.300s; in hand: %s",
                s->c.name, s->why.text, text);
@@ -369,7 +364,7 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
     s->c.hooks->gone (s->c.hooks_ctx, s->epoch, died_of_itself (s, &si),
                       &s->why);
   if (s->moving && !announced)
-    follow_route (s);
+    sup_follow_route (s);
   else
     plan_next (s, &s->why, &death);
 }
@@ -393,95 +388,6 @@ on_control (struct ev_loop *loop, ev_io *w, int events)
   sup_converse (w->data);
 }
 
-/* The worker's start */
-
-static enum err
-make_sockets (struct supervisor *s, int ret_worker_end[2], struct fault *f)
-{
-  int daemon_pair[2], gateway_pair[2];
-
-  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, daemon_pair) < 0)
-    return fault_set (f, err_from_errno (errno), "socketpair: %s",
-                      strerror (errno));
-  s->worker.control_fd = daemon_pair[0];
-  ret_worker_end[0] = daemon_pair[1];
-  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gateway_pair) < 0)
-    return fault_set (f, err_from_errno (errno), "socketpair: %s",
-                      strerror (errno));
-  s->worker.gateway_fd = gateway_pair[0];
-  ret_worker_end[1] = gateway_pair[1];
-  return ERR_OK;
-}
-
-/* It does nothing yet: it waits for its CONFIG. */
-static uint32_t
-limit_by_cgroup (struct supervisor *s)
-{
-  struct sbx_cgroup *c = s->c.daemon->cgroup;
-
-  return c && s->worker.pid > 0 && sbx_cgroup_put (c, s->worker.pid)
-             ? SBX_LAYER_CGROUP
-             : 0;
-}
-
-static enum err
-spawn_with (struct supervisor *s, const int worker_end[2],
-            const int object[CHANNEL_FDS], struct fault *f)
-{
-  const char *argv[] = {"bulkhead-worker", NULL};
-  int fd[WORKER_FD_END - WORKER_FD_DAEMON];
-  struct sbx_spawn spawn = {
-      .profile = SBX_WORKER,
-      .path = s->c.daemon->worker_path,
-      .argv = argv,
-      .fd = fd,
-      .fds = s->c.login->tls.on ? WORKER_FD_END - WORKER_FD_DAEMON
-                                : WORKER_FD_TRUST - WORKER_FD_DAEMON,
-      .stderr_fd = s->c.daemon->child_stderr_fd,
-  };
-  struct sbx_child child;
-  enum err e;
-
-  for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
-    fd[i] = -1;
-#define AT(n) fd[(n)-WORKER_FD_DAEMON]
-  AT (WORKER_FD_DAEMON) = worker_end[0];
-  AT (WORKER_FD_GATEWAY) = worker_end[1];
-  for (unsigned i = 0; i < s->worker.lanes; i++)
-    AT (WORKER_FD_NET + i) = s->worker.net_fd[i];
-  AT (WORKER_FD_WAKE_WORKER) = object[CHANNEL_WAKE_WORKER];
-  AT (WORKER_FD_WAKE_GATEWAY) = object[CHANNEL_WAKE_GATEWAY];
-  for (int i = 0; i <= CHANNEL_IDENTITY; i++)
-    AT (WORKER_FD_OBJECTS + i) = object[i];
-  AT (WORKER_FD_TRUST) = s->c.login->tls.trust_fd;
-#undef AT
-  if ((e = sbx_spawn (&spawn, &child, f)))
-    return e;
-  s->worker.pid = child.pid;
-  s->worker.pidfd = child.pidfd;
-  s->layers = limit_by_cgroup (s);
-  return ERR_OK;
-}
-
-static enum err
-spawn_worker (struct supervisor *s, struct fault *f)
-{
-  int object[CHANNEL_FDS];
-  int worker_end[2] = {-1, -1};
-  enum err e = channel_fds_for (s->c.channel_fd, CHANNEL_SIDE_WORKER, object);
-
-  if (e)
-    return fault_set (f, e, "cannot hand over the channel: %s", err_text (e));
-  atomic_store (&s->c.completions->refused_syscall, 0);
-  e = make_sockets (s, worker_end, f);
-  if (!e)
-    e = spawn_with (s, worker_end, object, f);
-  cleanup_close (&worker_end[0]);
-  cleanup_close (&worker_end[1]);
-  channel_close_fds (object);
-  return e;
-}
-
 static void
 watch_worker (struct supervisor *s)
 {
@@ -498,8 +404,8 @@ watch_worker (struct supervisor *s)
 }
 
 /* All its lanes are there, or as many as can be had. */
-static void
-start_worker (struct supervisor *s)
+void
+sup_start_worker (struct supervisor *s)
 {
   struct fault f = {0};
 
@@ -507,9 +413,9 @@ start_worker (struct supervisor *s)
   s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
   s->moving = false;
   s->certs_signed = 0;
-  if (login_begin (&s->login, s->c.login, &f) || spawn_worker (s, &f)) {
+  if (login_begin (&s->login, s->c.login, &f) || sup_spawn_worker (s, &f)) {
     close_worker (s);
-    attempt_failed (s, &f);
+    sup_attempt_failed (s, &f);
     return;
   }
   s->epoch++;
@@ -519,130 +425,11 @@ start_worker (struct supervisor *s)
     sup_end_worker (s, SUP_END_KILL, &f);
 }
 
-static enum err
-dial (struct supervisor *s, const struct address_list *to, uint16_t from_port,
-      dialer_done *done, struct fault *f)
-{
-  struct dial_from from = {.port = from_port,
-                           .reserved = s->c.login->from_reserved_port,
-                           .uid = s->c.uid};
-
-  return dialer_start (s->c.daemon, s->route.now.host, to, s->route.now.port,
-                       &from, done, s, &s->dialer, f);
-}
-
-static void
-on_lane_dialled (void *ctx, int fd, unsigned index, const struct fault *why);
-
-/* The next one, to where the first one led. A session with fewer than the user
- * wants is better than none.
- */
-static void
-dial_lane_or_start (struct supervisor *s)
-{
-  struct address_list there = {.count = 1, .a = {s->addresses.a[0]}};
-  struct fault f = {0};
-
-  if (s->worker.lanes < s->route.lanes
-      && !quota_dial (&s->c.daemon->quota, s->c.uid, monotonic_ns (), &f)
-      && !dial (s, &there, 0, on_lane_dialled, &f))
-    return;
-  if (f.code)
-    log_write (s->c.daemon->log, LOG_LEVEL_WARN,
-               "%s: %u of %u connections: %s", s->c.name, s->worker.lanes,
-               s->route.lanes, f.text);
-  start_worker (s);
-}
-
-static void
-on_lane_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
-{
-  struct supervisor *s = ctx;
-
-  (void)index;
-  s->dialer = NULL;
-  if (fd >= 0) {
-    s->worker.net_fd[s->worker.lanes++] = fd;
-    dial_lane_or_start (s);
-    return;
-  }
-  log_write (s->c.daemon->log, LOG_LEVEL_WARN, "%s: %u of %u connections: %s",
-             s->c.name, s->worker.lanes, s->route.lanes, why->text);
-  start_worker (s);
-}
-
-static void
-on_dialled (void *ctx, int fd, unsigned index, const struct fault *why)
-{
-  struct supervisor *s = ctx;
-  struct address first;
-
-  s->dialer = NULL;
-  if (fd < 0) {
-    attempt_failed (s, why);
-    return;
-  }
-  /* What answered is tried first the next time. */
-  first = s->addresses.a[index];
-  s->addresses.a[index] = s->addresses.a[0];
-  s->addresses.a[0] = first;
-  s->worker.net_fd[0] = fd;
-  s->worker.lanes = 1;
-  dial_lane_or_start (s);
-}
-
-static void
-start_dial (struct supervisor *s)
-{
-  struct fault f = {0};
-
-  sup_set_state (s, SUP_DIALLING);
-  /* A server may know by the port that a request is one of before. */
-  if (dial (s, &s->addresses, s->source_port, on_dialled, &f))
-    attempt_failed (s, &f);
-}
-
-static void
-on_resolved (void *ctx, const struct address_list *list, const struct fault *f)
-{
-  struct supervisor *s = ctx;
-
-  s->resolver = NULL;
-  if (!list) {
-    attempt_failed (s, f);
-    return;
-  }
-  s->addresses = *list;
-  start_dial (s);
-}
-
-static void
-follow_route (struct supervisor *s)
-{
-  const char *host = s->route.now.host;
-  struct fault f = {0};
-
-  if (quota_dial (&s->c.daemon->quota, s->c.uid, monotonic_ns (), &f)) {
-    sup_set_state (s, SUP_RESOLVING);
-    attempt_failed (s, &f);
-    return;
-  }
-  if (s->addresses.count && strcmp (s->resolved, host) == 0) {
-    start_dial (s);
-    return;
-  }
-  s->addresses.count = 0;
-  strcpy (s->resolved, host);
-  sup_set_state (s, SUP_RESOLVING);
-  if (resolver_start (s->c.daemon, host, on_resolved, s, &s->resolver, &f))
-    attempt_failed (s, &f);
-}
-
 static void
 start_attempt (struct supervisor *s)
 {
   s->attempts += s->attempts < ATTEMPTS_BEFORE_READY;
-  follow_route (s);
+  sup_follow_route (s);
 }
 
 static void
@@ -696,7 +483,7 @@ adopt_worker (struct supervisor *s, struct supervisor_before *before)
 {
   s->worker.pidfd = steal_fd (&before->pidfd);
   s->worker.pid = pid_of (s->worker.pidfd);
-  s->layers = limit_by_cgroup (s);
+  s->layers = sup_limit_by_cgroup (s);
   if (s->worker.pid > 0)
     s->layers |= sbx_look (s->worker.pid);
   for (; s->worker.lanes < before->lanes; s->worker.lanes++)

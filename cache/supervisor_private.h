@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shared by supervisor.c (life and death) and conversation.c (what a worker
- * says).
+/* Shared by supervisor.c (life and death), supervisor_dial.c (its sockets),
+ * supervisor_spawn.c (its process) and conversation.c (what a worker says).
  */
 #ifndef BH_CACHE_SUPERVISOR_PRIVATE_H
 #define BH_CACHE_SUPERVISOR_PRIVATE_H
@@ -106,6 +106,26 @@ enum sup_end {
 void
 sup_end_worker (struct supervisor *s, enum sup_end how,
                 const struct fault *why);
+
+/* CLOCK_MONOTONIC */
+uint64_t
+sup_now_ns (void);
+/* Resolves and dials where the route leads, then sup_start_worker or
+ * sup_attempt_failed.
+ */
+void
+sup_follow_route (struct supervisor *s);
+/* All its lanes are there, or as many as can be had. */
+void
+sup_start_worker (struct supervisor *s);
+void
+sup_attempt_failed (struct supervisor *s, const struct fault *f);
+/* The process, with the lanes; it waits for its CONFIG. */
+enum err
+sup_spawn_worker (struct supervisor *s, struct fault *f);
+/* 0, or SBX_LAYER_CGROUP if it could be done. */
+uint32_t
+sup_limit_by_cgroup (struct supervisor *s);
 
 /* Reads and answers what the worker has said; stops when it is to end. */
 void
