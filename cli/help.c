@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMNS 79
-#define LEFT 24 /* columns of what an option looks like */
+#define LEFT 26 /* columns of what an option looks like */
 
 void
 cli_usage (const struct command *command)
@@ -15,40 +15,20 @@ cli_usage (const struct command *command)
           command->synopsis[0] ? " " : "", command->synopsis);
 }
 
-/* Words behind column LEFT + 4, wrapped. */
-static void
-words (const char *text)
-{
-  size_t column = LEFT + 4;
-
-  while (*text) {
-    size_t n = strcspn (text, " ");
-
-    if (column + n > COLUMNS && column > LEFT + 4) {
-      printf ("\n%*s", LEFT + 4, "");
-      column = LEFT + 4;
-    }
-    printf ("%.*s%s", (int)n, text, text[n] ? " " : "");
-    column += n + 1;
-    text += n + (text[n] == ' ');
-  }
-  putchar ('\n');
-}
-
 static void
 option_line (const struct cli_option *o)
 {
   char left[80];
-  int n = 0;
+  int n = 4;
 
-  if (o->letter)
-    n = snprintf (left, sizeof left, "-%c, ", o->letter);
+  snprintf (left, sizeof left, o->letter ? "-%c, " : "    ", o->letter);
   snprintf (left + n, sizeof left - (size_t)n, "--%s%s%s", o->name,
             o->value_name ? "=" : "", o->value_name ? o->value_name : "");
-  printf ("  %-*s  ", LEFT, left);
   if (strlen (left) > LEFT)
-    printf ("\n%*s", LEFT + 4, "");
-  words (o->help);
+    printf ("  %s\n%*s", left, LEFT + 4, "");
+  else
+    printf ("  %-*s  ", LEFT, left);
+  cli_words (LEFT + 4, o->help);
 }
 
 static void
