@@ -106,7 +106,7 @@ as_json (const struct finding *r)
   json_t *abilities = json_object (), *layers = json_array ();
 
   for (unsigned i = 0; i < ABILITIES; i++)
-    json_object_set_new (abilities, r->ability[i].name,
+    json_object_set_new (abilities, r->ability[i].json_name,
                          json_pack ("{s:b, s:s}", "native",
                                     (int)r->ability[i].native, "means",
                                     r->ability[i].means));

@@ -73,25 +73,25 @@ units_abilities (const char *proto, uint32_t caps,
   const struct verbs *v = verbs_of (proto);
   bool writes = caps & VOLUME_CAN_WRITE;
   const struct ability a[ABILITIES] = {
-      {"write", writes,
+      {"write", "write", writes,
        writes ? "allowed" : "refused: it can only be read"},
-      {"flush", caps & VOLUME_CAN_FLUSH,
+      {"flush", "flush", caps & VOLUME_CAN_FLUSH,
        caps & VOLUME_CAN_FLUSH
            ? v->flush
            : (writes ? "not available: the server never says what is stable"
                      : "nothing to do")},
-      {"fua", caps & VOLUME_CAN_FUA,
+      {"fua", "fua", caps & VOLUME_CAN_FUA,
        caps & VOLUME_CAN_FUA   ? v->fua
        : caps & VOLUME_CAN_FLUSH ? "a write and a flush, by nbdkit"
                                  : "not available"},
-      {"trim", caps & VOLUME_CAN_TRIM,
+      {"trim", "trim", caps & VOLUME_CAN_TRIM,
        caps & VOLUME_CAN_TRIM ? v->trim
                               : "not available: nothing is given up"},
-      {"zero", caps & VOLUME_CAN_ZERO,
+      {"zero", "zero", caps & VOLUME_CAN_ZERO,
        caps & VOLUME_CAN_ZERO ? v->zero
        : writes               ? "zeroes are written, by nbdkit"
                               : "not available"},
-      {"block-status", caps & VOLUME_CAN_STATUS,
+      {"block-status", "block_status", caps & VOLUME_CAN_STATUS,
        caps & VOLUME_CAN_STATUS ? v->status
                                 : "not available: everything counts as data"},
   };

@@ -15,7 +15,8 @@ json_t *units_json_latency (const uint64_t bucket[STATS_BUCKETS]);
 
 /* What the server can do with a request, and how. */
 struct ability {
-  const char *name;  /* "trim", also in JSON */
+  const char *name; /* "trim" */
+  const char *json_name;
   bool native;       /* by the server itself */
   const char *means; /* one line */
 };

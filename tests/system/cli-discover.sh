@@ -43,6 +43,7 @@ truncate -s 2M "$HOME/home.img"
 [ "$(bulkhead discover --json "$(sftp_url /~)" "${key[@]}" \
   | jq -r '.[] | select(.name == "home.img").size')" = 2097152 ] \
   || die "the login directory: $(bulkhead discover "$(sftp_url /~)" "${key[@]}")"
+documented discover list
 ok "discover lists the files of a directory, and their URLs open them"
 
 bulkhead probe --json "$(sftp_url "$dir/images/one.img")" "${key[@]}" >probe
@@ -56,6 +57,7 @@ grep -q 'flush  *fsync@openssh.com' text && grep -q 'round trip .*s (' text \
   && grep -q 'sandbox .*seccomp' text && grep -q 'write .*only be read' text \
   || die "probe: $(cat text)"
 [ "$(stat -c %s images/one.img)" = 3145728 ] || die "probe has changed it"
+documented probe probe
 ok "probe says what an SFTP file can do"
 
 fails 2 'is a list of volumes' probe "$(sftp_url "$dir/images")" "${key[@]}"
@@ -120,4 +122,5 @@ jq -e '[.[] | select(.check == "seccomp" or .check == "plugin"
   | length == 4 and all' list >/dev/null || die "doctor: $(cat list)"
 jq -e '[.[] | select(.health != "ok") | .mend != null] | all' list >/dev/null \
   || die "doctor names no remedy: $(cat list)"
+documented doctor list
 ok "doctor is content with this machine (cli-doctor.sh: where something lacks)"

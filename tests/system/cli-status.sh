@@ -69,6 +69,8 @@ status "$ops.cached_read.latency.p50_ns > 0" | grep -qx true \
   || die "no latency of cached reads"
 status '.volumes[0].counts.hit_ratio > 0.5' | grep -qx true || die "hit ratio"
 status '.volumes[0].cache.fills > 0' | grep -qx true || die "no fills"
+bulkhead status --json >status.json
+documented status status.json
 ok "requests, bytes, latencies and the hit ratio are counted"
 
 bulkhead status "$name" >text

@@ -384,6 +384,17 @@ mib () {
   if [ -n "$small" ]; then echo $((($1 + 3) / 4)); else echo "$1"; fi
 }
 
+# documented COMMAND FILE: the JSON in it is one value, and the command's manual
+# page knows each name in there.
+documented () {
+  local name
+  jq -es 'length == 1' "$2" >/dev/null || die "$1 --json: $(cat "$2")"
+  for name in $(jq -r '[.. | objects | keys[]] | unique[]' "$2"); do
+    grep -q "C<$name>" "$lib_dir/../../docs/bulkhead-$1.pod" \
+      || die "bulkhead-$1(1) does not know \"$name\" of its JSON"
+  done
+}
+
 model=$BULKHEAD_BUILDDIR/tests/system/nbd-model
 
 # model_begins ARGUMENT…: nbd-model in the background, its words in client.log;
