@@ -72,6 +72,7 @@ copies "$uri" "a URL"
 ends TERM
 serve --json -U nbd.sock "$url" "${creds[@]}"
 [ "$(jq -r .uri serve.out)" = "$uri" ] || die "--json: $(cat serve.out)"
+documented serve serve.out
 kill -0 "$(jq .pid serve.out)" || die "--json tells another pid"
 copies "$uri" "a relative socket"
 ends INT
@@ -103,7 +104,31 @@ serve -p 10810 --tls require --tls-psk "$dir/tls/keys.psk" "$url" "${creds[@]}"
 copies "nbds://alice@127.0.0.1:10810/?tls-psk-file=$dir/tls/keys.psk" TLS
 ! nbdinfo --size nbd://127.0.0.1:10810 2>/dev/null || die "also without TLS"
 ends TERM
-ok "over TCP, with TLS"
+. "$lib_dir/tls.sh"
+authority ca
+cp ca.pem tls/ca-cert.pem
+certificate server ca P-256 'DNS:localhost,IP:127.0.0.1'
+certificate client ca P-256 ''
+cp server.pem tls/server-cert.pem
+cp server.key tls/server-key.pem
+mkdir mine
+cp ca.pem mine/ca-cert.pem
+serve --port=10811 --address=127.0.0.1 --tls=require --tls-verify-peer \
+  --tls-certificates="$dir/tls" --read-only "$url" "${creds[@]}"
+tcp="nbds://127.0.0.1:10811/?tls-certificates=$dir/mine"
+! nbdinfo --size "$tcp" 2>/dev/null || die "a client without a certificate"
+cp client.pem mine/client-cert.pem
+cp client.key mine/client-key.pem
+nbdinfo --json "$tcp" >info
+[ "$(jq -r '[.protocol, .TLS, .exports[0].is_read_only] | join(" ")' info)" \
+  = 'newstyle-fixed true true' ] || die "nbdinfo: $(cat info)"
+copies "$tcp" "TLS with certificates"
+ends TERM
+serve -i ::1 -p 10812 "$url" "${creds[@]}"
+[ "$(cat serve.out)" = 'nbd://[::1]:10812' ] || die "says $(cat serve.out)"
+copies 'nbd://[::1]:10812' "IPv6"
+ends TERM
+ok "over TCP, with TLS: keys, certificates of both sides; over IPv6"
 
 # ------------------------------------------------------------ configuration
 

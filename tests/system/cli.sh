@@ -38,7 +38,7 @@ for command in $commands; do
     grep -q -- "B<$option[>=]" "$page" \
       || die "the manual page of $command does not know $option"
   done
-  awk 'length > 80 { exit 1 }' help || die "wide lines: $(cat help)"
+  awk 'length > 79 || / $/ { exit 1 }' help || die "wide lines: $(cat help)"
 done
 ok "each command has a help and a manual page that knows its options"
 
@@ -100,6 +100,24 @@ printf 'volumes:\n  mydisk:\n    url: nfs://host/x\n' \
 [ "$(bash_completes bulkhead serve myd)" = mydisk ] || die "bash: no volume"
 [ "$(bash_completes bulkhead serve mydisk ident)" = identity= ] \
   || die "bash: no parameter"
+# Each option of --help, and no other: by each shell, for each command.
+for command in $commands; do
+  bulkhead "$command" --help | grep -oE -- '--[a-z][-a-z]+' | sort -u >options
+  [ -s options ] || die "$command has no options"
+  bash_completes bulkhead "$command" -- | tr -s ' =' '\n\n' | grep . \
+    | sort -u | cmp - options || die "bash: other options of $command"
+  fish -c "source script.fish; complete -C 'bulkhead $command --'" \
+    | cut -f 1 | tr -d = | sort -u | cmp - options \
+    || die "fish: other options of $command"
+  sed -n "/^    $command)/,/^      ;;/p" script.zsh \
+    | grep -oE -- "[{'',]--[a-z][-a-z]+" | grep -oE -- '--.*' | sort -u \
+    | cmp - options || die "zsh: other options of $command"
+done
+# What a command takes behind a URL: each parameter of each protocol.
+for parameter in $("$run" nbdkit bulkhead --help | sed -n 's/^ *\([a-z-]*\)=.*/\1/p'); do
+  [ "$parameter" = url ] || grep -q "[ ']$parameter= " script.bash \
+    || die "bash: no parameter $parameter"
+done
 fish -c 'source script.fish; complete -C "bulkhead serve myd"' \
   | grep -q '^mydisk' || die "fish: no volume"
 fish -c 'source script.fish; complete -C "bulkhead comple"' \
