@@ -6,9 +6,9 @@
  *   message = type u8, length u16, body
  *
  * how: 1 a protocol that logs in by SSH, 2 a password, 4 the target's password
- * (mutual CHAP), 8 moves are allowed, 16 a certificate for TLS. What the daemon
- * answers must hold no secret but what the table of control.h says, and each
- * line of its log must be one line.
+ * (mutual CHAP), 8 moves are allowed, 16 a certificate for TLS, 32 two
+ * connections. What the daemon answers must hold no secret but what the table of
+ * control.h says, and each line of its log must be one line.
  */
 #include "config.h"
 #include "fuzz/target.h"
@@ -39,6 +39,7 @@ static struct {
    * may hear it again in what is said of its own words.
    */
   bool said;
+  unsigned signatures; /* for TLS, in this conversation */
 } g;
 
 static void
@@ -161,10 +162,12 @@ begin (struct supervisor *s, struct login_config *c, uint8_t how, bool *ready)
                                     .name = "volume",
                                     .spec = &g.spec,
                                     .login = c,
+                                    .paths = how & 32 ? 2 : 1,
                                     .hooks = &hooks,
                                     .hooks_ctx = ready};
   s->worker.pidfd = s->worker.gateway_fd = -1;
   s->worker.control_fd = g.pair[0];
+  s->worker.lanes = how & 32 ? 2 : 1;
   ev_init (&s->deadline, never);
   ev_init (&s->acknowledge, never);
   ev_io_init (&s->worker.control_readable, never_io, g.pair[0], EV_READ);
@@ -210,6 +213,7 @@ hear (const uint8_t *cert_sign, size_t cert_sign_bytes)
     MUST (g.said || !has (bytes, (size_t)n, TARGET_PASSWORD));
     MUST (type == CONTROL_AUTH_PASSWORD || g.said
           || !has (bytes, (size_t)n, PASSWORD));
+    g.signatures += type == CONTROL_CERT_SIGNATURE;
     MUST (type != CONTROL_CERT_SIGNATURE
           || may_be_signed (cert_sign, cert_sign_bytes));
     MUST (g.said
@@ -253,12 +257,14 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (!s)
     return 0;
   set_up ();
+  g.signatures = 0;
   g.said = has (data, size, "canary")
            || memmem (data, size, g.tls_secret, sizeof g.tls_secret);
   c = how & 1 ? &g.ssh : &g.others;
   begin (s, c, how, &ready);
   for (unsigned i = 0; i < MESSAGES && wire_left (&w) && say (s, &w); i++)
     MUST (ready == (s->state == SUP_READY));
+  MUST (g.signatures <= s->worker.lanes); /* a handshake each */
   if (s->state == SUP_DYING)
     MUST (s->why.code ? s->why.text[0] : true);
   ev_timer_stop (g.daemon.loop, &s->deadline);
