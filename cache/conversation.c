@@ -421,6 +421,7 @@ on_ready (struct supervisor *s, struct wire *w, struct fault *f)
                                    .pidfd = s->worker.pidfd,
                                    .net_fd = s->worker.net_fd,
                                    .lanes = s->worker.lanes,
+                                   .layers = s->layers,
                                    .shared = s->route.lanes > 1};
   s->c.hooks->worker (s->c.hooks_ctx, s->epoch, &info, &fds);
   /* Ours must not keep the socket open when the gateway closes its own. */

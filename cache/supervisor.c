@@ -483,7 +483,9 @@ adopt_worker (struct supervisor *s, struct supervisor_before *before)
 {
   s->worker.pidfd = steal_fd (&before->pidfd);
   s->worker.pid = pid_of (s->worker.pidfd);
-  s->layers = sup_limit_by_cgroup (s);
+  s->layers = sup_limit_by_cgroup (s)
+              | (before->layers
+                 & ~(uint32_t)(SBX_VISIBLE | SBX_LAYER_CGROUP));
   if (s->worker.pid > 0)
     s->layers |= sbx_look (s->worker.pid);
   for (; s->worker.lanes < before->lanes; s->worker.lanes++)

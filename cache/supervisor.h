@@ -50,6 +50,7 @@ struct supervisor_worker {
   int pidfd;
   const int *net_fd; /* of its lanes */
   unsigned lanes;
+  uint32_t layers; /* SBX_LAYER_… bits */
   bool shared; /* one session for all connections of the volume: see place.h */
 };
 
@@ -76,6 +77,7 @@ struct supervisor_before {
   uint64_t epoch; /* of the last worker; 0: there was none */
   int pidfd;      /* of a worker that lives; -1 */
   unsigned lanes; /* of that */
+  uint32_t layers; /* of that; believed only where nothing can be seen */
   int net_fd[PROTO_LANES_MAX]; /* the dups of its network sockets; -1 */
 };
 

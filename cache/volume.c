@@ -391,6 +391,7 @@ take_paths (struct volume *v, struct wire *w, unsigned *ret_fds)
     if (lanes > PROTO_LANES_MAX)
       return ERR_PEER;
     b->lanes = lanes;
+    b->layers = wire_u32 (w);
     fds += CHANNEL_FDS + (lanes ? 1 + lanes : 0);
   }
   *ret_fds = fds;

@@ -91,6 +91,7 @@ send_adopt (struct link *l, struct control *m, int sock)
     wirebuf_u8 (&b, path_alive (&l->path[i])
                         ? (uint8_t)l->path[i].worker_lanes
                         : 0);
+    wirebuf_u32 (&b, l->path[i].worker_layers);
   }
   volume_spec_put (&b, &l->spec);
   if (!(e = add_fds (l, m)))

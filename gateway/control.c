@@ -277,6 +277,7 @@ link_up (struct link *l, struct control *m)
   struct wire w = wire_init (m->body, m->length_bytes);
   unsigned index = wire_u8 (&w);
   uint64_t epoch = wire_u64 (&w);
+  uint32_t layers = wire_u32 (&w);
   struct volume_info info;
   struct path *p;
   bool again;
@@ -292,6 +293,7 @@ link_up (struct link *l, struct control *m)
   inflight_absolve (&l->inflight, index);
   again = p->epoch != 0;
   p->epoch = epoch;
+  p->worker_layers = layers;
   p->worker_pidfd = control_take_fd (m, WORKER_PIDFD);
   for (unsigned i = WORKER_NET; i < m->fds; i++)
     p->worker_net[p->worker_lanes++] = control_take_fd (m, i);

@@ -59,6 +59,7 @@ struct path {
    */
   int worker_pidfd;
   unsigned worker_lanes;
+  uint32_t worker_layers; /* of its sandbox, as WORKER has them */
   int worker_net[PROTO_LANES_MAX]; /* dups of its sockets, to fence them */
   /* constant after link_open */
   struct channel channel;

@@ -14,7 +14,8 @@
  *                                       string why there is no cache ("": there
  *                                       is one); CACHE_FDS (ipc/fill.h). Before
  *                                       the first WORKER, and after ADOPT
- *   WORKER         daemon → gateway     u8 path, u64 epoch, volume_info; worker
+ *   WORKER         daemon → gateway     u8 path, u64 epoch, u32 layers (to be
+ *                                       kept for ADOPT), volume_info; worker
  *                                       control socket, pidfd of the worker,
  *                                       dups of its network sockets (at least
  *                                       one, at most PROTO_LANES_MAX)
@@ -33,7 +34,9 @@
  *                                       holds the lease, u8 paths, for each u64
  *                                       epoch (0: had no worker yet) and u8
  *                                       network sockets of its worker (0: none
- *                                       is alive); volume_spec. Its files; the
+ *                                       is alive) and u32 layers that WORKER
+ *                                       told of it, for STATUS alone;
+ *                                       volume_spec. Its files; the
  *                                       stripes file; for each path
  *                                       CHANNEL_FDS (as the gateway has them)
  *                                       and, if its worker is alive, pidfd and

@@ -128,6 +128,9 @@ enum err sbx_seal (enum sbx_profile profile,
  * outside, which are few (proc(5), /proc/PID/status).
  */
 uint32_t sbx_look (pid_t pid);
+#define SBX_VISIBLE                                                           \
+  (SBX_LAYER_NO_NEW_PRIVS | SBX_LAYER_SECCOMP | SBX_LAYER_UNPRIVILEGED_UID    \
+   | SBX_LAYER_NS_PID | SBX_LAYER_NO_CAPS)
 
 /* "no-new-privs seccomp …", cut off at dst_bytes. */
 void sbx_layers_text (uint32_t layers, char *dst, size_t dst_bytes);

@@ -340,6 +340,7 @@ start_worker (struct peer_path *w, struct control *m)
   b = control_body (m);
   wirebuf_u8 (&b, (uint8_t)w->index);
   wirebuf_u64 (&b, w->epoch);
+  wirebuf_u32 (&b, 0);
   volume_info_put (&b, &g->peer->info);
   control_add_fd (m, w->sock[0]);
   /* Any fd will do as the network's, and as the pidfd. */

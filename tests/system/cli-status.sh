@@ -102,7 +102,9 @@ adopted () {
     and .gateways[0].workers[0].pid == '"$worker" | grep -qx true
 }
 wait_for 20 adopted || die "a new daemon: $(bulkhead status)"
-ok "a new daemon knows it all, counts too"
+status '.volumes[0].gateways[0].workers[0].layers[]' | cmp - layers \
+  || die "other layers: $(status '.volumes[0].gateways[0].workers[0].layers')"
+ok "a new daemon knows it all, counts and layers too"
 
 stop_sshd
 wait_for 10 status_is '.volumes[0].state' down || die "no outage is seen"

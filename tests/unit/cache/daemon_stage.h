@@ -27,6 +27,7 @@
 #include "ipc/control.h"
 #include "ipc/fill.h"
 #include "ipc/volume.h"
+#include "sandbox/sandbox.h"
 #include "tests/unit/unit.h"
 
 #include "tests/unit/cache/keys_vectors.h"
@@ -302,6 +303,7 @@ expect_worker (int sock, uint64_t epoch)
   w = wire_init (m.body, m.length_bytes);
   CU_ASSERT_EQUAL (wire_u8 (&w), 0);
   CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
+  CU_ASSERT_EQUAL (wire_u32 (&w) & SBX_MANDATORY, SBX_MANDATORY);
   CU_ASSERT_EQUAL (volume_info_take (&w, &info), ERR_OK);
   CU_ASSERT_EQUAL (info.size, epoch);
   control_close (&m);
