@@ -53,6 +53,8 @@ struct run {
   bool begun, probing;
   uint8_t seed[16];
   uint8_t connection;
+  unsigned lanes, lanes_wanted;
+  bool gone[PROTO_LANES_MAX];
   struct asked asked[PROTO_REQUESTS];
 };
 
@@ -155,13 +157,17 @@ forget_requests (struct run *d)
 static void
 open_engine (struct run *d, size_t moved_bytes)
 {
-  struct proto_config c = {.get = get_param, .ctx = d,
+  struct proto_config c = {.get = get_param,
+                           .ctx = d,
                            .identity = d->identity,
-                           .connection = d->connection};
+                           .connection = d->connection,
+                           .lanes = d->lanes,
+                           .lanes_wanted = d->lanes_wanted};
   struct fault f = {0};
 
   d->begun = true;
   d->ready = d->leaving = d->probing = false;
+  memset (d->gone, 0, sizeof d->gone);
   d->engines++;
   if (moved_bytes) {
     d->handed = malloc (moved_bytes);
@@ -245,17 +251,20 @@ next_piece (struct run *d, size_t most)
   return 1 + (d->random >> 16) % most;
 }
 
-static void
-transmit (struct run *d)
+/* False: there was nothing. */
+static bool
+transmit_on (struct run *d, unsigned lane)
 {
   struct iovec iov[PROTO_TX_IOV];
 
-  for (;;) {
-    size_t n = d->ops->tx_iov (d->p, 0, iov, PROTO_TX_IOV), total = 0, taken;
+  for (bool any = false;; any = true) {
+    size_t n = d->ops->tx_iov (d->p, lane, iov, PROTO_TX_IOV), total = 0, taken;
 
     CHECK (n <= PROTO_TX_IOV, "D2");
     if (!n)
-      return;
+      return any;
+    if (lane && !any)
+      note_u64 (d, lane);
     for (size_t i = 0; i < n; i++)
       total += iov[i].iov_len;
     CHECK (total > 0, "D2");
@@ -266,8 +275,25 @@ transmit (struct run *d)
       note (d, iov[i].iov_base, k);
       left -= k;
     }
-    d->ops->tx_done (d->p, 0, taken);
+    d->ops->tx_done (d->p, lane, taken);
     CHECK ((d->tx_bytes += taken) < TX_BYTES_MAX, "D5");
+  }
+}
+
+/* Until a round over all lanes has found nothing. */
+static void
+transmit (struct run *d)
+{
+  bool any = true;
+
+  for (unsigned rounds = 0; any; rounds++) {
+    CHECK (rounds < EVENTS_MAX, "D5");
+    any = false;
+    for (unsigned i = 0; i < d->lanes; i++)
+      if (!d->gone[i])
+        any |= transmit_on (d, i);
+    if (d->lanes == 1)
+      return;
   }
 }
 
@@ -354,7 +380,7 @@ settle (struct run *d)
 /* -------------------------------------------------------------- events --- */
 
 static void
-on_server (struct run *d, struct wire *w)
+on_server (struct run *d, unsigned lane, struct wire *w)
 {
   size_t n = wire_u16 (w);
   const uint8_t *bytes;
@@ -362,8 +388,8 @@ on_server (struct run *d, struct wire *w)
   if (n > wire_left (w))
     n = wire_left (w);
   bytes = wire_bytes (w, n);
-  while (n && d->p && !w->err) {
-    struct iovec to = d->ops->rx_iov (d->p, 0);
+  while (n && d->p && !w->err && !d->gone[lane]) {
+    struct iovec to = d->ops->rx_iov (d->p, lane);
     size_t k;
 
     CHECK (to.iov_len > 0, "D2");
@@ -371,7 +397,7 @@ on_server (struct run *d, struct wire *w)
     memcpy (to.iov_base, bytes, k);
     bytes += k;
     n -= k;
-    if (d->ops->rx_done (d->p, 0, k, d->now_ns))
+    if (d->ops->rx_done (d->p, lane, k, d->now_ns))
       CHECK (d->ops->state (d->p) == PROTO_FAILED, "D4");
     /* What is left belongs to a session that is over. */
     if (d->ops->state (d->p) == PROTO_FAILED)
@@ -558,6 +584,13 @@ on_seed (struct run *d, struct wire *w)
 }
 
 static void
+on_lanes (struct run *d, struct wire *w)
+{
+  d->lanes = 1 + wire_u8 (w) % PROTO_LANES_MAX;
+  d->lanes_wanted = 1 + wire_u8 (w) % PROTO_LANES_MAX;
+}
+
+static void
 on_identity (struct run *d, struct wire *w)
 {
   size_t at = wire_u16 (w), n = wire_u8 (w);
@@ -589,6 +622,9 @@ preparation (struct run *d, uint8_t tag, struct wire *w)
     return true;
   case 'Q':
     on_seed (d, w);
+    return true;
+  case 'W':
+    on_lanes (d, w);
     return true;
   case 'I':
     on_identity (d, w);
@@ -651,13 +687,37 @@ reopen (struct run *d, size_t moved_bytes)
     open_engine (d, moved_bytes);
 }
 
+/* As the worker's loop does it. */
+static void
+on_lane_end (struct run *d, unsigned lane)
+{
+  if (!d->p || d->gone[lane])
+    return;
+  d->gone[lane] = true;
+  if (lane == 0 || !d->ops->lane_lost
+      || !d->ops->lane_lost (d->p, lane, d->now_ns))
+    reopen (d, 0);
+}
+
+static unsigned
+take_lane (const struct run *d, struct wire *w)
+{
+  return wire_u8 (w) % d->lanes;
+}
+
 /* False: there is no such event. */
 static bool
 happen (struct run *d, uint8_t tag, struct wire *w)
 {
   switch (tag) {
   case 'S':
-    on_server (d, w);
+    on_server (d, 0, w);
+    return true;
+  case 's':
+    on_server (d, take_lane (d, w), w);
+    return true;
+  case 'D':
+    on_lane_end (d, take_lane (d, w));
     return true;
   case 'R':
     on_request (d, w);
@@ -733,6 +793,7 @@ run_once (const struct proto_ops *ops, const struct drive_param *params,
   d->split = split;
   d->trace = 0xcbf29ce484222325ull;
   d->now_ns = START_NS;
+  d->lanes = d->lanes_wanted = 1;
   d->random = wire_u8 (&w);
   memset (d->seed, (int)d->random, sizeof d->seed);
   for (unsigned i = 0; i < EVENTS_MAX && wire_left (&w) && event (d, &w); i++)

@@ -7,6 +7,9 @@
  *   input   = seed u8, *event
  *   event   = tag u8, body
  *     'S'   length u16, bytes      the server says
+ *     's'   lane u8, length u16, bytes
+ *                                  the same on another connection
+ *     'D'   lane u8                that one ends
  *     'R'   op u8, flags u8, offset u32, length u16 (both in 512 bytes, a
  *           flag says + bytes)     the client asks
  *     'r'   op u8, flags u8, offset u64, length u32 (both in bytes), tag u32
@@ -27,6 +30,7 @@
  *     'P'   length u16, *(key '=' value NUL)
  *                                  its parameters, in place of the target's
  *     'Q'   16 bytes, u8           its seed, and which connection it has
+ *     'W'   u8, u8                 how many connections it has, and may have
  *     'I'   offset u16, length u8, bytes
  *                                  into its identity page
  *     'V'   length u16, bytes      what it is told that the last one handed

@@ -30,6 +30,7 @@ struct proto {
   uint64_t now_ns;
   uint8_t *rx; /* the last rx_iov */
   size_t heard_bytes;
+  unsigned lane; /* where it was heard */
   uint8_t heard[UINT16_MAX]; /* by the engine, since it last spoke */
   /* while it is opened */
   const struct proto_config *config;
@@ -55,7 +56,9 @@ static void
 put_heard (struct proto *s)
 {
   if (s->heard_bytes) {
-    put (s, "S", 1);
+    put (s, s->lane ? "s" : "S", 1);
+    if (s->lane)
+      put_number (s, s->lane, 1);
     put_number (s, s->heard_bytes, 2);
     put (s, s->heard, s->heard_bytes);
   }
@@ -144,6 +147,11 @@ put_config (struct proto *s, const struct proto_config *c, uint8_t *identity)
   put (s, "Q", 1);
   put (s, c->seed, sizeof c->seed);
   put_number (s, c->connection, 1);
+  if (c->lanes > 1 || c->lanes_wanted > 1) {
+    put (s, "W", 1);
+    put_number (s, c->lanes ? c->lanes - 1 : 0, 1);
+    put_number (s, c->lanes_wanted ? c->lanes_wanted - 1 : 0, 1);
+  }
   put_identity (s, identity);
   if (c->moved_bytes) {
     put (s, "V", 1);
@@ -250,6 +258,9 @@ static enum err
 rx_done (struct proto *s, unsigned lane, size_t n, uint64_t now_ns)
 {
   put_time (s, now_ns);
+  if (lane != s->lane)
+    put_heard (s);
+  s->lane = lane;
   for (size_t at = 0; at < n;) {
     size_t k = sizeof s->heard - s->heard_bytes;
 
@@ -329,6 +340,15 @@ say (struct proto *s, char *dst)
   return s->ops->say (s->real, dst);
 }
 
+static bool
+lane_lost (struct proto *s, unsigned lane, uint64_t now_ns)
+{
+  put_time (s, now_ns);
+  put_event (s, 'D');
+  put_number (s, lane, 1);
+  return s->ops->lane_lost (s->real, lane, now_ns);
+}
+
 static void
 lost (struct proto *s, uint64_t now_ns)
 {
@@ -402,6 +422,7 @@ PASS_ON (iscsi, .transport = PROTO_OVER_TCP, .want = want, .give = give,
          .say = say, .lost = lost, .leave = leave);
 PASS_ON (nfs, .transport = PROTO_OVER_TCP, .want = want, .give = give,
          .probe = probe, .probed = probed, .leave = leave,
-         .hello = hello, .welcome = welcome);
+         .say = say, .lane_lost = lane_lost, .hello = hello,
+         .welcome = welcome);
 PASS_ON (sftp, .transport = PROTO_OVER_SSH_SUBSYSTEM,
          .ssh_subsystem = "sftp", .probe = probe, .probed = probed);
