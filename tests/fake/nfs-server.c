@@ -3,11 +3,12 @@
  *
  * The NFSv3 server of nfs3.h over TCP on 127.0.0.1, with portmap, mountd and
  * NFS all at one port, for mountport=, which serves FILE as FAKE_PATH; or the
- * NFSv4 server of nfs4.h, which serves it as FAKE4_PATH. In memory.
+ * NFSv4 server of nfs4.h, which serves it as FAKE4_PATH, and wants each
+ * connection to be bound to its session. In memory.
  *
  * SIGHUP: it reboots; connections are reset, what was not committed is gone,
  * the write verifier is another one. SIGTERM: writes what was committed to
- * FILE.
+ * FILE, and says how many connections a session had at most.
  *
  * With PERIOD each PERIODth answer goes wrong, in each way in turn: see
  * `wrong`.
@@ -38,6 +39,7 @@ struct server {
   struct fake_nfs3 v3;
   struct fake_nfs4 v4;
   unsigned period, answers, wrongs; /* period 0: never */
+  unsigned elsewhere, bound_most;
 };
 
 static uint8_t **
@@ -60,6 +62,8 @@ struct client {
   size_t have;
 };
 
+static struct client client[CLIENTS];
+
 static volatile sig_atomic_t reboot, end;
 
 static void
@@ -79,12 +83,13 @@ give_up (const char *what)
 }
 
 static void
-hang_up (struct client *c, int hard)
+hang_up (struct server *s, struct client *c, int hard)
 {
   struct linger l = {.l_onoff = hard};
 
   setsockopt (c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
   close (c->fd);
+  fake_nfs4_hang_up (&s->v4, (unsigned)(c - client));
   c->fd = -1;
   c->have = 0;
 }
@@ -119,6 +124,16 @@ mark (uint8_t *record, uint32_t n)
   put_u32 (record, 0x80000000u | n);
 }
 
+/* Another connection, whoever has it; -1: there is none. */
+static int
+another (int fd)
+{
+  for (int i = 0; i < CLIENTS; i++)
+    if (client[i].fd >= 0 && client[i].fd != fd)
+      return client[i].fd;
+  return -1;
+}
+
 /* Sends the answer of n bytes at record + 4, or what a bad server would.
  * Nonzero: the connection ends.
  */
@@ -126,7 +141,8 @@ static int
 wrong (struct server *s, int fd, uint8_t *record, size_t n)
 {
   struct timespec late = {.tv_nsec = 300000000};
-  unsigned way = s->wrongs++ % 8;
+  /* version 4 begins with the last one, as it has the fewest rounds */
+  unsigned way = s->four ? (s->wrongs++ + 8) % 9 : s->wrongs++ % 8;
 
   mark (record, (uint32_t)n);
   switch (way) {
@@ -153,12 +169,28 @@ wrong (struct server *s, int fd, uint8_t *record, size_t n)
     if (n >= 28)
       put_u32 (record + 4 + 24, 0x4711);
     return send_all (fd, record, n + 4);
+  case 8: /* on another connection than it was asked on */
+    if (another (fd) < 0)
+      return send_all (fd, record, n + 4);
+    s->elsewhere++;
+    return send_all (another (fd), record, n + 4) ? -1 : 0;
   default: /* empty fragments without an end */
     memset (record, 0, 4);
     for (unsigned i = 0; i < 5000; i++)
       if (send_all (fd, record, 4))
         return -1;
     return 0;
+  }
+}
+
+static void
+count_bound (struct server *s)
+{
+  for (unsigned i = 0; i < FAKE4_SESSIONS; i++) {
+    unsigned n = (unsigned)__builtin_popcount (s->v4.session[i].bound);
+
+    if (s->v4.session[i].used && n > s->bound_most)
+      s->bound_most = n;
   }
 }
 
@@ -175,6 +207,7 @@ answer (struct server *s, struct client *c, uint8_t *reply)
       return -1;
     if (c->have < bytes + 4)
       return 0;
+    s->v4.connection = (unsigned)(c - client);
     n = s->four ? fake_nfs4_answer (&s->v4, c->in + 4, bytes, reply + 4,
                                     RECORD_BYTES - 4)
                 : fake_nfs3_answer (&s->v3, c->in + 4, bytes, reply + 4,
@@ -182,6 +215,7 @@ answer (struct server *s, struct client *c, uint8_t *reply)
     if (n == 0)
       return -1;
     mark (reply, (uint32_t)n);
+    count_bound (s);
     if (s->period && ++s->answers % s->period == 0) {
       if (wrong (s, c->fd, reply, n))
         return -1;
@@ -195,7 +229,7 @@ answer (struct server *s, struct client *c, uint8_t *reply)
 }
 
 static void
-welcome (int listener, struct client client[CLIENTS])
+welcome (int listener)
 {
   int fd = accept (listener, NULL, NULL);
 
@@ -209,8 +243,7 @@ welcome (int listener, struct client client[CLIENTS])
 }
 
 static void
-turn (struct server *s, int listener, struct client client[CLIENTS],
-      uint8_t *reply)
+turn (struct server *s, int listener, uint8_t *reply)
 {
   struct pollfd p[CLIENTS + 1] = {{.fd = listener, .events = POLLIN}};
 
@@ -229,10 +262,10 @@ turn (struct server *s, int listener, struct client client[CLIENTS],
     if (n > 0)
       c->have += (size_t)n;
     if (n <= 0 || answer (s, c, reply))
-      hang_up (c, 0);
+      hang_up (s, c, 0);
   }
   if (p[0].revents)
-    welcome (listener, client);
+    welcome (listener);
 }
 
 static void
@@ -268,7 +301,6 @@ int
 main (int argc, char **argv)
 {
   static struct server s;
-  static struct client client[CLIENTS];
   struct sockaddr_in a = {.sin_family = AF_INET};
   struct sigaction sa = {.sa_handler = on_signal};
   uint8_t *reply = malloc (RECORD_BYTES);
@@ -281,6 +313,7 @@ main (int argc, char **argv)
   sigaction (SIGHUP, &sa, NULL);
   sigaction (SIGTERM, &sa, NULL);
   load (&s, argv[2]);
+  s.v4.strict = true;
   a.sin_port = htons ((uint16_t)atoi (argv[1]));
   a.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
   setsockopt (listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -292,7 +325,7 @@ main (int argc, char **argv)
   printf ("ready\n");
   fflush (stdout);
   while (!end) {
-    turn (&s, listener, client, reply);
+    turn (&s, listener, reply);
     if (!reboot)
       continue;
     reboot = 0;
@@ -302,12 +335,14 @@ main (int argc, char **argv)
       fake_nfs3_reboot (&s.v3);
     for (int i = 0; i < CLIENTS; i++)
       if (client[i].fd >= 0)
-        hang_up (&client[i], 1);
+        hang_up (&s, &client[i], 1);
     printf ("rebooted\n");
     fflush (stdout);
   }
   save (&s, argv[2]);
   printf ("%u answers were wrong\n", s.wrongs);
+  printf ("%u answers went elsewhere, a session had up to %u connections\n",
+          s.elsewhere, s.bound_most);
   for (int i = 0; i < CLIENTS; i++)
     free (client[i].in);
   free (reply);

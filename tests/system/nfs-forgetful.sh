@@ -70,16 +70,18 @@ cmp expected disk
 ok "two connections: random I/O equals the model with $kills workers killed"
 
 # A server that repeats, delays, cuts off and lies, besides, in each 25th answer;
-# version 4 has sessions, so that each write is executed once. What is answered
-# in between gets on, whatever the number is: a session of 4.2 begins anew by 3
-# answers (10 the first time), of 3 by 6, and the largest request needs 4 here.
+# version 4 has sessions, so that each write is executed once, and has one with
+# three connections, so that an answer may come on the wrong one. What is answered
+# in between gets on, whatever the number is: a session of 4.2 begins anew by 7
+# answers (17 the first time), of 3 by 6, and the largest request needs 4 here.
 random_file disk 2
 for version in 3 4.2; do
   case $version in
     3) start_fake 3 25; liar=$url/disk.img ;;
     *) start_fake 4 25; liar=nfs://127.0.0.1:$port/dir/disk.img ;;
   esac
-  start_nbdkit "liar$version" bulkhead "$liar" version=$version mountport=$port
+  start_nbdkit "liar$version" bulkhead "$liar" version=$version mountport=$port \
+    connections=$([ $version = 3 ] && echo 1 || echo 3)
   model_begins --seconds 6 --connections 2 --max-bytes 131072 --out expected \
     "$uri"
   sleep 2
@@ -91,6 +93,8 @@ for version in 3 4.2; do
   cmp expected disk
   wrongs=$(sed -n 's/ answers were wrong//p' fake.log)
   [ "$wrongs" -ge 8 ] || die "only $wrongs answers were wrong"
+  [ $version = 3 ] || grep -q '^[1-9][0-9]* .* up to 3 conn' fake.log \
+    || die "not three connections: $(tail -n 1 fake.log)"
   ok "version $version: random I/O equals the model with $wrongs wrong answers" \
     "and a restart that forgets"
 done
