@@ -28,8 +28,6 @@ enum param_type {
  * on it (host, port, path, user and secrets are that anyway).
  */
 #define PARAM_IN_KEY 0x10u
-/* A PARAM_BOOL for one session alone: not with connections=. */
-#define PARAM_ONE_SESSION 0x40u
 /* It changes what is served: not with readonly=yes. */
 #define PARAM_WRITES 0x20u
 

@@ -283,24 +283,13 @@ resolve_own (struct options *o, struct fault *f)
 
 /* What one of the protocol's parameters and our own cannot be at once. */
 static enum err
-check_together (const struct options *o, const struct param *p,
-                const char *value, struct fault *f)
+check_together (const struct options *o, const struct param *p, struct fault *f)
 {
-  bool yes = false;
-  enum err e;
-
   if ((p->flags & PARAM_WRITES) && o->readonly)
     return fault_set (f, ERR_INVAL,
-                      "%s= changes the file, which readonly=yes forbids", p->key);
-  if (!(p->flags & PARAM_ONE_SESSION) || o->link.connections == 1)
-    return ERR_OK;
-  e = options_parse_bool (p->key, value, &yes, f);
-  if (!e && yes)
-    return fault_set (f, ERR_INVAL,
-                      "%s=%s is for one session, and connections=%u makes "
-                      "several, which the server would tell from each other",
-                      p->key, value, o->link.connections);
-  return e;
+                      "%s= changes the file, which readonly=yes forbids",
+                      p->key);
+  return ERR_OK;
 }
 
 enum err
@@ -340,7 +329,7 @@ options_resolve (struct options *o, const struct log *log,
         return fault_set (f, ERR_INVAL, "%s= is empty", key);
       continue; /* for others' defaults */
     }
-    if ((e = check_together (o, p, o->pair[i].value, f))
+    if ((e = check_together (o, p, f))
         || (e = add_param (o, p, o->pair[i].value, read_secret, f)))
       return e;
   }

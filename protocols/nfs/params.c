@@ -40,7 +40,7 @@ const struct param nfs_params[] = {
    "whether the server must confirm that it speaks RPC (default: yes)"},
   {"mountport", PARAM_UINT, PARAM_TO_DAEMON | PARAM_TO_WORKER, 1, 65535, NULL,
    "PORT", "TCP port of mountd, version 3 only (default: portmap is asked)"},
-  {"exclusive", PARAM_BOOL, PARAM_TO_WORKER | PARAM_ONE_SESSION, 0, 0, "no", "BOOL",
+  {"exclusive", PARAM_BOOL, PARAM_TO_WORKER, 0, 0, "no", "BOOL",
    "deny other writers, versions 4.1 and 4.2 only"},
   {"resize", PARAM_STRING, PARAM_TO_WORKER | PARAM_WRITES, 0, 0, NULL,
    "BYTES[K|M|G|T]",

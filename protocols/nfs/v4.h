@@ -20,9 +20,10 @@
  *
  * Who we are (§2.4): the owner says host, user, path, and connection, so that
  * each connection has a client ID, and reclaims its own state after the server
- * has restarted. With exclusive=yes there is one connection: a share reservation
- * holds against everybody, the same open owner included (§9.7), so that a second
- * OPEN would be denied. Two gateway processes of a volume are one client; they
+ * has restarted. (That is a path's number: a session's other connections are not
+ * counted.) With exclusive=yes there is one session: a share reservation holds
+ * against everybody, the same open owner included (§9.7), so that a second OPEN
+ * would be denied. Two gateway processes of a volume are one client; they
  * may ask for a session at the same time, with the same sequence id, and be
  * given the same one (§18.36.4). So a session is claimed first: its
  * first request asks for a random choice of attributes three times over; who

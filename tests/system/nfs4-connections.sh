@@ -27,7 +27,7 @@ shares () {
 }
 
 # Another session of ours, or of anybody, could not open the file for writing.
-start_nbdkit four bulkhead "$url/disk" connections=4
+start_nbdkit four bulkhead "$url/disk" connections=4 exclusive=yes
 wait_for 10 open 4 || die "not 4 connections: $(ss -tn)"
 one_worker || die "$(worker_pids | wc -l) workers"
 bulkhead_json=$("$run" bulkhead status --json)
