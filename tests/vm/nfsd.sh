@@ -120,8 +120,16 @@ vm_name=first
 boot first
 ok "the kernel's server is up: Linux $vm_version"
 
+# connections VERSION: how many of that volume's.
+connections () {
+  [ "$1" = 4.2 ] && echo 3 || echo 1
+}
+
+count_of 41 # BIND_CONN_TO_SESSION
 for version in 3 4.1 4.2; do
-  gateway "model$version" "$version" /link
+  before=$count
+  gateway "model$version" "$version" /link \
+    connections="$(connections "$version")"
   model_begins --seconds 5 --connections 2 --max-bytes 262144 --out expected \
     "$uri"
   restart_nfsd
@@ -129,8 +137,12 @@ for version in 3 4.1 4.2; do
   nbdcopy "$uri" copy
   cmp expected copy
   stop_nbdkit
+  count_of 41
+  bound=$((count - before))
+  [ "$version" != 4.2 ] || [ "$bound" -ge 4 ] \
+    || die "$bound connections were bound, of two each to two sessions"
   ok "version $version, by a link: random I/O equals the model with the server" \
-    "restarted"
+    "restarted ($bound connections bound to a session)"
 done
 
 gateway sparse 4.2 /sparse
