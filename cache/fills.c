@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/copy.h"
 #include "ipc/shm.h"
 
 struct fills {
@@ -44,7 +45,7 @@ take_fill (struct fills *x, uint64_t first, uint32_t pages,
 
     if (version == PAGE_NONE)
       continue;
-    memcpy (bytes, chunk + (size_t)PAGE_BYTES * (1 + i), PAGE_BYTES);
+    copy_bytes (bytes, chunk + (size_t)PAGE_BYTES * (1 + i), PAGE_BYTES);
     x->take (x->ctx, first + i, version, bytes);
   }
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/copy.h"
 #include "gateway/link_private.h"
 
 static struct inflight_slot *
@@ -219,7 +220,7 @@ ahead_copy (struct link *l, struct ahead_piece *a, void *buf,
   a->touched = true;
   a->users++;
   pthread_mutex_unlock (&l->lock);
-  memcpy (buf, chunk + (offset - a->offset), n); /* the one copy */
+  copy_bytes (buf, chunk + (offset - a->offset), n); /* the one copy */
   offer (l, a, buf, offset, n);
   pthread_mutex_lock (&l->lock);
   a->users--;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/copy.h"
+
 /* What is in doubt comes out of the log; bytes: what the slot's READ got. */
 static int
 overlay (struct link *l, uint32_t slot, uint8_t *bytes)
@@ -53,15 +55,15 @@ copy_payload_out (struct transfer *t, uint32_t slot, bool doubt)
     return ENOMEM;
   else
     dst = t->scratch;
-  memcpy (dst, read_chunk (l, slot), r->length);
+  copy_bytes (dst, read_chunk (l, slot), r->length);
   if (doubt && overlay (l, slot, dst))
     return ASK_AGAIN;
   if (!whole) {
     uint64_t from = r->offset > t->start ? r->offset : t->start;
     uint64_t to = r_end < end ? r_end : end;
 
-    memcpy (t->read_buf + (from - t->start), dst + (from - r->offset),
-            to - from);
+    copy_bytes (t->read_buf + (from - t->start), dst + (from - r->offset),
+                to - from);
     /* What is behind the end of the volume is never asked for. */
     if (r->length % PAGE_BYTES && r_end == l->info.size) {
       memset (dst + r->length, 0, PAGE_BYTES - r->length % PAGE_BYTES);
@@ -139,7 +141,7 @@ transfer_take_joined (struct transfer *t, const struct piece *p)
   if (s->error || s->server_errno || l->proof.stale[p->slot])
     return false;
   pthread_mutex_unlock (&l->lock);
-  memcpy (dst, src, p->bytes);
+  copy_bytes (dst, src, p->bytes);
   pthread_mutex_lock (&l->lock);
   if (l->proof.stale[p->slot])
     return false;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/copy.h"
 #include "ipc/shm.h"
 
 void
@@ -208,8 +209,8 @@ fill_chunk (const struct hot *h, uint8_t *chunk, uint64_t first,
     fill_set_version (chunk, i, version);
     if (version == PAGE_NONE)
       continue;
-    memcpy (fill_page (chunk, i),
-            (const uint8_t *)bytes + (size_t)i * PAGE_BYTES, PAGE_BYTES);
+    copy_bytes (fill_page (chunk, i),
+                (const uint8_t *)bytes + (size_t)i * PAGE_BYTES, PAGE_BYTES);
     good++;
   }
   return good;

@@ -76,7 +76,7 @@ buffer_get (struct retained *r, uint32_t length_bytes,
     r->spare_bytes -= buffer_bytes (c);
   } else {
     shrink_spare (r, r->limit_bytes - r->used_bytes - buffer_bytes (c));
-    b = malloc (sizeof *b + buffer_bytes (c));
+    b = aligned_alloc (COPY_ASIDE_ALIGN, sizeof *b + buffer_bytes (c));
     if (!b)
       return ERR_NOMEM;
     b->class_index = c;

@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/copy.h"
 #include "common/err.h"
 #include "common/io.h"
 #include "ipc/channel.h"
@@ -42,7 +43,7 @@
 #define RETAINED_PAYLOAD_MAX CHANNEL_CHUNK_BYTES
 /* Payload lies in buffers of 4 KiB << class. */
 #define RETAINED_BUFFER_MIN 4096u
-#define RETAINED_CLASSES 7u
+#define RETAINED_CLASSES 9u
 #define RETAINED_LIMIT_MIN (1u << 20)
 
 /* Payload of one write, shared by the parts that are left of it. */
@@ -50,7 +51,7 @@ struct retained_buffer {
   struct retained_buffer *next; /* of the free ones */
   uint32_t users;
   uint32_t class_index;
-  uint8_t data[];
+  _Alignas (COPY_ASIDE_ALIGN) uint8_t data[];
 };
 
 struct retained_entry {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/copy.h"
+
 /* Slots that are left to FLUSH and to what is sent again out of the log: else
  * writes that wait for room there could hold all of them.
  */
@@ -114,9 +116,9 @@ copy_payload_in (struct transfer *t, uint32_t slot, uint32_t n)
   struct retained_buffer *kept = l->proof.room[slot].buffer;
 
   pthread_mutex_unlock (&l->lock);
-  memcpy (chunk, from, n);
+  copy_bytes (chunk, from, n);
   if (kept)
-    memcpy (kept->data, from, n);
+    copy_aside (kept->data, from, n);
   pthread_mutex_lock (&l->lock);
 }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "common/copy.h"
+
 /* ThreadSanitizer must see the race as one between atomics; elsewhere memcpy,
  * between the fences of the callers, does the same.
  */
@@ -48,13 +50,13 @@ racy_copy_in (void *shared, const void *src, size_t length_bytes)
 void
 racy_copy_out (void *dst, const void *shared, size_t length_bytes)
 {
-  memcpy (dst, shared, length_bytes);
+  copy_bytes (dst, shared, length_bytes);
 }
 
 void
 racy_copy_in (void *shared, const void *src, size_t length_bytes)
 {
-  memcpy (shared, src, length_bytes);
+  copy_bytes (shared, src, length_bytes);
 }
 #endif
 

@@ -3,6 +3,11 @@ TESTS += tests/unit/common/cleanup_test
 tests_unit_common_cleanup_test_SOURCES = %D%/cleanup_test.c
 tests_unit_common_cleanup_test_LDADD = libcommon.la $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/common/copy_test
+TESTS += tests/unit/common/copy_test
+tests_unit_common_copy_test_SOURCES = %D%/copy_test.c
+tests_unit_common_copy_test_LDADD = libcommon.la $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/common/err_test
 TESTS += tests/unit/common/err_test
 tests_unit_common_err_test_SOURCES = %D%/err_test.c
