@@ -216,24 +216,37 @@ fill_chunk (const struct hot *h, uint8_t *chunk, uint64_t first,
   return good;
 }
 
+/* At most FILL_PAGES of them. Returns how many count. */
+static uint32_t
+offer_part (struct hot *h, struct hot_view *v, uint64_t first, uint32_t pages,
+            const uint64_t *versions, const uint8_t *bytes, bool *wake)
+{
+  uint8_t *chunk = fill_room (&v->fill_ring, v->fill_arena);
+  uint32_t good = 0;
+
+  if (chunk)
+    good = fill_chunk (h, chunk, first, pages, versions, bytes);
+  if (good && fill_offer (&v->fill_ring, first, pages))
+    *wake = true;
+  return good;
+}
+
 void
 hot_offer (struct hot *h, uint64_t first, uint32_t pages,
            const uint64_t *versions, const void *bytes)
 {
   struct hot_view *v;
   uint32_t good = 0;
-  uint8_t *chunk;
   bool wake = false;
 
-  if (pages == 0 || pages > FILL_PAGES)
-    return;
   pthread_mutex_lock (&h->fill_lock);
   v = atomic_load_explicit (&h->view, memory_order_relaxed);
-  chunk = v ? fill_room (&v->fill_ring, v->fill_arena) : NULL;
-  if (chunk)
-    good = fill_chunk (h, chunk, first, pages, versions, bytes);
-  if (good)
-    wake = fill_offer (&v->fill_ring, first, pages);
+  for (uint32_t at = 0, n; v && at < pages; at += n) {
+    n = pages - at < FILL_PAGES ? pages - at : FILL_PAGES;
+    good += offer_part (h, v, first + at, n, versions + at,
+                        (const uint8_t *)bytes + (size_t)at * PAGE_BYTES,
+                        &wake);
+  }
   if (wake) {
     uint64_t one = 1;
     ssize_t ignored = write (v->fill_wake, &one, sizeof one);

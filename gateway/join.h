@@ -29,7 +29,7 @@ struct join_view {
   /* By slot: of the pages of a READ, from that of its offset on, as many as
    * its length has pages.
    */
-  const uint64_t (*version)[FILL_PAGES];
+  const uint64_t (*version)[CHUNK_PAGES];
   const bool *stale;  /* by slot: the answer will not count */
   const void *not_of; /* an owner whose requests are none of a client */
 };

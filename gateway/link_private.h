@@ -96,7 +96,7 @@ struct link {
   bool told_unknown;
   struct notes notes;
   /* By slot: the versions of the pages that a READ asks for. */
-  uint64_t version[INFLIGHT_SLOTS][FILL_PAGES];
+  uint64_t version[INFLIGHT_SLOTS][CHUNK_PAGES];
 
   enum lease_state lease;
   unsigned lease_users; /* writes under way */

@@ -70,6 +70,18 @@ piece_max (const struct link *l, enum io_op op, uint32_t unit)
   return max - max % unit;
 }
 
+/* How many pieces may be in flight. */
+static uint32_t
+pieces_max (const struct transfer *t)
+{
+  const struct link *l = t->link;
+  uint32_t n = PIECES_IN_FLIGHT;
+
+  if (t->op == IO_READ || t->op == IO_WRITE)
+    n = PIECES_BYTES / piece_max (l, t->op, l->info.block_min);
+  return n < 1 ? 1 : n < PIECES_IN_FLIGHT ? n : PIECES_IN_FLIGHT;
+}
+
 /* What the next piece covers, in bytes of the volume. What only asks may be
  * widened to whole blocks, with a cache to whole pages, so that they can be
  * offered to it.
@@ -448,7 +460,7 @@ advance (struct transfer *t, struct waiter *w, uint32_t *ret_wanted,
 
   *ret_wanted = INFLIGHT_SLOTS;
   while (!e && !t->result && !all_in_pieces (t)
-         && t->pieces < PIECES_IN_FLIGHT) {
+         && t->pieces < pieces_max (t)) {
     struct ahead_piece *a
       = t->op == IO_READ ? ahead_find (l, t->offset) : NULL;
     uint32_t n;

@@ -7,10 +7,11 @@
 
 #include "gateway/link_private.h"
 
-/* What one NBD request may have in flight: enough to keep a connection busy,
- * and other requests get slots too.
+/* What one NBD request may have in flight, and so much payload: enough to keep
+ * a connection busy, and other requests get slots too.
  */
 #define PIECES_IN_FLIGHT 16u
+#define PIECES_BYTES (4u << 20)
 
 /* What a transfer waits for: a slot of its own, or a part of another's. */
 struct piece {

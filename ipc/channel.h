@@ -28,7 +28,7 @@
 #define CHANNEL_PATHS 8u
 
 #define CHANNEL_SLOTS RING_ENTRIES
-#define CHANNEL_CHUNK_BYTES (256u * 1024)
+#define CHANNEL_CHUNK_BYTES (1024u * 1024)
 #define CHANNEL_ARENA_BYTES ((size_t)CHANNEL_SLOTS * CHANNEL_CHUNK_BYTES)
 #define CHANNEL_RING_BYTES                                                    \
   ((sizeof (struct ring_object) + 4095) / 4096 * 4096)

@@ -28,10 +28,13 @@
 #include "ipc/ring.h"
 
 #define FILL_CHUNKS 32u
-#define FILL_PAGES (CHANNEL_CHUNK_BYTES / PAGE_BYTES)
+#define FILL_PAGES 64u
 #define FILL_CHUNK_BYTES ((size_t)PAGE_BYTES * (1 + FILL_PAGES))
 #define FILL_ARENA_BYTES (FILL_CHUNKS * FILL_CHUNK_BYTES)
 #define FILL_EPOCH 1u
+
+/* Of a channel's chunk: what is read at a time may be several fills. */
+#define CHUNK_PAGES (CHANNEL_CHUNK_BYTES / PAGE_BYTES)
 
 _Static_assert (FILL_PAGES * sizeof (uint64_t) <= PAGE_BYTES, "one page");
 _Static_assert (FILL_CHUNKS <= RING_ENTRIES, "a place for each chunk");

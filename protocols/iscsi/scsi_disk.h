@@ -40,8 +40,10 @@
 #include "protocols/iscsi/session.h"
 #include "protocols/proto.h"
 
-/* What one READ or WRITE, and what one TRIM, ZERO or STATUS may cover. */
-#define SCSI_REQUEST_MAX_BYTES (1u << 20)
+/* What one READ or WRITE, and what one TRIM, ZERO or STATUS may cover. The
+ * former is MaxBurstLength, as tgt does not end the sequences of longer READs.
+ */
+#define SCSI_REQUEST_MAX_BYTES (256u << 10)
 #define SCSI_RANGE_MAX_BYTES (1u << 30)
 /* The latter where the LUN has to write zeroes: it must be done in time. */
 #define SCSI_ZERO_MAX_BYTES (64u << 20)

@@ -33,7 +33,7 @@
 #define TRANSFER_PIECES 256u
 #define TRANSFER_NONE QUEUE_NONE
 /* Ours: requests of our user are not larger. */
-#define NFS_IO_MAX_BYTES (256u * 1024)
+#define NFS_IO_MAX_BYTES (1024u * 1024)
 
 enum nfs_piece_state {
   PIECE_FREE,

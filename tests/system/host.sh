@@ -182,10 +182,10 @@ ok "killed and started again it takes over what its users have"
 for p in $a1 $a2 $b1; do stop_nbdkit "$p"; done
 stop_host
 
-start_host --workers-per-uid=2 --memory-per-uid=100M --dials-per-uid=3
+start_host --workers-per-uid=2 --memory-per-uid=400M --dials-per-uid=3
 refused 'uid 4001 has its 2 workers already' 4001 w $(sftp_of 4001) \
   connections=3
-refused 'uid 4001 has its 100 MiB of memory already' 4001 m $(sftp_of 4001) \
+refused 'uid 4001 has its 400 MiB of memory already' 4001 m $(sftp_of 4001) \
   connections=2
 for i in 1 2 3; do
   serve 4001 "d$i" $(sftp_of 4001) || die "$(cat "d$i.log")"

@@ -12,7 +12,7 @@
 
 static struct inflight f;
 static struct stripe_map map;
-static uint64_t version[INFLIGHT_SLOTS][FILL_PAGES];
+static uint64_t version[INFLIGHT_SLOTS][CHUNK_PAGES];
 static bool stale[INFLIGHT_SLOTS];
 static int client, prefetcher;
 static struct ring_object requests, completions;

@@ -400,7 +400,7 @@ doubtful_ranges_are_read_without_a_server (void)
   CU_ASSERT_EQUAL (link_write (l, block, MB, 3 * MB + 5, 0), 0);
   CU_ASSERT_EQUAL (link_plain (l, IO_ZERO, 5000, 3 * MB + 100000, 0), 0);
   memset (block + 100000 - 5, 0, 5000);
-  CU_ASSERT_EQUAL (retained (l), 6);
+  CU_ASSERT_EQUAL (retained (l), MB / CHANNEL_CHUNK_BYTES + 2);
   peer.hold = true;
   peer.kills++;
   CU_ASSERT (eventually (workers_are_gone, l));
@@ -410,7 +410,7 @@ doubtful_ranges_are_read_without_a_server (void)
   CU_ASSERT_EQUAL (link_read (l, got, MB, 3 * MB), EIO); /* not all of it */
   peer.hold = false;
   CU_ASSERT (eventually (log_is_empty, l));
-  CU_ASSERT (resent (l) >= 6);
+  CU_ASSERT (resent (l) >= MB / CHANNEL_CHUNK_BYTES + 2);
   CU_ASSERT (on_disk (block, 3 * MB + 5, MB));
   link_close (l);
   peer_end (&peer);
@@ -526,7 +526,7 @@ large_ranges_go_in_pieces (void)
     CU_ASSERT_EQUAL (
       link_plain (l, i == 1 ? IO_TRIM : IO_ZERO, PEER_VOLUME_BYTES, 0, 0), 0);
     CU_ASSERT_EQUAL (peer.gateway[0].path[0].served - before,
-                     PEER_VOLUME_BYTES / (max[i] ? max[i] : 256 * 1024));
+                     PEER_VOLUME_BYTES / (max[i] ? max[i] : CHANNEL_CHUNK_BYTES));
     CU_ASSERT_EQUAL (link_read (l, block, MB, 4 * MB), 0);
     CU_ASSERT_EQUAL (memcmp (block, got, MB), 0);
     link_close (l);
