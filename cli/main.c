@@ -105,5 +105,9 @@ main (int argc, char **argv)
     cli_help (command);
     return (int)cli_flush (&c);
   }
+  /* The exit status says it. */
+  if (c.quiet && !c.json && (command->flags & COMMAND_JSON)
+      && !freopen ("/dev/null", "w", stdout))
+    return CLI_FAILED;
   return (int)command->run (&c);
 }

@@ -80,6 +80,7 @@ code=0
 bulkhead status sftp://nobody@127.0.0.1/none 2>err >out || code=$?
 [ "$code" = 3 ] && [ ! -s out ] && grep -q 'not served' err \
   || die "a volume that is not served: $code: $(cat err)"
+[ -z "$(bulkhead status -q "$name")" ] || die "--quiet is not"
 ok "one volume can be asked for"
 
 # -------------------------------------------------------------------- what fails
