@@ -124,12 +124,12 @@ ahead_note (struct link *l, uint64_t offset, uint32_t length_bytes)
   if (!l->up || !l->hot.stripes.file || l->inflight.suspects
       || l->proof.log.doubts
       || !prefetch_read (&l->ahead.prefetch, offset, length_bytes,
-                         l->info.size, &from, &to))
+                         link_size (l), &from, &to))
     return;
   at = from - from % unit_of (l);
   to += (unit_of (l) - to % unit_of (l)) % unit_of (l);
-  if (to > l->info.size)
-    to = l->info.size;
+  if (to > link_size (l))
+    to = link_size (l);
   for (;;) {
     uint64_t end = send_one (l, at, to);
 

@@ -65,7 +65,7 @@ copy_payload_out (struct transfer *t, uint32_t slot, bool doubt)
     copy_bytes (t->read_buf + (from - t->start), dst + (from - r->offset),
                 to - from);
     /* What is behind the end of the volume is never asked for. */
-    if (r->length % PAGE_BYTES && r_end == l->info.size) {
+    if (r->length % PAGE_BYTES && r_end == link_size (l)) {
       memset (dst + r->length, 0, PAGE_BYTES - r->length % PAGE_BYTES);
       pages++;
     }

@@ -100,30 +100,68 @@ changes_tick (struct link *l, struct control *m)
     }
 }
 
-/* An NBD export keeps its size. */
+static void
+tell_resized (struct link *l, uint64_t size)
+{
+  if (l->options.resized)
+    l->options.resized (size);
+}
+
+/* Other sessions than the one that knows it keep the size that they found when
+ * they began: they begin anew.
+ */
+static void
+renew_sessions (struct link *l, uint64_t size)
+{
+  for (unsigned i = 0; i < l->paths; i++)
+    if (l->up & 1u << i && l->path[i].size_bytes < size)
+      link_distrust (l, &l->path[i], "it knows less than has grown", false);
+}
+
 static void
 tell_size (struct link *l, uint64_t size)
 {
   if (size == l->told_size)
     return;
   l->told_size = size;
+  if (size > l->info.size)
+    renew_sessions (l, size);
+  else
+    tell_resized (l, size);
   if (size < l->info.size)
     log_write (l->log, LOG_LEVEL_ERROR,
                "%s: somebody has cut it down from %llu to %llu bytes: requests "
-               "beyond the end fail, and nbdkit must be restarted",
-               l->name, (unsigned long long)l->info.size,
-               (unsigned long long)size);
-  else if (size > l->info.size)
-    log_write (l->log, LOG_LEVEL_WARN,
-               "%s: it has grown from %llu to %llu bytes; nbdkit serves the "
-               "rest after a restart only",
+               "beyond the end fail",
                l->name, (unsigned long long)l->info.size,
                (unsigned long long)size);
 }
 
-/* changed: what is cached must go. */
+void
+changes_grow (struct link *l)
+{
+  uint64_t size = UINT64_MAX;
+
+  for (unsigned i = 0; i < l->paths; i++)
+    if (l->path[i].epoch && l->path[i].size_bytes < size)
+      size = l->path[i].size_bytes;
+  if (size == UINT64_MAX || size <= l->info.size)
+    return;
+  log_write (l->log, LOG_LEVEL_WARN,
+             "%s: it has grown from %llu to %llu bytes, which connections see "
+             "from now on",
+             l->name, (unsigned long long)l->info.size,
+             (unsigned long long)size);
+  l->info.size = size;
+  l->told_size = size;
+  atomic_store (&l->size_bytes, size);
+  tell_resized (l, size);
+}
+
+/* changed: what is cached must go. size: what was answered, which writes of ours
+ * that were under way do not change, so that it counts in any case.
+ */
 static void
-act (struct link *l, bool changed)
+act (struct link *l, bool changed, uint64_t size)
 {
   if (changed) {
     /* Whatever any process has cached, or is about to, is of an old version
@@ -136,7 +174,7 @@ act (struct link *l, bool changed)
                  l->name);
   }
   note_known (l);
-  tell_size (l, l->revalidate.size);
+  tell_size (l, size);
 }
 
 static void
@@ -154,7 +192,7 @@ take_answer (struct link *l, uint64_t change, uint64_t size)
   }
   changed = revalidate_answer (&l->revalidate, change, size, &w,
                                link_now_ns ());
-  act (l, changed);
+  act (l, changed, size);
 }
 
 void
@@ -168,7 +206,8 @@ changes_session (struct link *l, const struct path *p,
   w = writes_of (l);
   act (l,
        revalidate_session (&l->revalidate, info->change, info->size,
-                           &p->lost_at, &w, link_now_ns ()));
+                           &p->lost_at, &w, link_now_ns ()),
+       info->size);
 }
 
 enum err

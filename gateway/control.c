@@ -240,6 +240,7 @@ check_info (struct link *l, const struct volume_info *info)
 {
   if (!l->info.request_max) {
     l->info = *info;
+    atomic_store (&l->size_bytes, info->size);
     if (!(info->caps & VOLUME_CAN_FLUSH)) /* nothing can ever be proven */
       l->proof.log.limit_bytes = 0;
     return ERR_OK;
@@ -302,8 +303,11 @@ link_up (struct link *l, struct control *m)
     return ERR_OK;
   }
   p->worker_sock = control_take_fd (m, WORKER_SOCK);
-  if (again && l->started)
+  p->size_bytes = info.size;
+  if (again && l->started) {
     changes_session (l, p, &info);
+    changes_grow (l);
+  }
   p->seen_progress = 0;
   p->seen_ns = link_now_ns ();
   ring_object_reset (channel_ring (&p->channel, CHANNEL_REQUESTS), epoch);

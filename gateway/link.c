@@ -432,6 +432,12 @@ link_info (const struct link *l)
   return &l->info;
 }
 
+uint64_t
+link_size (const struct link *l)
+{
+  return atomic_load_explicit (&l->size_bytes, memory_order_relaxed);
+}
+
 void
 link_stats (struct link *l, struct link_stats *ret)
 {

@@ -39,6 +39,10 @@ struct link_options {
   uint32_t prefetch_bytes; /* of a sequential stream at most; 0: none */
   uint32_t retain_bytes;   /* of the log of retained writes; 0: none */
   uint64_t request_ns;     /* a request unanswered for so long ends the session */
+  /* The object's size is another one; may be NULL. By the control thread, with
+   * the lock held: it must neither wait nor call anything of this.
+   */
+  void (*resized) (uint64_t size_bytes);
 };
 
 /* fds: files that spec names by index; the link takes them over, and closes
@@ -64,7 +68,12 @@ int link_prove (struct link *l, bool internal);
 /* Whether nothing was written that the server has not proven to be stable. */
 bool link_is_proven (struct link *l);
 
+/* Of its size use link_size. */
 const struct volume_info *link_info (const struct link *l);
+/* In bytes. It may grow, when others make the object longer and the server is
+ * asked (revalidate_ns), or when a session begins; it never shrinks.
+ */
+uint64_t link_size (const struct link *l);
 
 /* Pages answered from the cache, not found there, offered to it. */
 struct link_stats {

@@ -53,6 +53,7 @@ struct path {
   uint64_t down_ns; /* since when it is not up and nobody has told of its
                        death; 0: nothing is waited for */
   struct revalidate_writes lost_at; /* when its last session was */
+  uint64_t size_bytes;              /* as its session has found it */
   int worker_sock; /* -1: no worker */
   /* Kept while it may live, though the path is down: a new daemon must not
    * start another one on this channel before its end. -1: there is none.
@@ -93,6 +94,7 @@ struct link {
   struct revalidate revalidate;
   unsigned revalidate_path; /* asked: whom */
   uint64_t told_size;       /* the last one that was logged */
+  _Atomic uint64_t size_bytes; /* info.size, for threads without the lock */
   bool told_unknown;
   struct notes notes;
   /* By slot: the versions of the pages that a READ asks for. */
@@ -229,6 +231,10 @@ void changes_tick (struct link *l, struct control *m);
 void changes_path_down (struct link *l, struct path *p);
 void changes_session (struct link *l, const struct path *p,
                       const struct volume_info *info);
+/* A session has begun: what has grown is served as far as each path's session
+ * knows it, as workers refuse what is beyond the size that they know.
+ */
+void changes_grow (struct link *l);
 enum err changes_message (struct link *l, struct path *p, struct control *m);
 
 /* adopt.c: the daemon is gone; one try to find or start another. Without the

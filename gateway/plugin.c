@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -19,6 +21,8 @@
 #include "gateway/exports.h"
 #include "gateway/options.h"
 #include "protocols/params.h"
+
+#define LEAVE_NS 5000000
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -43,6 +47,7 @@ static const struct log log_nbdkit = {LOG_LEVEL_DEBUG, emit, NULL};
 /* Who starts nbdkit and wants to know how it went, without reading what is for
  * people (the bulkhead command): a pipe. One line, "ready PID" once clients
  * can connect, or "CODE<tab>TEXT<tab>HINT" in place of the line on stderr.
+ * (More for a supervisor: see GUARDED_SIZE.)
  */
 #define STATUS_FD "BULKHEAD_STATUS_FD"
 
@@ -63,6 +68,14 @@ status_fd (void)
  */
 #define GUARD_PID "BULKHEAD_GUARD_PID"
 
+/* Then an export is as large as can be, as nbdkit holds each connection to the
+ * size that it was told at first, and the disk's connections last: how large it
+ * is goes through the status pipe, "size BYTES", and requests are held to it here.
+ */
+#define GUARDED_SIZE (1ll << 62)
+static bool guarded;
+static int size_fd = -1; /* the status pipe, which stays open then */
+
 static void
 end_with_guard (void)
 {
@@ -70,6 +83,7 @@ end_with_guard (void)
 
   if (!text)
     return;
+  guarded = true;
   prctl (PR_SET_PDEATHSIG, SIGKILL);
   if (getppid () != (pid_t)strtol (text, NULL, 10))
     _exit (1);
@@ -85,16 +99,33 @@ tell_fault (const struct fault *f)
   return fd >= 0 && dprintf (fd, "%d\t%s\t%s\n", f->code, f->text, f->hint) > 0;
 }
 
+/* For a supervisor; it reads whatever is there. */
+static void
+tell_size (uint64_t size_bytes)
+{
+  if (size_fd >= 0
+      && dprintf (size_fd, "size %llu\n", (unsigned long long)size_bytes) < 0)
+    nbdkit_debug ("nobody wants to know the size");
+}
+
 static void
 tell_ready (void)
 {
   int fd = status_fd ();
+  struct link *l;
+  struct fault f;
 
   if (fd < 0)
     return;
+  if (guarded && exports_get (exports, "", &l, &f) == ERR_OK) {
+    fcntl (fd, F_SETFL, O_NONBLOCK);
+    size_fd = fd;
+    tell_size (link_size (l));
+  }
   if (dprintf (fd, "ready %d\n", (int)getpid ()) < 0)
     nbdkit_debug ("nobody wants to know that we are ready");
-  close (fd);
+  if (size_fd < 0)
+    close (fd);
   unsetenv (STATUS_FD);
 }
 
@@ -201,6 +232,8 @@ bulkhead_get_ready (void)
 {
   struct fault f = {0};
 
+  if (guarded)
+    options.link.resized = tell_size;
   return exports_open (&options, &log_nbdkit, interrupted, &exports, &f)
            ? refuse (&f)
            : 0;
@@ -264,7 +297,7 @@ can (const struct link *l, uint32_t cap)
 static int64_t
 bulkhead_get_size (void *handle)
 {
-  return (int64_t)link_info (handle)->size;
+  return guarded ? GUARDED_SIZE : (int64_t)link_size (handle);
 }
 
 static int
@@ -341,15 +374,46 @@ bulkhead_is_rotational (void *handle)
   return 0;
 }
 
+/* A client that has gone gets its answers one after the other, so that all but
+ * the first find the connection closed: nbdkit 1.32 asserts that it is open when
+ * it sends one, which another of its threads may just have made untrue.
+ */
+static void
+leave_in_turn (void)
+{
+  static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+  const struct timespec pause = {.tv_nsec = LEAVE_NS};
+
+  pthread_mutex_lock (&turn);
+  nanosleep (&pause, NULL);
+  pthread_mutex_unlock (&turn);
+}
+
 static int
 answer (int error, const char *what, uint64_t offset, uint32_t count)
 {
   if (!error)
     return 0;
+  if (error == ESHUTDOWN && guarded)
+    leave_in_turn ();
   nbdkit_error ("%s of %u bytes at %llu: %s", what, count,
                 (unsigned long long)offset, strerror (error));
   nbdkit_set_error (error);
   return -1;
+}
+
+/* nbdkit sees to it, but not if the size was told as GUARDED_SIZE. */
+static bool
+inside (struct link *l, const char *what, uint64_t offset, uint32_t count)
+{
+  uint64_t size = link_size (l);
+
+  if (offset <= size && count <= size - offset)
+    return true;
+  nbdkit_error ("%s of %u bytes at %llu: the volume ends at %llu", what, count,
+                (unsigned long long)offset, (unsigned long long)size);
+  nbdkit_set_error (ENOSPC);
+  return false;
 }
 
 /* Whether a writing request keeps to the blocks of the volume, whose size is
@@ -363,7 +427,7 @@ aligned (struct link *l, const char *what, uint64_t offset, uint32_t count)
   uint32_t block = info->block_min;
 
   if (offset % block == 0
-      && (count % block == 0 || offset + count == info->size))
+      && (count % block == 0 || offset + count == link_size (l)))
     return true;
   nbdkit_error ("%s of %u bytes at %llu: the volume has blocks of %u bytes, "
                 "which writes must keep to",
@@ -384,6 +448,8 @@ bulkhead_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
                 uint32_t flags)
 {
   (void)flags;
+  if (!inside (handle, "read", offset, count))
+    return -1;
   return answer (link_read (handle, buf, count, offset), "read", offset,
                  count);
 }
@@ -392,7 +458,8 @@ static int
 bulkhead_pwrite (void *handle, const void *buf, uint32_t count,
                  uint64_t offset, uint32_t flags)
 {
-  if (!aligned (handle, "write", offset, count))
+  if (!inside (handle, "write", offset, count)
+      || !aligned (handle, "write", offset, count))
     return -1;
   return answer (link_write (handle, buf, count, offset,
                              flags & NBDKIT_FLAG_FUA ? IO_FUA : 0),
@@ -415,7 +482,9 @@ bulkhead_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
   uint64_t begin = (offset + block - 1) / block * block;
   uint64_t end = offset + count;
 
-  if (end < info->size)
+  if (!inside (handle, "trim", offset, count))
+    return -1;
+  if (end < link_size (handle))
     end -= end % block;
   if (begin >= end)
     return 0;
@@ -429,7 +498,8 @@ bulkhead_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
   int error;
 
-  if (!aligned (handle, "zero", offset, count))
+  if (!inside (handle, "zero", offset, count)
+      || !aligned (handle, "zero", offset, count))
     return -1;
   error = link_plain (handle, IO_ZERO, count, offset, io_flags (flags));
   if (error == EOPNOTSUPP) { /* nbdkit writes them then */

@@ -99,8 +99,8 @@ next_piece (const struct transfer *t, uint64_t *ret_offset,
   if (t->op == IO_READ || t->op == IO_STATUS) {
     begin -= begin % unit;
     end += (unit - end % unit) % unit;
-    if (end > l->info.size)
-      end = l->info.size;
+    if (end > link_size (l))
+      end = link_size (l);
   }
   /* What is on its way already is not asked for twice. */
   if (t->op == IO_READ && end > ahead_next (l, t->offset))

@@ -72,6 +72,26 @@ ok "a file that shrank is told: $(grep -o 'somebody has cut.*' a.log | head -n 1
 stop_nbdkit "$a_pid"
 truncate -s 1M disk
 
+# Writes all the time; both sessions must know of it before it is served.
+gateway grow revalidate=1 connections=2
+"$model" --seconds 8 --connections 2 "$uri" >model.log 2>&1 &
+client=$!
+grown () {
+  [ "$(nbdinfo --size "$uri")" = 2097152 ]
+}
+! grown || die "it is as large already"
+wait_for 10 grep -q begins model.log
+truncate -s 2M disk
+wait_for 30 grown || die "$(tail -n 3 grow.log)"
+"$steps" "$uri" -- 0:write:400:g 0:flush 0:read:400:g >grown.log || die "$(cat grown.log)"
+wait "$client" || die "the model failed: $(tail -n 3 model.log)"
+ok "a file that grows is served in full to new connections: $(grep -o 'it has grown.*' \
+  grow.log | head -n 1)"
+stop_nbdkit
+truncate -s 1M disk
+for i in 0 1 2 3; do put $i a; done
+put 0 D
+
 # ------------------------------------------------------------ our own writes
 # Reads of a cached page, over several intervals with a write in each: all but
 # those before the page was cached are hits.
