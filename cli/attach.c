@@ -237,7 +237,8 @@ tell_foreground (void *ctx, enum err e, int index, const struct fault *f)
 }
 
 static enum err
-numbers (const struct cli *c, struct supervise *o, struct fault *f)
+numbers (const struct cli *c, struct supervise *o, unsigned *look_s,
+         struct fault *f)
 {
   static const struct {
     const char *name;
@@ -250,7 +251,7 @@ numbers (const struct cli *c, struct supervise *o, struct fault *f)
       {"threads", 1, 512, 32},
   };
   unsigned *places[] = {&o->connections, &o->timeout_s, &o->dead_timeout_s,
-                        &o->look_s, &o->threads};
+                        look_s, &o->threads};
   enum err e;
 
   for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -264,6 +265,18 @@ numbers (const struct cli *c, struct supervise *o, struct fault *f)
   return ERR_OK;
 }
 
+/* The plugin asks the server, and tells us. */
+static enum err
+check_sizes (struct target *t, unsigned look_s, struct fault *f)
+{
+  char number[16];
+
+  if (target_get (t, "revalidate") || !look_s)
+    return ERR_OK;
+  snprintf (number, sizeof number, "%u", look_s);
+  return target_set (t, "revalidate", number, f);
+}
+
 static enum cli_status
 run (struct cli *c)
 {
@@ -271,11 +284,11 @@ run (struct cli *c)
   struct supervise o = {.target = &t, .alive_fd = -1};
   char dir[ATTACH_DIR_BYTES];
   struct fault f = {0};
-  unsigned next;
+  unsigned next, look_s;
 
-  if (numbers (c, &o, &f) || target_open (c, 0, &t, &next, &f)
+  if (numbers (c, &o, &look_s, &f) || target_open (c, 0, &t, &next, &f)
       || wanted_index (c, &t, next, &o.index, &f) || attach_dir (dir, &f)
-      || check (dir, &t, &f))
+      || check (dir, &t, &f) || check_sizes (&t, look_s, &f))
     return cli_fault (c, &f);
   clean_up (dir);
   if (check_device (o.index, &f))

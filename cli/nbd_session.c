@@ -147,27 +147,3 @@ nbd_session_open (const char *socket, unsigned timeout_ms,
   *ret_fd = fd;
   return ERR_OK;
 }
-
-enum err
-nbd_session_ask (const char *socket, unsigned timeout_ms,
-                 struct nbd_session *ret, struct fault *f)
-{
-  uint64_t deadline_ms = now_ms () + timeout_ms;
-  __attribute__ ((cleanup (cleanup_nbd))) struct nbd_handle *h =
-      begin (socket, deadline_ms, f);
-  int error = 0;
-  nbd_completion_callback done = {.callback = note_error, .user_data = &error};
-  enum err e;
-
-  if (!h)
-    return f->code;
-  if (nbd_aio_opt_info (h, done) < 0)
-    return failed (f);
-  if ((e = await (h, negotiating, &error, deadline_ms, f)))
-    return e;
-  if (nbd_get_size (h) < 0)
-    return failed (f);
-  describe (h, ret);
-  nbd_opt_abort (h);
-  return ERR_OK;
-}

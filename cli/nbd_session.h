@@ -23,9 +23,4 @@ struct nbd_session {
 enum err
 nbd_session_open (const char *socket, unsigned timeout_ms,
                   struct nbd_session *ret, int *ret_fd, struct fault *f);
-/* Only asks. */
-enum err
-nbd_session_ask (const char *socket, unsigned timeout_ms,
-                 struct nbd_session *ret, struct fault *f);
-
 #endif

@@ -173,32 +173,82 @@ take_fault (char *line, struct fault *f)
   return (enum err)code;
 }
 
+/* More of what it says; ERR_AGAIN: nothing yet. */
 static enum err
-read_status (struct nbdkit *n, struct fault *f)
+read_more (struct nbdkit *n)
 {
   ssize_t r =
       read (n->status_fd, n->line + n->used, sizeof n->line - 1 - n->used);
-  char *end;
 
   if (r < 0 && (errno == EINTR || errno == EAGAIN))
     return ERR_AGAIN;
   if (r > 0)
     n->used += (unsigned)r;
   n->line[n->used] = 0;
-  end = strchr (n->line, '\n');
-  if (!end && r > 0 && n->used < sizeof n->line - 1)
-    return ERR_AGAIN;
+  return r > 0 ? ERR_OK : ERR_CLOSED;
+}
+
+static void
+close_status (struct nbdkit *n)
+{
   close (n->status_fd);
   n->status_fd = -1;
-  if (!end) {
-    fault_set (f, ERR_IO, "nbdkit has ended before it was ready");
-    return ERR_IO;
+}
+
+/* The next line, without its end; false: there is none yet. */
+static bool
+take_line (struct nbdkit *n, char *dst)
+{
+  char *end = strchr (n->line, '\n');
+
+  if (!end)
+    return false;
+  *end++ = 0;
+  strcpy (dst, n->line);
+  n->used -= (unsigned)(end - n->line);
+  memmove (n->line, end, n->used + 1);
+  return true;
+}
+
+static bool
+take_size (struct nbdkit *n, const char *line)
+{
+  uint64_t size;
+
+  if (strncmp (line, "size ", 5) != 0)
+    return false;
+  size = strtoull (line + 5, NULL, 10);
+  if (size == n->size_bytes || size > INT64_MAX)
+    return false;
+  n->size_bytes = size;
+  return true;
+}
+
+static enum err
+read_status (struct nbdkit *n, struct fault *f)
+{
+  char line[sizeof n->line];
+  enum err e = read_more (n);
+
+  if (e == ERR_AGAIN)
+    return e;
+  while (take_line (n, line)) {
+    if (n->mode == NBDKIT_GUARDED && strncmp (line, "size ", 5) == 0) {
+      take_size (n, line);
+      continue;
+    }
+    n->ready = strncmp (line, "ready ", 6) == 0;
+    if (!n->ready || n->mode != NBDKIT_GUARDED)
+      close_status (n);
+    if (!n->ready)
+      return take_fault (line, f);
+    n->server = (pid_t)strtol (line + 6, NULL, 10);
+    return ERR_OK;
   }
-  *end = 0;
-  if (strncmp (n->line, "ready ", 6) != 0)
-    return take_fault (n->line, f);
-  n->server = (pid_t)strtol (n->line + 6, NULL, 10);
-  return ERR_OK;
+  if (!e && n->used < sizeof n->line - 1)
+    return ERR_AGAIN;
+  close_status (n);
+  return fault_set (f, ERR_IO, "nbdkit has ended before it was ready");
 }
 
 enum err
@@ -206,8 +256,10 @@ nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f)
 {
   enum err e;
 
-  if (n->status_fd < 0)
+  if (n->ready)
     return ERR_OK;
+  if (n->status_fd < 0)
+    return fault_set (f, ERR_IO, "nbdkit has ended before it was ready");
   do {
     struct pollfd p = {.fd = n->status_fd, .events = POLLIN};
     int r = poll (&p, 1, timeout_ms);
@@ -220,6 +272,20 @@ nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f)
     e = r > 0 ? read_status (n, f) : ERR_AGAIN;
   } while (e == ERR_AGAIN && timeout_ms < 0);
   return e;
+}
+
+bool
+nbdkit_resized (struct nbdkit *n)
+{
+  char line[sizeof n->line];
+  bool changed = false;
+  enum err e = read_more (n);
+
+  while (e != ERR_AGAIN && take_line (n, line))
+    changed |= take_size (n, line);
+  if (e == ERR_CLOSED || n->used == sizeof n->line - 1)
+    close_status (n);
+  return changed;
 }
 
 void

@@ -26,9 +26,13 @@ enum nbdkit_mode { NBDKIT_FOREGROUND, NBDKIT_DETACHED, NBDKIT_GUARDED };
 struct nbdkit {
   pid_t pid; /* our child: nbdkit, or what it was before it detached */
   enum nbdkit_mode mode;
-  pid_t server;  /* nbdkit itself, once it is ready */
-  int status_fd; /* a pipe: readable when it is ready, or has failed; -1: told
-                  */
+  bool ready;
+  uint64_t size_bytes; /* GUARDED, ready: as it was told last */
+  pid_t server;        /* nbdkit itself, once it is ready */
+  /* A pipe, readable when it is ready or has failed, GUARDED also when the size
+   * is another one; -1: no more is told.
+   */
+  int status_fd;
   char line[700];
   unsigned used;
 };
@@ -47,6 +51,9 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
  */
 enum err
 nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f);
+/* GUARDED, ready: takes what status_fd has. True: size_bytes is another one. */
+bool
+nbdkit_resized (struct nbdkit *n);
 /* SIGTERM (GUARDED: SIGINT), then after timeout_ms SIGKILL; reaps it. */
 void
 nbdkit_stop (struct nbdkit *n, unsigned timeout_ms);

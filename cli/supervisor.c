@@ -28,6 +28,7 @@
 #define CONNECTIONS_MAX 4
 #define WAIT_MIN_MS 500
 #define WAIT_MAX_MS 10000
+#define LOOK_MS 10000
 #define BUSY_MS 500 /* until the device is looked at again */
 #define LOCK_NS 30000000000ull
 
@@ -50,7 +51,7 @@ struct supervisor {
   struct nbd_device device;
   struct attach_state s;
   uint64_t wait_ms;                    /* the next pause before another try */
-  uint64_t due_ms, look_ms, detach_ms; /* when: it, the size, to detach */
+  uint64_t due_ms, look_ms, detach_ms; /* when: it, look, to detach */
 };
 
 static uint64_t
@@ -183,11 +184,17 @@ how_many (const struct supervisor *v, const struct nbd_session *s)
 }
 
 static enum err
+check_size (const struct supervisor *v, struct fault *f)
+{
+  if (v->nbdkit.size_bytes < 512)
+    return fault_set (f, ERR_INVAL, "a disk of %llu bytes is none",
+                      (unsigned long long)v->nbdkit.size_bytes);
+  return ERR_OK;
+}
+
+static enum err
 check_session (const struct nbd_session *s, struct fault *f)
 {
-  if (s->size_bytes < 512)
-    return fault_set (f, ERR_INVAL, "a disk of %llu bytes is none",
-                      (unsigned long long)s->size_bytes);
   if (s->block_min > (uint64_t)sysconf (_SC_PAGESIZE)) {
     fault_set (f, ERR_NOTSUP,
                "its blocks are of %llu bytes, more than this kernel takes",
@@ -203,9 +210,9 @@ open_sockets (struct supervisor *v, struct fault *f)
 {
   struct nbd_session s = {0};
   unsigned want = v->attached ? v->s.connections : 1;
-  enum err e;
+  enum err e = check_size (v, f);
 
-  for (unsigned i = 0; i < want; i++) {
+  for (unsigned i = 0; !e && i < want; i++) {
     if ((e = nbd_session_open (v->socket, SESSION_MS, &s, &v->device.socket[i],
                                f))) {
       close_sockets (&v->device);
@@ -219,8 +226,10 @@ open_sockets (struct supervisor *v, struct fault *f)
     if (i == 0 && !v->attached)
       want = how_many (v, &s);
   }
+  if (e)
+    return e;
   v->device.flags = s.flags;
-  v->device.size_bytes = s.size_bytes;
+  v->device.size_bytes = v->nbdkit.size_bytes;
   v->device.block_bytes = s.block_min < 512 ? 512 : s.block_min;
   v->s.readonly = s.readonly;
   v->s.connections = want;
@@ -339,17 +348,54 @@ reconnect (struct supervisor *v)
     return;
   }
   v->wait_ms = WAIT_MIN_MS;
-  v->look_ms = now_ms () + 1000ull * v->o->look_s;
+  v->look_ms = now_ms () + LOOK_MS;
   v->s.why[0] = 0;
   enter (v, SUP_READY);
+}
+
+/* The kernel follows what nbdkit tells of the size. Its connections stay: see
+ * GUARDED_SIZE in gateway/plugin.c.
+ */
+static void
+follow_size (struct supervisor *v)
+{
+  struct fault f = {0};
+
+  if (!v->attached || v->nbdkit.size_bytes == v->s.size_bytes
+      || check_size (v, &f))
+    return;
+  v->device.size_bytes = v->nbdkit.size_bytes;
+  if (nbd_kernel_reconfigure (&v->kernel, &v->device, &f)) {
+    say (v, "%s", f.text);
+    return;
+  }
+  note_size (v);
+  publish (v);
+}
+
+/* Does it still exist? */
+static void
+look (struct supervisor *v)
+{
+  v->look_ms = now_ms () + LOOK_MS;
+  if (block_connected (v->s.index))
+    return;
+  say (v, "somebody else has disconnected it");
+  enter (v, SUP_OVER);
 }
 
 static void
 on_nbdkit_status (struct supervisor *v)
 {
   struct fault f = {0};
-  enum err e = nbdkit_ready (&v->nbdkit, 0, &f);
+  enum err e;
 
+  if (v->nbdkit.ready) {
+    if (nbdkit_resized (&v->nbdkit))
+      follow_size (v);
+    return;
+  }
+  e = nbdkit_ready (&v->nbdkit, 0, &f);
   if (e == ERR_AGAIN)
     return;
   if (!e) {
@@ -358,31 +404,6 @@ on_nbdkit_status (struct supervisor *v)
   }
   drop_nbdkit (v);
   wait_or_end (v, &f);
-}
-
-/* Has the file on the server grown? nbdkit tells new connections. */
-static void
-look_at_size (struct supervisor *v)
-{
-  struct nbd_session s = {0};
-  struct fault f = {0};
-
-  v->look_ms = now_ms () + 1000ull * v->o->look_s;
-  if (!block_connected (v->s.index)) {
-    say (v, "somebody else has disconnected it");
-    enter (v, SUP_OVER);
-    return;
-  }
-  if (nbd_session_ask (v->socket, SESSION_MS, &s, &f)
-      || s.size_bytes == v->s.size_bytes || check_session (&s, &f))
-    return;
-  v->device.size_bytes = s.size_bytes;
-  if (nbd_kernel_reconfigure (&v->kernel, &v->device, &f)) {
-    say (v, "%s", f.text);
-    return;
-  }
-  note_size (v);
-  publish (v);
 }
 
 /* The holder has the device: from here on it ends with us. */
@@ -507,8 +528,7 @@ static void
 on_nbdkit_end (struct supervisor *v, int status)
 {
   struct fault f = {0};
-  bool was_ready =
-      v->nbdkit.status_fd < 0 || nbdkit_ready (&v->nbdkit, 0, &f) == ERR_OK;
+  bool was_ready = nbdkit_ready (&v->nbdkit, 0, &f) == ERR_OK;
 
   v->nbdkit.pid = 0;
   if (v->nbdkit.status_fd >= 0)
@@ -565,13 +585,13 @@ on_time (struct supervisor *v)
   if (v->state == SUP_WAITING && now >= v->due_ms) {
     if (v->nbdkit.pid <= 0)
       start_nbdkit (v);
-    else if (v->nbdkit.status_fd < 0)
+    else if (v->nbdkit.ready)
       reconnect (v);
     else
       enter (v, SUP_STARTING);
   }
-  if (v->state == SUP_READY && v->o->look_s && now >= v->look_ms)
-    look_at_size (v);
+  if (v->state == SUP_READY && now >= v->look_ms)
+    look (v);
   if (v->detach == DETACH_WHEN_FREE && now >= v->detach_ms)
     begin_detach (v);
 }
@@ -585,7 +605,7 @@ timeout_of (const struct supervisor *v)
     next = v->due_ms;
   if (v->detach == DETACH_WHEN_FREE && !v->flusher.pid && v->detach_ms < next)
     next = v->detach_ms;
-  if (v->state == SUP_READY && v->o->look_s && v->look_ms < next)
+  if (v->state == SUP_READY && v->look_ms < next)
     next = v->look_ms;
   return next <= now ? 0 : (int)(next - now);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The process behind an attached device: runs nbdkit, gives the kernel its
  * sockets, and new ones whenever one is lost; starts nbdkit again when it ends;
- * follows the size; detaches when it is told to. It ends when nothing is
- * attached any more.
+ * follows the size, which nbdkit tells; detaches when it is told to. It ends
+ * when nothing is attached any more.
  *
  *   STARTING      nbdkit starts, for the first time or again
  *   READY         the kernel has its connections
@@ -46,7 +46,7 @@ struct supervise {
   struct target *target;
   int index;            /* -1: any */
   unsigned connections; /* that the kernel opens; 0: as many as are good */
-  unsigned timeout_s, dead_timeout_s, threads, look_s;
+  unsigned timeout_s, dead_timeout_s, threads;
   bool readonly;
   /* Called once: with the device's number and ERR_OK, or with what was wrong.
    * False: nobody was told, and the device is given up. alive_fd becomes

@@ -30,7 +30,7 @@ ok "servers are up"
 
 # ------------------------------------------------------------------ the guest
 
-guest_make attach nbd
+guest_make attach nbd resize2fs
 guest_ssh
 guest_conf <<END2
 volumes:
@@ -64,7 +64,7 @@ disturb () {
 
 # disk NAME SECONDS [TRIM]
 disk () {
-  device=$(bulkhead attach -n 2 --timeout 10 "$1") || bad "attach $1"
+  device=$(bulkhead attach -n 2 --timeout 10 --size-check 2 "$1") || bad "attach $1"
   until_ok 5 state_is "${device#/dev/}" ready || bad "$(bulkhead list)"
   good "$1 is $device: $(cat /sys/block/${device#/dev/}/size) sectors"
   mkfs.ext4 -q -F -E nodiscard "$device" || bad "mkfs $1"
@@ -87,9 +87,29 @@ disk () {
   cmp /bin/busybox /mnt/copy || bad "$1: another copy"
   umount /mnt
   ! bulkhead list --json | grep -q '"restarts": 0' || bad "$(bulkhead list)"
+  [ "$1" = iscsi ] || grows "$1"
   bulkhead detach "$1" || bad "detach $1"
   all_gone
   good "$1: random operations, kills, a new nbdkit, trim, fsck; nothing left"
+}
+
+sectors_are () { # N
+  [ "$(cat /sys/block/${device#/dev/}/size)" = "$1" ]
+}
+
+# grows NAME: while its file system is in use, which then takes the new part.
+grows () {
+  mount -t ext4 "$device" /mnt
+  file-model /mnt/file 2000000 8 3 &
+  echo "VM GROW $1"
+  until_ok 20 sectors_are 98304 || bad "$1: $(cat /sys/block/${device#/dev/}/size)"
+  resize2fs "$device" >resize.out 2>&1 || bad "$1: $(cat resize.out)"
+  dd if=/dev/zero of=/mnt/large bs=1M count=34 2>/dev/null || bad "$1: no room"
+  wait $! || bad "$1: other data"
+  umount /mnt
+  e2fsck -f -n "$device" >fsck.out 2>&1 || bad "fsck $1: $(cat fsck.out)"
+  no_io_errors "$1"
+  good "$1: has grown in use, and is used to its new end"
 }
 
 load nbd nbds_max=8
@@ -102,4 +122,17 @@ done
 good "$names"
 echo "VM DONE"
 EOF
+# What the guest says: that a file is to grow.
+grow_when_told () {
+  local name
+  for name in ${BULKHEAD_VM_DISKS:-sftp iscsi nfs}; do
+    [ $name != iscsi ] || continue
+    until grep -aq "VM GROW $name" "$dir/vm-attach.log" 2>/dev/null; do sleep 0.2; done
+    case $name in
+      sftp) truncate -s 48M "$dir/sftp.img" ;;
+      nfs) truncate -s 48M "$dir/srv/nfs.img" ;;
+    esac
+  done
+}
+grow_when_told &
 guest_run attach 330
