@@ -137,7 +137,7 @@ release (uint64_t offset, uint32_t length, bool for_write)
 static void
 submit_random (unsigned id)
 {
-  static const uint32_t sizes[] = {BLOCK, BLOCK, 65536, CHANNEL_CHUNK_BYTES};
+  static const uint32_t sizes[] = {BLOCK, BLOCK, 65536, LARGE};
 
   if (rnd (200) == 0) {
     push (id, IO_FLUSH, 0, 0);
@@ -198,8 +198,7 @@ load_model (void)
 
     for (id = 0; id < DEPTH && at < d.info.size; id++) {
       uint64_t left = d.info.size - at;
-      uint32_t n = left < CHANNEL_CHUNK_BYTES ? (uint32_t)left
-                                              : CHANNEL_CHUNK_BYTES;
+      uint32_t n = left < LARGE ? (uint32_t)left : LARGE;
 
       if (!d.op[id].used) {
         push (id, IO_READ, at, n);
@@ -256,10 +255,9 @@ verify (void)
   push (0, IO_FLUSH, 0, 0);
   wake ();
   (void)finish ();
-  for (uint64_t at = 0; at < d.info.size; at += CHANNEL_CHUNK_BYTES) {
+  for (uint64_t at = 0; at < d.info.size; at += LARGE) {
     uint64_t left = d.info.size - at;
-    uint32_t n
-      = left < CHANNEL_CHUNK_BYTES ? (uint32_t)left : CHANNEL_CHUNK_BYTES;
+    uint32_t n = left < LARGE ? (uint32_t)left : LARGE;
 
     push (0, IO_READ, at, n);
     wake ();

@@ -431,7 +431,7 @@ main (int argc, char **argv)
   setvbuf (stdout, NULL, _IOLBF, 0);
   spawn ();
   log_in ();
-  if (d.info.size < CHANNEL_CHUNK_BYTES)
+  if (d.info.size < LARGE)
     die ("the file is too small for this");
   start_rings ();
   if (opt.violate)
@@ -443,9 +443,9 @@ main (int argc, char **argv)
   if (opt.bench) {
     bench ("random read 4k, depth 32", IO_READ, BLOCK, 32, true, 128 * MIB);
     bench ("random read 4k, depth 1", IO_READ, BLOCK, 1, true, 16 * MIB);
-    bench ("read 256k, depth 4", IO_READ, CHANNEL_CHUNK_BYTES, 4, false,
+    bench ("read 256k, depth 4", IO_READ, LARGE, 4, false,
            512 * MIB);
-    bench ("write 256k, depth 4", IO_WRITE, CHANNEL_CHUNK_BYTES, 4, false,
+    bench ("write 256k, depth 4", IO_WRITE, LARGE, 4, false,
            512 * MIB);
   }
   if (opt.expect)

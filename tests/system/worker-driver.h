@@ -15,6 +15,8 @@
 #define STEP_NS (25 * NS_PER_S) /* beyond the deadline of a login */
 #define MIB (1024u * 1024)
 #define BLOCK 4096u
+/* The largest request that SFTP takes. */
+#define LARGE (256u * 1024)
 #define DEPTH 64u
 #define ED25519_BYTES 32
 
