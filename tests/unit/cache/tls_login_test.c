@@ -257,8 +257,47 @@ only_certificates_are_shown (void)
   X509_free (x);
 }
 
+/* Volumes of two certificates are two volumes (volume_key.h). */
+static void
+a_certificate_has_a_digest (void)
+{
+  uint8_t first[TLS_DIGEST_BYTES];
+
+  for (int i = 0; i < 2; i++) {
+    begin (EVP_PKEY_Q_keygen (NULL, NULL, "EC", "P-256"));
+    if (i == 0)
+      memcpy (first, login.digest, sizeof first);
+    else
+      CU_ASSERT (memcmp (first, login.digest, sizeof first) != 0);
+    end ();
+  }
+}
+
+/* It goes to the worker in one message. */
+static void
+a_chain_has_an_end (void)
+{
+  EVP_PKEY *k = EVP_PKEY_Q_keygen (NULL, NULL, "EC", "P-256");
+  X509 *x = certificate_of (k);
+  char pem[4096];
+  int one = file_of (x, NULL, NULL), many = memfd_create ("pem", 0);
+  ssize_t n = pread (one, pem, sizeof pem, 0);
+
+  CU_ASSERT_FATAL (n > 200 && many >= 0);
+  for (ssize_t i = 0; i < TLS_CHAIN_BYTES; i += n)
+    CU_ASSERT_EQUAL (write (many, pem, (size_t)n), n);
+  close (one);
+  CU_ASSERT_EQUAL (take_files (-1, many, file_of (NULL, k, NULL)), ERR_LIMIT);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "too long"));
+  tls_login_fini (&login);
+  EVP_PKEY_free (k);
+  X509_free (x);
+}
+
 UNIT_MAIN ("tls_login", UNIT_TEST (signs_by_the_key_s_schemes),
            UNIT_TEST (signs_nothing_else),
            UNIT_TEST (without_a_key_nothing_is_signed),
            UNIT_TEST (files_that_are_not_taken),
-           UNIT_TEST (only_certificates_are_shown))
+           UNIT_TEST (only_certificates_are_shown),
+           UNIT_TEST (a_certificate_has_a_digest),
+           UNIT_TEST (a_chain_has_an_end))

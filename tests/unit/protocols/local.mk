@@ -52,6 +52,8 @@ NFS_TESTS = \
 	tests/unit/protocols/nfs/v4_recovery_test \
 	tests/unit/protocols/nfs/v4_slots_test \
 	tests/unit/protocols/nfs/v4_start_test \
+	tests/unit/protocols/nfs/v3_calls_test \
+	tests/unit/protocols/nfs/v4_calls_test \
 	tests/unit/protocols/nfs/walk_test
 check_PROGRAMS += $(NFS_TESTS)
 TESTS += $(NFS_TESTS)
@@ -103,6 +105,12 @@ tests_unit_protocols_nfs_v4_start_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_v4_slots_test_SOURCES = %D%/nfs/v4_slots_test.c
 tests_unit_protocols_nfs_v4_slots_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v3_calls_test_SOURCES = %D%/nfs/v3_calls_test.c
+tests_unit_protocols_nfs_v3_calls_test_LDADD = libnfspeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_nfs_v4_calls_test_SOURCES = %D%/nfs/v4_calls_test.c
+tests_unit_protocols_nfs_v4_calls_test_LDADD = libnfspeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_nfs_walk_test_SOURCES = %D%/nfs/walk_test.c
 tests_unit_protocols_nfs_walk_test_LDADD = libnfspeer.la $(UNIT_LIBS)

@@ -475,6 +475,27 @@ the_two_ends_are_told_apart (void)
   }
 }
 
+/* RFC 9289 §5.1.1: a Closure Alert is sent at the end. */
+static void
+the_end_is_said (void)
+{
+  uint8_t bytes[4096];
+  ssize_t n;
+
+  defaults ();
+  begin ();
+  CU_ASSERT_EQUAL_FATAL (shake_hands (65536), ERR_OK);
+  CU_ASSERT_EQUAL (SSL_get_shutdown (s.ssl), 0);
+  s.ops->close (s.t);
+  s.t = NULL;
+  n = read (s.net[1], bytes, sizeof bytes);
+  CU_ASSERT_FATAL (n > 0);
+  BIO_write (s.in, bytes, (int)n);
+  CU_ASSERT_EQUAL (SSL_read (s.ssl, bytes, 1), 0);
+  CU_ASSERT_EQUAL (SSL_get_error (s.ssl, 0), SSL_ERROR_ZERO_RETURN);
+  end ();
+}
+
 static void
 refused (enum err wanted, const char *words)
 {
@@ -496,6 +517,7 @@ certificates_that_are_not_taken (void)
   struct identity expired =
       make_identity ("EC", "DNS:server.example.org", &root, -1);
   struct identity wild = make_identity ("EC", "DNS:*.example.org", &root, 1);
+  struct identity nameless = make_identity ("EC", "IP:127.0.0.2", &root, 1);
 
   defaults ();
   want.name = "another.example.org";
@@ -506,6 +528,8 @@ certificates_that_are_not_taken (void)
   refused (ERR_HOSTKEY, "not for 127.0.0.1");
   defaults ();
   want.name = "server"; /* its common name */
+  refused (ERR_HOSTKEY, "not for server");
+  want.server = &nameless;
   refused (ERR_HOSTKEY, "not for server");
   defaults ();
   want.server = &expired;
@@ -534,6 +558,7 @@ certificates_that_are_not_taken (void)
   end ();
   free_identity (&expired);
   free_identity (&wild);
+  free_identity (&nameless);
 }
 
 static void
@@ -779,6 +804,7 @@ UNIT_MAIN ("transport_tls", UNIT_TEST (setup),
            UNIT_TEST (pieces_are_written_in_order),
            UNIT_TEST (a_full_socket_is_waited_for),
            UNIT_TEST (the_two_ends_are_told_apart),
+           UNIT_TEST (the_end_is_said),
            UNIT_TEST (certificates_that_are_not_taken),
            UNIT_TEST (the_server_confirms_the_protocol),
            UNIT_TEST (a_certificate_is_one_of_a_server),

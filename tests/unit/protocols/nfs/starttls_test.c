@@ -99,6 +99,8 @@ only_the_token_is_a_yes (void)
   CU_ASSERT_EQUAL (judged (), ERR_NOTSUP);
   accepted (XID, 0, "STARTTLs", 0);
   CU_ASSERT_EQUAL (judged (), ERR_NOTSUP);
+  accepted (XID, 0, "STARTTLSSTARTTLS", 0);
+  CU_ASSERT_EQUAL (judged (), ERR_NOTSUP);
   accepted (XID, 0, "STARTTLS ", 0);
   CU_ASSERT_EQUAL (judged (), ERR_NOTSUP);
   accepted (XID, 1, "STARTTLS", 0);
@@ -139,6 +141,10 @@ what_is_no_reply_is_refused (void)
     wirebuf_u32 (&b, marks[i]);
     CU_ASSERT_EQUAL (judged (), ERR_PEER);
   }
+  accepted (XID, 0, "STARTTLS", 0);
+  reply[0] = 0; /* more fragments come, of a yes that is whole already */
+  CU_ASSERT_EQUAL (judged (), ERR_PEER);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "RFC 5531 §11"));
   accepted (XID + 1, 0, "STARTTLS", 0);
   CU_ASSERT_EQUAL (judged (), ERR_PEER);
   accepted (XID, 0, "STARTTLS", 0);

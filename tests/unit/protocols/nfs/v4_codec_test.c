@@ -536,6 +536,131 @@ limits_are_kept (void)
   CU_ASSERT (refused ("bytes are left over"));
 }
 
+static struct words
+written (uint32_t count, uint32_t committed)
+{
+  struct words w = result (0, 1);
+
+  op (&w, 38, 0);
+  u32 (&w, count);
+  u32 (&w, committed);
+  raw (&w, "verifier", 8);
+  return w;
+}
+
+/* RFC 8881 §18.32.3: more than was asked for may be stable, not less. */
+static void
+more_may_be_stable (void)
+{
+  struct v4_write_result r;
+
+  for (uint32_t asked = UNSTABLE4; asked <= FILE_SYNC4; asked++)
+    for (uint32_t committed = 0; committed < 4; committed++) {
+      struct words w = written (4096, committed);
+
+      answer (&w, 1);
+      CU_ASSERT (v4_take (&a, OP_WRITE));
+      v4_get_write (&a, 4096, (enum stable_how4)asked, &r);
+      if (committed > FILE_SYNC4)
+        CU_ASSERT (refused ("no stable_how4"))
+      else if (committed < asked)
+        CU_ASSERT (refused ("weaker"))
+      else
+        CU_ASSERT_EQUAL (v4_close_answer (&a, "IT", NULL), ERR_OK);
+    }
+}
+
+static struct words
+created (uint32_t sequenceid, uint32_t slots, uint32_t ops)
+{
+  struct words w = result (0, 1);
+
+  op (&w, 43, 0);
+  raw (&w, session, 16);
+  u32 (&w, sequenceid);
+  u32 (&w, 0);
+  for (unsigned i = 0; i < 2; i++) {
+    for (unsigned k = 0; k < 4; k++)
+      u32 (&w, 10000);
+    u32 (&w, ops);
+    u32 (&w, slots);
+    u32 (&w, 0);
+  }
+  return w;
+}
+
+static void
+sessions_are_what_was_asked_for (void)
+{
+  static const struct {
+    uint32_t sequenceid, slots, ops;
+    const char *words;
+  } cases[] = {{3, 8, 8, NULL},
+               {4, 8, 8, "csr_sequence"},
+               {3, 9, 8, "ca_maxrequests"},
+               {3, 0, 8, "ca_maxrequests"},
+               {3, 8, 0, "ca_maxoperations"}};
+  struct v4_create_session asked = {.sequenceid = 3,
+                                    .fore = {.maxrequests = 8}};
+  struct v4_create_session_result r;
+
+  for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct words w
+        = created (cases[i].sequenceid, cases[i].slots, cases[i].ops);
+
+    answer (&w, 1);
+    CU_ASSERT (v4_take (&a, OP_CREATE_SESSION));
+    v4_get_create_session (&a, &asked, &r);
+    if (cases[i].words)
+      CU_ASSERT (refused (cases[i].words))
+    else
+      CU_ASSERT_EQUAL (v4_close_answer (&a, "IT", NULL), ERR_OK);
+  }
+  for (unsigned other = 0; other < 2; other++) {
+    struct words w = result (0, 1);
+
+    op (&w, 41, 0);
+    raw (&w, other ? (const uint8_t *)"another session!" : session, 16);
+    u32 (&w, 1);
+    u32 (&w, 0);
+    answer (&w, 1);
+    CU_ASSERT (v4_take (&a, OP_BIND_CONN_TO_SESSION));
+    v4_get_bind (&a, session);
+    if (other)
+      CU_ASSERT (refused ("bctsr_sessid"))
+    else
+      CU_ASSERT_EQUAL (v4_close_answer (&a, "IT", NULL), ERR_OK);
+  }
+}
+
+static void
+handles_and_types_are_some (void)
+{
+  static const uint32_t types[] = {0, 10, UINT32_MAX};
+  struct words w = result (0, 1);
+  struct v4_attrs t;
+  struct v4_fh got;
+
+  op (&w, 10, 0);
+  opaque (&w, "", 0);
+  answer (&w, 1);
+  CU_ASSERT (v4_take (&a, OP_GETFH));
+  v4_get_fh (&a, &got);
+  CU_ASSERT (refused ("GETFH4resok.object: empty"));
+  for (unsigned i = 0; i < 3; i++) {
+    w = result (0, 1);
+    op (&w, 9, 0);
+    u32 (&w, 1);
+    u32 (&w, V4_ATTR (FATTR4_TYPE));
+    u32 (&w, 4);
+    u32 (&w, types[i]);
+    answer (&w, 1);
+    CU_ASSERT (v4_take (&a, OP_GETATTR));
+    v4_get_attrs (&x, V4_ATTR (FATTR4_TYPE), &t);
+    CU_ASSERT (refused ("no nfs_ftype4"));
+  }
+}
+
 static void
 every_status_is_known_by_name (void)
 {
@@ -559,5 +684,7 @@ UNIT_MAIN ("nfs v4 codec",
            UNIT_TEST (an_error_is_the_last_result),
            UNIT_TEST (a_short_answer_is_noticed),
            UNIT_TEST (a_session_answers_for_its_slot),
-           UNIT_TEST (limits_are_kept),
+           UNIT_TEST (limits_are_kept), UNIT_TEST (more_may_be_stable),
+           UNIT_TEST (sessions_are_what_was_asked_for),
+           UNIT_TEST (handles_and_types_are_some),
            UNIT_TEST (every_status_is_known_by_name))
