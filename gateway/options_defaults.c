@@ -10,16 +10,17 @@
 #include <unistd.h>
 
 #include "ipc/hash.h"
+#include "ipc/runtime.h"
 #include "protocols/params.h"
 
-/* Which user of which host, in a form that tells neither (64 bits of 128 that
- * are secret): a server knows its clients by that (RFC 8881 §2.4), so it stays
- * the same for ever.
+/* Which daemon of which user of which host, in a form that tells none of them
+ * (64 bits of 128 that are secret): a server knows its clients by that (RFC 8881
+ * §2.4), so it stays the same for ever.
  */
 static void
 own_client (char *dst, size_t dst_bytes)
 {
-  char host[512] = "";
+  char host[768] = "", dir[RUNTIME_DIR_BYTES] = "";
   int fd = open ("/etc/machine-id", O_RDONLY | O_CLOEXEC);
   ssize_t n = fd >= 0 ? read (fd, host, 64) : -1;
   size_t used;
@@ -30,8 +31,9 @@ own_client (char *dst, size_t dst_bytes)
   if (n < 32)
     n = gethostname (host, 256) == 0 ? (ssize_t)strnlen (host, 256) : 0;
   used = (size_t)n;
-  snprintf (host + used, sizeof host - used, "/%u/bulkhead",
-            (unsigned)geteuid ());
+  (void)runtime_dir_path (dir); /* without one there is no daemon */
+  snprintf (host + used, sizeof host - used, "/%u/bulkhead%s",
+            (unsigned)geteuid (), dir);
   for (const char *p = host; *p; p++)
     h = hash_page (h ^ (uint8_t)*p);
   snprintf (dst, dst_bytes, "%016llx", (unsigned long long)h);

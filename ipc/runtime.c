@@ -27,8 +27,8 @@ is_own_dir (const char *path)
 }
 
 /* Which folder; nothing is checked yet. */
-static enum err
-choose_dir (char dir[RUNTIME_DIR_BYTES])
+enum err
+runtime_dir_path (char dir[RUNTIME_DIR_BYTES])
 {
   const char *own = secure_getenv ("BULKHEAD_RUNTIME_DIR");
   const char *xdg = secure_getenv ("XDG_RUNTIME_DIR");
@@ -58,7 +58,7 @@ runtime_dir (char ret_dir[RUNTIME_DIR_BYTES], struct fault *f)
   CLEANUP_CLOSE int fd = -1;
   struct stat st;
 
-  if (choose_dir (dir))
+  if (runtime_dir_path (dir))
     return fault_set (f, ERR_LIMIT, "the runtime folder's path is too long");
   if (dir[0] != '/')
     return fault_set (f, ERR_INVAL,

@@ -34,6 +34,10 @@
 
 #define RUNTIME_HOST_DIR "/run/bulkhead"
 
+/* The folder's path, as it is or would be. ERR_LIMIT: it is too long. */
+enum err
+runtime_dir_path (char ret_dir[RUNTIME_DIR_BYTES]);
+
 /* The folder's path, without a slash at its end. It is made if it does not
  * exist. Refused (ERR_ACCESS) if it is a symbolic link, belongs to another
  * uid, or is open to others (but root's may let others through): whoever can

@@ -47,6 +47,6 @@ const struct param nfs_params[] = {
    "make the file so long, longer or shorter, before it is served"},
   {"client-id", PARAM_STRING, PARAM_TO_WORKER, 0, 0, NULL, "TEXT",
    "what the server knows this client by, versions 4.1 and 4.2 only (default: "
-   "made from this host's machine-id and the user)"},
+   "made from this host's machine-id, the user, and the daemon's folder)"},
   {0},
 };

@@ -90,6 +90,29 @@ defaults_are_filled_in (void)
   CU_ASSERT_TRUE (o.readonly);
 }
 
+/* What a server knows us by is the same the next time, and another one for
+ * another daemon of ours.
+ */
+static void
+a_daemon_is_one_client (void)
+{
+  char first[40];
+
+  setup ();
+  setenv ("BULKHEAD_RUNTIME_DIR", "/nowhere/one", 1);
+  CU_ASSERT_EQUAL_FATAL (resolve ("nfs://h/x"), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (strlen (volume_spec_get (&o.spec, "client-id")), 16);
+  strcpy (first, volume_spec_get (&o.spec, "client-id"));
+  CU_ASSERT_EQUAL_FATAL (resolve ("nfs://h/y"), ERR_OK);
+  CU_ASSERT_STRING_EQUAL (volume_spec_get (&o.spec, "client-id"), first);
+  setenv ("BULKHEAD_RUNTIME_DIR", "/nowhere/two", 1);
+  CU_ASSERT_EQUAL_FATAL (resolve ("nfs://h/x"), ERR_OK);
+  CU_ASSERT_STRING_NOT_EQUAL (volume_spec_get (&o.spec, "client-id"), first);
+  unsetenv ("BULKHEAD_RUNTIME_DIR");
+  CU_ASSERT_EQUAL_FATAL (resolve ("nfs://h/x client-id=me"), ERR_OK);
+  CU_ASSERT_STRING_EQUAL (volume_spec_get (&o.spec, "client-id"), "me");
+}
+
 static void
 what_cannot_be_together (void)
 {
@@ -274,6 +297,7 @@ cleanup (void)
 }
 
 UNIT_MAIN ("options", UNIT_TEST (defaults_are_filled_in),
+           UNIT_TEST (a_daemon_is_one_client),
            UNIT_TEST (what_cannot_be_together),
            UNIT_TEST (default_keys_come_in_order),
            UNIT_TEST (files_are_checked),
