@@ -7,8 +7,11 @@
  * connection to be bound to its session. In memory.
  *
  * SIGHUP: it reboots; connections are reset, what was not committed is gone,
- * the write verifier is another one. SIGTERM: writes what was committed to
- * FILE, and says how many connections a session had at most.
+ * the write verifier is another one. SIGUSR1: the same without a restart, as
+ * of a disk that could not write what it had; NFSv3 only. SIGTERM: writes what
+ * was committed to FILE, and says how many connections a session had at most.
+ *
+ * Says from which port each client comes.
  *
  * With PERIOD each PERIODth answer goes wrong, in each way in turn: see
  * `wrong`.
@@ -64,13 +67,15 @@ struct client {
 
 static struct client client[CLIENTS];
 
-static volatile sig_atomic_t reboot, end;
+static volatile sig_atomic_t reboot, forget, end;
 
 static void
 on_signal (int sig)
 {
   if (sig == SIGHUP)
     reboot = 1;
+  else if (sig == SIGUSR1)
+    forget = 1;
   else
     end = 1;
 }
@@ -231,8 +236,12 @@ answer (struct server *s, struct client *c, uint8_t *reply)
 static void
 welcome (int listener)
 {
-  int fd = accept (listener, NULL, NULL);
+  struct sockaddr_in a = {0};
+  socklen_t bytes = sizeof a;
+  int fd = accept (listener, (struct sockaddr *)&a, &bytes);
 
+  printf ("from %u\n", ntohs (a.sin_port));
+  fflush (stdout);
   for (int i = 0; i < CLIENTS && fd >= 0; i++)
     if (client[i].fd < 0) {
       client[i].fd = fd;
@@ -311,6 +320,7 @@ main (int argc, char **argv)
   s.four = argc > 3 && strcmp (argv[3], "4") == 0;
   s.period = argc > 4 ? (unsigned)atoi (argv[4]) : 0;
   sigaction (SIGHUP, &sa, NULL);
+  sigaction (SIGUSR1, &sa, NULL);
   sigaction (SIGTERM, &sa, NULL);
   load (&s, argv[2]);
   s.v4.strict = true;
@@ -326,6 +336,12 @@ main (int argc, char **argv)
   fflush (stdout);
   while (!end) {
     turn (&s, listener, reply);
+    if (forget && !s.four) {
+      fake_nfs3_reboot (&s.v3);
+      printf ("forgot\n");
+      fflush (stdout);
+    }
+    forget = 0;
     if (!reboot)
       continue;
     reboot = 0;

@@ -10,6 +10,7 @@ port=3049
 url=nfs://127.0.0.1:$port/srv/export/dir
 
 start_fake () { # [VERSION [PERIOD]]
+  : >fake.log # or what the last one has said is taken for it
   "$fake" "$port" "$dir/disk" "$@" >fake.log 2>&1 &
   fake_pid=$!
   wait_for 10 grep -q ready fake.log || die "the server does not start"
@@ -18,6 +19,10 @@ start_fake () { # [VERSION [PERIOD]]
 stop_fake () {
   kill -TERM "$fake_pid"
   wait "$fake_pid" || die "the server failed"
+}
+
+last_port () {
+  sed -n 's/^from //p' fake.log | tail -n 1
 }
 
 reboots () {
@@ -32,15 +37,32 @@ nbdcopy "$uri" copy
 cmp copy before
 ok "copied from the server, by user $(id -u)"
 
-# A copy without a flush, a restart that forgets it, then the flush.
+# A copy without a flush, a restart that forgets it, then the flush. Servers
+# look at the port by which an answer that was lost is asked for again.
 random_file other 8
 nbdcopy other "$uri"
+from=$(last_port)
 kill -HUP "$fake_pid"
 wait_for 10 reboots 1 || die "no restart"
 "$steps" "$uri" -- 0:flush >>steps.log || die "the flush failed"
 nbdcopy "$uri" copy
 cmp copy other
 ok "what was written before a restart that forgets it is flushed behind it"
+[ "$(last_port)" = "$from" ] || die "from another port: $from, $(last_port)"
+[ "$(id -u)" != 0 ] || [ "$from" -lt 1024 ] || die "root comes from $from"
+ok "dialled again from the same port, $from"
+
+# A server that loses what it had not committed, and goes on.
+random_file third 8
+nbdcopy third "$uri"
+kill -USR1 "$fake_pid"
+wait_for 10 grep -q forgot fake.log || die "it does not forget"
+"$steps" "$uri" -- 0:flush >>steps.log || die "the flush failed"
+nbdcopy "$uri" copy
+cmp copy third
+[ "$(last_port)" = "$from" ] && [ "$(grep -c "^from $from" fake.log)" = 2 ] \
+  || die "the session did not go on"
+ok "and behind a verifier that changed without a restart"
 
 model_begins --seconds 6 --connections 2 --max-bytes 262144 --out expected \
   "$uri"

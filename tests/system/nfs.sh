@@ -76,6 +76,23 @@ refused 'no MOUNT there' 'refused|MOUNT|mountd' "$at/export/small" version=3 \
   mountport=9
 
 
+# Neither the owner nor others may read it.
+head -c 1M source >srv/export/shared
+chown 4711:4712 srv/export/shared
+chmod 0040 srv/export/shared
+refused 'not of its group' 'permission|does not let' "$at/export/shared" \
+  version=3 uid=4710 gid=4710 groups=4713
+for version in 3 4.2; do
+  path=$at/export/shared
+  [ $version = 3 ] || path=$url/pseudo1/shared
+  start_nbdkit "groups$version" bulkhead "$path" version=$version uid=4710 \
+    gid=4710 groups=4713,4712
+  nbdcopy "$uri" copy
+  cmp copy srv/export/shared
+  stop_nbdkit
+done
+ok 'by groups= it may be read'
+
 start_nbdkit readonly bulkhead "$at/readonly/small" version=3
 nbdinfo --json "$uri" >info.json
 grep -q '"is_read_only": *true' info.json || die "writable: $(cat info.json)"

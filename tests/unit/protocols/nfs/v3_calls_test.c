@@ -220,17 +220,16 @@ two_calls_have_two_xids (void)
 static void
 a_strange_identity_is_begun_anew (void)
 {
+  static const uint8_t moved[]
+      = {NFS_MOVED_MAGIC, 3, 0xff, 0xff, 0, 0, 0, 5, 'f', 'h', 0, 1, 0, 0, 0, 0};
   struct peer s;
 
   for (unsigned i = 0; i < 3; i++) {
     peer_init (&s, "");
     memset (s.identity, i == 0 ? 0xff : 0x41, sizeof s.identity);
     if (i == 2) /* as if mountd had led here, with more path than there is */
-      s.moved_bytes = 2 + 2 + 4 + 4;
-    s.moved[0] = NFS_MOVED_MAGIC;
-    s.moved[1] = 3;
-    s.moved[2] = s.moved[3] = 0xff;
-    s.moved[7] = 4;
+      s.moved_bytes = sizeof moved;
+    memcpy (s.moved, moved, sizeof moved);
     CU_ASSERT_EQUAL (peer_start (&s), PROTO_READY);
     CU_ASSERT_EQUAL (s.moves, 3);
     peer_fini (&s);

@@ -169,9 +169,74 @@ stateids_have_no_number (void)
   peer4_begin (&s);
   CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
   CU_ASSERT_EQUAL (peer4_submit (&s, 1, IO_WRITE, 0, 0, 4096, data), ERR_OK);
-  p = until (&s, WRITE, (const uint32_t[]){0}, 1);
-  CU_ASSERT_PTR_NOT_NULL (p);
+  p = until (&s, WRITE, NULL, 0);
+  CU_ASSERT_FATAL (p != NULL);
+  CU_ASSERT_EQUAL (word (p), 0);
   peer4_end (&s);
+}
+
+/* What was ended is not gone on with. */
+static void
+behind_a_goodbye_all_is_new (void)
+{
+  struct peer s;
+  size_t n;
+
+  peer4_begin (&s);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  nfs_ops.leave (s.p, s.now_ns);
+  while (peer4_answer (&s))
+    ;
+  peer_close (&s);
+  CU_ASSERT_EQUAL (peer_open (&s), ERR_OK);
+  n = peer_call (&s); /* NULL */
+  n = fake_nfs4_answer (&server, s.call, n, s.reply, PEER_RECORD_BYTES);
+  CU_ASSERT_EQUAL (peer_record (&s, s.reply, n), ERR_OK);
+  CU_ASSERT_FATAL (peer_call (&s) > 0);
+  CU_ASSERT_EQUAL (word (operations (s.call)), EXCHANGE_ID);
+  peer4_end (&s);
+}
+
+/* Two gateways with one owner ask for a session by the same number, and are
+ * given the same one (§18.36.4). Who comes second notices by the answer to its
+ * first request, is it another one's that was kept or none, and leaves that
+ * session alone.
+ */
+static void
+a_session_has_one_gateway (void)
+{
+  for (unsigned at_once = 0; at_once < 2; at_once++) {
+    struct peer peers[2], *a = &peers[0], *b = &peers[1];
+    size_t n;
+
+    peer4_begin (a);
+    add (a, "exclusive", "yes");
+    peer4_begin_second (b, a);
+    CU_ASSERT_EQUAL (peer4_start (a), PROTO_READY); /* is confirmed */
+    peer_close (a);
+    memset (a->identity, 0, sizeof a->identity);
+    CU_ASSERT_EQUAL (peer_open (a), ERR_OK);
+    CU_ASSERT_EQUAL (peer_open (b), ERR_OK);
+    /* NULL, EXCHANGE_ID, CREATE_SESSION; the first request */
+    for (unsigned i = 0; i < (at_once ? 4u : 3u); i++)
+      for (unsigned k = 0; k < 2; k++) {
+        n = peer_call (&peers[k]);
+        CU_ASSERT_FATAL (n > 0);
+        n = fake_nfs4_answer (&server, peers[k].call, n, peers[k].reply,
+                              PEER_RECORD_BYTES);
+        peer_record (&peers[k], peers[k].reply, n);
+      }
+    CU_ASSERT_EQUAL (peer4_start (a), PROTO_READY);
+    CU_ASSERT_EQUAL (peer4_start (b), PROTO_READY);
+    CU_ASSERT_EQUAL (server.executed[DESTROY_SESSION], 0);
+    CU_ASSERT (memcmp (a->identity + NFS_IDENTITY_OWN + 24,
+                       b->identity + NFS_IDENTITY_OWN + 24, 16)
+               != 0);
+    peer4_works (a, 1);
+    peer4_works (b, 2);
+    peer_fini (a);
+    peer4_end (b);
+  }
 }
 
 /* ------------------------------------------------------------------ leases */
@@ -506,6 +571,8 @@ numbers_of_a_strange_identity (void)
 UNIT_MAIN ("nfs v4 calls", UNIT_TEST (the_owner_is_one_volume_of_one_daemon),
            UNIT_TEST (no_delegation_is_wanted),
            UNIT_TEST (stateids_have_no_number),
+           UNIT_TEST (behind_a_goodbye_all_is_new),
+           UNIT_TEST (a_session_has_one_gateway),
            UNIT_TEST (a_short_lease_is_renewed_in_time),
            UNIT_TEST (a_grace_period_is_waited_for),
            UNIT_TEST (a_delayed_sequence_keeps_its_number),
