@@ -8,8 +8,8 @@
 # after $FUZZ_SECONDS (3600) on the clock, when each has had $FUZZ_GOAL (3600),
 # or when the file BUILD/stop appears. The fuzzer's pid is in BUILD/turn.pid, so
 # that it can be stopped and continued meanwhile; that costs it nothing, since
-# only processor time counts. A target with a finding has no further turn; the
-# exit status is 1 then.
+# only processor time counts, also for what hangs. A target with a finding has
+# no further turn; the exit status is 1 then.
 set -eu
 src=$(cd "$1" && pwd) build=$2
 case $3 in /*) ledger=$3 ;; *) ledger=$PWD/$3 ;; esac
@@ -45,15 +45,6 @@ next () {
     END { print who }'
 }
 
-# A unit that was too slow by the clock, on a machine that had other things to
-# do, may be fast enough: then it is none.
-only_slow () {
-  for f in findings/"$1"-timeout-* findings/"$1"-slow-unit-*; do
-    [ -e "$f" ] || continue
-    (ulimit -t 20; exec "fuzz/$1" "$f") >/dev/null 2>&1 && rm -f "$f"
-  done
-}
-
 account () {
   awk -v t="$1" -v s="$2" -v r="$3" '
     $1 == t { $2 += s; $3 += r; seen = 1 }
@@ -67,7 +58,7 @@ while [ "$(date +%s)" -lt "$end" ] && [ ! -e stop ]; do
   [ -n "$t" ] || break
   dict=$src/fuzz/dict/$t.dict
   mkdir -p "corpus/$t"
-  chrt -i 0 "fuzz/$t" -timeout=300 -report_slow_units=300 \
+  chrt -i 0 "fuzz/$t" -timeout=0 -report_slow_units=1000000 \
     -max_len="${FUZZ_BYTES:-8192}" -print_final_stats=1 -verbosity=1 \
     -artifact_prefix="findings/$t-" \
     $([ ! -f "$dict" ] || printf -- '-dict=%s' "$dict") \
@@ -76,8 +67,10 @@ while [ "$(date +%s)" -lt "$end" ] && [ ! -e stop ]; do
   echo $pid >turn.pid
   while sleep 1 && now=$(spent $pid) && [ -n "$now" ]; do
     had=$now
-    # libFuzzer ends by this signal, with its numbers.
+    # libFuzzer ends by this signal, with its numbers, after the input that it
+    # is at; if it does not come to that end, it writes that input down.
     if [ "$had" -ge "$turn" ] || [ -e stop ]; then kill -USR1 $pid || :; fi
+    if [ "$had" -ge $((turn + 30)) ]; then kill -ABRT $pid || :; fi
     case $(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null) in Z*|'') break ;; esac
   done
   wait $pid || :
@@ -85,7 +78,6 @@ while [ "$(date +%s)" -lt "$end" ] && [ ! -e stop ]; do
   runs=$(awk '/number_of_executed_units/ { r = $NF } END { print r + 0 }' \
     "$t.turn.log")
   account "$t" "$had" "$runs"
-  only_slow "$t"
   n=$(found "$t")
   printf '%s %-16s %4d s %9d runs %s\n' "$(date +%T)" "$t" "$had" "$runs" \
     "$([ "$n" = 0 ] || echo "$n findings")"
