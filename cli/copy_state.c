@@ -91,9 +91,12 @@ make_folder (const char *path, struct fault *f)
       return fault_set (f, ERR_LIMIT, "the path of the state is too long");
     memcpy (part, path, n);
     part[n] = 0;
-    if (mkdir (part, 0700) < 0 && errno != EEXIST)
-      return fault_set (f, err_from_errno (errno), "cannot make %s: %s", part,
-                        strerrordesc_np (errno));
+    if (mkdir (part, 0700) < 0 && errno != EEXIST) {
+      fault_set (f, err_from_errno (errno), "cannot make %s: %s", part,
+                 strerrordesc_np (errno));
+      fault_hint (f, "name another place for the copy's notes: --state=FILE");
+      return f->code;
+    }
     if (!slash)
       return ERR_OK;
   }

@@ -356,6 +356,8 @@ greet (int sock, const char *program, uint64_t deadline_ns, struct fault *f)
   CLEANUP_FREE struct control *m = malloc (sizeof *m);
   struct wirebuf b;
   struct wire w;
+  struct ucred cred = {0};
+  socklen_t n = sizeof cred;
   uint32_t version;
   char name[64];
   enum err e;
@@ -384,7 +386,11 @@ greet (int sock, const char *program, uint64_t deadline_ns, struct fault *f)
     fault_set (f, ERR_VERSION,
                "the running daemon (%s) speaks version %u, this program %u",
                name, version, CONTROL_VERSION);
-    fault_hint (f, "end the old bulkheadd, then try again");
+    getsockopt (sock, SOL_SOCKET, SO_PEERCRED, &cred, &n);
+    fault_hint (f,
+                "end what it serves, and then it (kill %d); the next one is "
+                "started by itself",
+                (int)cred.pid);
     return ERR_VERSION;
   }
   return ERR_OK;

@@ -237,7 +237,7 @@ end_another () {
 }
 another version 77
 every 1 'bulkheadd 9.9.9. speaks version 77' "$url" "${key[@]}"
-hint 'end the old bulkheadd'
+hint "kill $another"
 says 1 'speaks version 77' status
 says 1 'speaks version 77' discover "$(sftp_url "$dir")" "${key[@]}"
 "$run" bulkhead doctor >said.out && die "doctor is content"

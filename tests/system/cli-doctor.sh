@@ -92,7 +92,7 @@ finds 0 daemon ok 'none runs' '' "${in_run[@]}"
 "$BULKHEAD_BUILDDIR/tests/fake/other-daemon" runtime/bulkheadd.sock version 77 \
   >other.log &
 wait_for 10 grep -q ready other.log || die "the other daemon does not start"
-finds 7 daemon missing 'speaks version 77' 'old bulkheadd' "${in_run[@]}"
+finds 7 daemon missing 'speaks version 77' "kill $!" "${in_run[@]}"
 kill $!
 ok "the runtime folder, and a daemon of another version"
 
