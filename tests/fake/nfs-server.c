@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* nfs-server PORT FILE [3|4 [PERIOD]]
+/* nfs-server PORT FILE [3|4 [PERIOD [unbound]]]
  *
  * The NFSv3 server of nfs3.h over TCP on 127.0.0.1, with portmap, mountd and
  * NFS all at one port, for mountport=, which serves FILE as FAKE_PATH; or the
@@ -12,6 +12,8 @@
  * was committed to FILE, and says how many connections a session had at most.
  *
  * Says from which port each client comes.
+ *
+ * With "unbound" it binds no connection, and ends the one that asked for it.
  *
  * With PERIOD each PERIODth answer goes wrong, in each way in turn: see
  * `wrong`.
@@ -35,6 +37,7 @@
 #include "tests/fake/nfs4.h"
 
 #define CLIENTS 16
+#define BIND 41 /* nfs_opnum4: BIND_CONN_TO_SESSION */
 #define RECORD_BYTES (2u << 20)
 
 struct server {
@@ -43,6 +46,7 @@ struct server {
   struct fake_nfs4 v4;
   unsigned period, answers, wrongs; /* period 0: never */
   unsigned elsewhere, bound_most;
+  bool unbound;
 };
 
 static uint8_t **
@@ -219,6 +223,11 @@ answer (struct server *s, struct client *c, uint8_t *reply)
                                     RECORD_BYTES - 4);
     if (n == 0)
       return -1;
+    if (s->unbound && s->v4.executed[BIND] > 0) {
+      s->v4.executed[BIND] = 0;
+      fake_nfs4_hang_up (&s->v4, s->v4.connection);
+      return -1;
+    }
     mark (reply, (uint32_t)n);
     count_bound (s);
     if (s->period && ++s->answers % s->period == 0) {
@@ -315,7 +324,7 @@ main (int argc, char **argv)
   uint8_t *reply = malloc (RECORD_BYTES);
   int listener = socket (AF_INET, SOCK_STREAM, 0), on = 1;
 
-  if (argc < 3 || argc > 5 || !reply)
+  if (argc < 3 || argc > 6 || !reply)
     return 2;
   s.four = argc > 3 && strcmp (argv[3], "4") == 0;
   s.period = argc > 4 ? (unsigned)atoi (argv[4]) : 0;
@@ -323,7 +332,8 @@ main (int argc, char **argv)
   sigaction (SIGUSR1, &sa, NULL);
   sigaction (SIGTERM, &sa, NULL);
   load (&s, argv[2]);
-  s.v4.strict = true;
+  s.unbound = argc > 5;
+  s.v4.strict = !s.unbound;
   a.sin_port = htons ((uint16_t)atoi (argv[1]));
   a.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
   setsockopt (listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

@@ -123,6 +123,20 @@ done
 
 random_file disk 8
 
+# It ends each connection that is to be bound: the first one will do.
+start_fake 4 0 unbound
+start_nbdkit unbound bulkhead "nfs://127.0.0.1:$port/dir/disk.img" version=4.2 \
+  connections=3
+worker=$(worker_pids)
+nbdcopy "$uri" copy
+cmp copy disk
+wait_for 10 grep -q 'goes on with 1 of its 3 connections' unbound.log \
+  || die "not said: $(tail -n 3 unbound.log)"
+[ "$(worker_pids)" = "$worker" ] || die "a connection that was not bound is missed"
+ok "$(grep -o 'the session goes on with .*' unbound.log | tail -n 1)"
+stop_nbdkit
+stop_fake
+
 # The server's file becomes shorter: said in words, not read as zeroes.
 start_fake
 start_nbdkit short bulkhead "$url/disk.img" version=3 mountport=$port \
