@@ -157,18 +157,16 @@ no_io_errors "killed in use"
 good "a supervisor killed in use: the disk waits, and is taken up again"
 
 # The network, for longer than a request may take.
+dmesg -c >/dev/null
 file-model /mnt/file 2000000 2 3 &
 model=$!
 ip link set eth0 down
-until_ok 20 state_is nbd0 reconnecting || until_ok 1 \
-  sh -c 'dmesg | grep -q "Connection timed out"' || bad "nothing is lost"
-sleep 2
+until_ok 20 sh -c 'dmesg | grep -q "Connection timed out"' || bad "nothing is lost"
 ip link set eth0 up
 ip route add default via 10.0.2.2 2>/dev/null || :
 wait $model || bad "other data, or an error"
 sync
 no_io_errors "network away"
-dmesg | grep -q 'Connection timed out' || bad "no request took too long"
 good "the network away for longer than --timeout; nbdkit was restarted" \
   "$(bulkhead list --json | sed -n 's/.*"restarts": \([0-9]*\).*/\1/p') times"
 
