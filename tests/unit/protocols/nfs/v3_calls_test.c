@@ -347,7 +347,8 @@ takes_only_what_was_offered (void)
 
   peer_init (&s, "");
   CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
-  CU_ASSERT_EQUAL (submit (&s, 1, IO_READ, 0, 0, (1 << 18) + 1), ERR_INVAL);
+  CU_ASSERT_EQUAL (submit (&s, 1, IO_READ, 0, 0, NFS_IO_MAX_BYTES + 1),
+                   ERR_INVAL);
   CU_ASSERT_EQUAL (submit (&s, 1, IO_READ, 0, 0, 0), ERR_INVAL);
   CU_ASSERT_EQUAL (submit (&s, 1, IO_READ, 0, (1 << 20) - 100, 200), ERR_INVAL);
   CU_ASSERT_EQUAL (submit (&s, 1, IO_WRITE, 0, UINT64_MAX - 9, 10), ERR_INVAL);
