@@ -53,7 +53,8 @@ struct run {
   bool begun, probing;
   uint8_t seed[16];
   uint8_t connection;
-  unsigned lanes, lanes_wanted;
+  unsigned lanes; /* of this engine */
+  unsigned next_lanes, lanes_wanted; /* of the next one */
   bool gone[PROTO_LANES_MAX];
   struct asked asked[PROTO_REQUESTS];
 };
@@ -161,11 +162,12 @@ open_engine (struct run *d, size_t moved_bytes)
                            .ctx = d,
                            .identity = d->identity,
                            .connection = d->connection,
-                           .lanes = d->lanes,
+                           .lanes = d->next_lanes,
                            .lanes_wanted = d->lanes_wanted};
   struct fault f = {0};
 
   d->begun = true;
+  d->lanes = d->next_lanes;
   d->ready = d->leaving = d->probing = false;
   memset (d->gone, 0, sizeof d->gone);
   d->engines++;
@@ -586,7 +588,7 @@ on_seed (struct run *d, struct wire *w)
 static void
 on_lanes (struct run *d, struct wire *w)
 {
-  d->lanes = 1 + wire_u8 (w) % PROTO_LANES_MAX;
+  d->next_lanes = 1 + wire_u8 (w) % PROTO_LANES_MAX;
   d->lanes_wanted = 1 + wire_u8 (w) % PROTO_LANES_MAX;
 }
 
@@ -793,7 +795,7 @@ run_once (const struct proto_ops *ops, const struct drive_param *params,
   d->split = split;
   d->trace = 0xcbf29ce484222325ull;
   d->now_ns = START_NS;
-  d->lanes = d->lanes_wanted = 1;
+  d->lanes = d->next_lanes = d->lanes_wanted = 1;
   d->random = wire_u8 (&w);
   memset (d->seed, (int)d->random, sizeof d->seed);
   for (unsigned i = 0; i < EVENTS_MAX && wire_left (&w) && event (d, &w); i++)
