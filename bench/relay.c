@@ -5,9 +5,9 @@
  *         [--throttle BYTES/S]
  *
  * Both ends are on 127.0.0.1; with --host it listens at 127.0.0.N, where the
- * same port may be had as at the other end. Delay is added each way, without any limit to
- * throughput: bytes wait in memory until they are due (QUEUE_MAX a direction).
- * Throttle is for each direction of each connection.
+ * same port may be had as at the other end. Delay is added each way, without
+ * any limit to throughput: bytes wait in memory until they are due (QUEUE_MAX a
+ * direction). Throttle is for each direction of each connection.
  *
  * Lines on standard input change what it does; each is answered "ok":
  *   delay-us N | throttle N (0: none) | cut (forward nothing more) | mend

@@ -20,8 +20,8 @@
 typedef enum err
 on_message (struct supervisor *s, struct wire *w, struct fault *f);
 
-static on_message on_sealed, on_hostkey, on_auth, on_sign, on_want, on_ready, on_fail,
-    on_cert_sign;
+static on_message on_sealed, on_hostkey, on_auth, on_sign, on_want, on_ready,
+    on_fail, on_cert_sign;
 
 /* A protocol that logs in by SSH, one that does not, or both. */
 enum of { OF_SSH = 1, OF_OTHERS = 2, OF_ALL = 3 };
@@ -276,10 +276,11 @@ on_cert_sign (struct supervisor *s, struct wire *w, struct fault *f)
   if (wire_end (w))
     return damaged (s, f);
   if (s->certs_signed == s->worker.lanes)
-    return fault_set (f, ERR_LIMIT,
-                      "the worker asked for more signatures of ours than it has "
-                      "connections (%u)",
-                      s->worker.lanes);
+    return fault_set (
+        f, ERR_LIMIT,
+        "the worker asked for more signatures of ours than it has "
+        "connections (%u)",
+        s->worker.lanes);
   s->certs_signed++;
   if ((e = tls_login_sign (&s->c.login->tls, scheme, content, content_bytes,
                            signature, &n, f)))

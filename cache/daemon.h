@@ -26,7 +26,7 @@ struct daemon {
   char worker_path[DAEMON_PATH_BYTES];
   char resolver_path[DAEMON_PATH_BYTES];
   struct shared_set *volumes;
-  struct volume *leaving; /* closed by their gateways, not yet by their servers */
+  struct volume *leaving; /* closed by their gateways, not yet by servers */
   int child_stderr_fd; /* -1: /dev/null */
   uint64_t began_ns;   /* CLOCK_MONOTONIC */
   struct sbx_cgroup *cgroup; /* to limit workers; NULL: none */

@@ -11,8 +11,8 @@
  * How many lanes its session gets is part of a place: at home it is one, and
  * elsewhere what the MOVE asked for.
  * So a redirect that was good once is used again, and one that goes stale costs
- * one attempt. After ROUTE_MOVES moves without a READY it is a loop. "On" may be
- * the same server, with more lanes.
+ * one attempt. After ROUTE_MOVES moves without a READY it is a loop. "On" may
+ * be the same server, with more lanes.
  *
  * Pure.
  */

@@ -9,9 +9,9 @@
 #include "cache/server.h"
 #include "ipc/status.h"
 
-/* w: what follows the version in the question. Builds the answer for a client of
- * this uid in out and b; the fds are borrowed until control returns to the loop.
- * ERR_PEER: a damaged question.
+/* w: what follows the version in the question. Builds the answer for a client
+ * of this uid in out and b; the fds are borrowed until control returns to the
+ * loop. ERR_PEER: a damaged question.
  */
 enum err
 status_answer (struct daemon *d, const struct server *server, uid_t uid,

@@ -105,8 +105,8 @@ struct status_worker;
 void
 supervisor_before_close (struct supervisor_before *b);
 
-/* Starts with resolving, or with the worker that is there: then before's fds are
- * taken over. The first hook comes later. ERR_NOMEM.
+/* Starts with resolving, or with the worker that is there: then before's fds
+ * are taken over. The first hook comes later. ERR_NOMEM.
  */
 enum err
 supervisor_start (const struct supervisor_config *c,

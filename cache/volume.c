@@ -253,8 +253,8 @@ start_paths (struct volume *v)
   return e;
 }
 
-/* While it is leaving nobody is there to answer: it gives the lease back when it
- * is closed, long before its time is over.
+/* While it is leaving nobody is there to answer: it gives the lease back when
+ * it is closed, long before its time is over.
  */
 static void
 on_grant (void *ctx)
@@ -489,8 +489,8 @@ static enum err
 make_channel (struct volume_path *p)
 {
   bool adopted = p->v->before.stripes_fd >= 0;
-  enum err e
-      = adopted ? channel_adopt (p->channel_fd) : channel_create (p->channel_fd);
+  enum err e =
+      adopted ? channel_adopt (p->channel_fd) : channel_create (p->channel_fd);
 
   if (!e && !adopted && p->index > 0)
     e = share_wake (p);

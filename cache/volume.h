@@ -33,17 +33,17 @@ struct volume_hooks {
   void (*cached) (void *ctx);
 };
 
-/* Takes the message OPEN or ADOPT of a gateway: its volume_spec, and the files out
- * of it; of ADOPT also what an earlier daemon had made. On an error *f says what
- * was wrong, in words for the user.
+/* Takes the message OPEN or ADOPT of a gateway: its volume_spec, and the files
+ * out of it; of ADOPT also what an earlier daemon had made. On an error *f says
+ * what was wrong, in words for the user.
  */
 enum err
 volume_open (struct daemon *d, const struct requester *who,
              struct control *open,
              const struct volume_hooks *hooks, void *hooks_ctx,
              struct volume **ret, struct fault *f);
-/* Joins those who share it, and starts the first worker; later, if the password is
- * still to come through a pipe.
+/* Joins those who share it, and starts the first worker; later, if the password
+ * is still to come through a pipe.
  */
 enum err
 volume_start (struct volume *v, struct fault *f);

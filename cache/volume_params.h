@@ -7,9 +7,9 @@
 #include "ipc/control.h"
 #include "ipc/volume.h"
 
-/* Fills c from spec and from the fds of m (taken out of it). ret_secret_fd[] are
- * the caller's, or -1: see credentials_start. On an error c may be half full:
- * login_config_fini.
+/* Fills c from spec and from the fds of m (taken out of it). ret_secret_fd[]
+ * are the caller's, or -1: see credentials_start. On an error c may be half
+ * full: login_config_fini.
  */
 enum err
 volume_params_take (const struct volume_spec *spec, struct control *m,

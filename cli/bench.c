@@ -416,7 +416,8 @@ make_folder (struct bench *b, struct fault *f)
 
   if (!tmp || tmp[0] != '/' || strlen (tmp) > TMP_BYTES)
     tmp = "/tmp";
-  snprintf (b->dir, sizeof b->dir, "%.*s/bulkhead-bench-XXXXXX", TMP_BYTES, tmp);
+  snprintf (b->dir, sizeof b->dir, "%.*s/bulkhead-bench-XXXXXX", TMP_BYTES,
+            tmp);
   if (!mkdtemp (b->dir)) {
     fault_set (f, err_from_errno (errno), "cannot make a folder in %.100s: %s",
                tmp, strerror (errno));
@@ -535,7 +536,8 @@ const struct command command_bench = {
     .summary = "measure how fast a volume is",
     .synopsis = "URL|NAME [KEY=VALUE]...",
     .description =
-        "Serves a volume by nbdkit at a private socket and measures random and\n"
+        "Serves a volume by nbdkit at a private socket and measures random "
+        "and\n"
         "sequential reads, without the cache and with it: requests a second,\n"
         "rate and latency percentiles. Writes nothing, unless --write; that\n"
         "writes the last 16 MiB with what they hold, and is refused while\n"

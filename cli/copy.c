@@ -3,10 +3,10 @@
  * draws the bar and saves what is done.
  *
  * Invariants
- *   Y1  A chunk is done when its write was answered; the file says so only after
- *       a flush that came later (copy_state.h).
- *   Y2  The copy has succeeded only after a last flush; with --checksum, only if
- *       all was read back and is what was read from the source.
+ *   Y1  A chunk is done when its write was answered; the file says so only
+ * after a flush that came later (copy_state.h). Y2  The copy has succeeded only
+ * after a last flush; with --checksum, only if all was read back and is what
+ * was read from the source.
  */
 #include "config.h"
 #include "cli/commands.h"
@@ -422,7 +422,8 @@ tell (const struct copy *k, const char *digest)
   if (digest && !k->c->quiet)
     printf ("%s  %s\n", digest, k->destination.name);
   cli_bytes (text, sizeof text, k->state.size);
-  cli_note (k->c, "%s copied%s", text, digest ? ", read back and the same" : "");
+  cli_note (k->c, "%s copied%s", text,
+            digest ? ", read back and the same" : "");
   return cli_flush (k->c);
 }
 
@@ -467,9 +468,11 @@ run (struct cli *c)
 static const struct cli_option options[] = {
     {"checksum", 'c', NULL, CLI_WORD,
      "read it back, compare, and print its SHA-256"},
-    {"requests", 'r', "N", CLI_WORD, "work on so many parts at once (default: "
-                                     "16)"},
-    {"restart", 0, NULL, CLI_WORD, "begin anew, even if a copy was interrupted"},
+    {"requests", 'r', "N", CLI_WORD,
+     "work on so many parts at once (default: "
+     "16)"},
+    {"restart", 0, NULL, CLI_WORD,
+     "begin anew, even if a copy was interrupted"},
     {"state", 0, "FILE", CLI_FILE, "where to note what is done"},
     {0},
 };
@@ -479,7 +482,8 @@ const struct command command_copy = {
     .summary = "copy a volume, a file or an NBD server to another",
     .synopsis = "SRC [KEY=VALUE]... DST [KEY=VALUE]...",
     .description =
-        "Each of SRC and DST is a volume's URL or name, a file or block device\n"
+        "Each of SRC and DST is a volume's URL or name, a file or block "
+        "device\n"
         "(with a slash in it), or an nbd:// URI. An interrupted copy goes on\n"
         "where it was if the same command is given again.",
     .flags = COMMAND_JSON | COMMAND_PARAMETERS,

@@ -52,8 +52,8 @@ copy_state_bytes (const struct copy_state *s, uint32_t chunk)
 enum err copy_state_path (const char *source, const char *destination,
                           char *dst, size_t dst_bytes, struct fault *f);
 /* Takes over what is done, if the file is there and is of the same copy. ERR_OK
- * too if there is none. ERR_PEER: it is damaged; ERR_INVAL: it is of other ends,
- * or the source has changed since: f says so.
+ * too if there is none. ERR_PEER: it is damaged; ERR_INVAL: it is of other
+ * ends, or the source has changed since: f says so.
  */
 enum err copy_state_load (struct copy_state *s, const char *path,
                           struct fault *f);

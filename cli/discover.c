@@ -205,7 +205,8 @@ const struct command command_discover = {
         "Lists what is below a URL, each with the URL that opens it:\n"
         "  sftp://host/DIRECTORY    files\n"
         "  nfs://host               exports; nfs://host/DIRECTORY  files\n"
-        "  iscsi://host             targets and LUNs; iscsi://host/TARGET  LUNs",
+        "  iscsi://host             targets and LUNs; iscsi://host/TARGET  "
+        "LUNs",
     .flags = COMMAND_JSON | COMMAND_PARAMETERS,
     .args_min = 1,
     .args_max = OPTIONS_PAIRS,

@@ -144,7 +144,8 @@ check_landlock (struct result *r)
     if (error == ENOSYS)
       mend (r, "boot a kernel with CONFIG_SECURITY_LANDLOCK=y");
     else
-      mend (r, "add landlock to lsm= on the kernel's command line (now: %.120s)",
+      mend (r,
+            "add landlock to lsm= on the kernel's command line (now: %.120s)",
             lsm[0] ? lsm : "not known");
   }
 }

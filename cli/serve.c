@@ -39,7 +39,8 @@ static const struct cli_option options[] = {
     {"read-only", 'r', NULL, CLI_WORD, "refuse writes"},
     {"threads", 't', "N", CLI_WORD, "requests at a time (default: 32)"},
     {"daemon", 'd', NULL, CLI_WORD, "detach when it is ready"},
-    {"pidfile", 'P', "FILE", CLI_FILE, "where nbdkit writes its process number"},
+    {"pidfile", 'P', "FILE", CLI_FILE,
+     "where nbdkit writes its process number"},
     {"verbose", 'v', NULL, CLI_WORD, "what nbdkit and the plugin do"},
     {0},
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A volume in this very process, by the gateway's code and without nbdkit: for
- * commands that look at one, or copy it. What goes wrong comes as the daemon and
- * the worker say it.
+ * commands that look at one, or copy it. What goes wrong comes as the daemon
+ * and the worker say it.
  *
- * Thread rule: session_open, session_start and session_close by the main thread;
- * the link by any.
+ * Thread rule: session_open, session_start and session_close by the main
+ * thread; the link by any.
  */
 #ifndef BH_CLI_SESSION_H
 #define BH_CLI_SESSION_H

@@ -226,7 +226,8 @@ const struct command command_status = {
     .summary = "show what is served, by whom, and how it goes",
     .synopsis = "[URL|NAME]",
     .description =
-        "Shows the daemon, each volume with its cache, write lease, hit ratio,\n"
+        "Shows the daemon, each volume with its cache, write lease, hit "
+        "ratio,\n"
         "latencies and retained writes, and the processes and workers that\n"
         "serve it. The numbers count from the time when each process began to\n"
         "serve. Starts nothing; root sees what all users of its daemon have.",

@@ -529,11 +529,12 @@ const struct command command_top = {
     .name = "top",
     .summary = "watch what is served, live in the terminal",
     .synopsis = "",
-    .description =
-        "Shows each volume's state, hit ratio, bandwidth, requests, latencies,\n"
-        "queue, retained bytes and workers, once a second.\n\n"
-        "Keys: q quit, s sort by name, read, write or p99, p pause, w workers,\n"
-        "+ and - look more or less often, arrows scroll.",
+    .description = "Shows each volume's state, hit ratio, bandwidth, requests, "
+                   "latencies,\n"
+                   "queue, retained bytes and workers, once a second.\n\n"
+                   "Keys: q quit, s sort by name, read, write or p99, p pause, "
+                   "w workers,\n"
+                   "+ and - look more or less often, arrows scroll.",
     .options = options,
     .run = run,
 };

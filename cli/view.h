@@ -30,8 +30,8 @@ struct view {
   unsigned volumes;
 };
 
-/* Asks the daemon behind *sock, which it finds if it is -1 (and which becomes -1
- * if it has gone). No daemon is no error: ret->found.
+/* Asks the daemon behind *sock, which it finds if it is -1 (and which becomes
+ * -1 if it has gone). No daemon is no error: ret->found.
  */
 enum err view_take (int *sock, struct view *ret, struct fault *f);
 void view_free (struct view *v);

@@ -7,8 +7,8 @@
  *
  * how: 1 a protocol that logs in by SSH, 2 a password, 4 the target's password
  * (mutual CHAP), 8 moves are allowed, 16 a certificate for TLS, 32 two
- * connections. What the daemon answers must hold no secret but what the table of
- * control.h says, and each line of its log must be one line.
+ * connections. What the daemon answers must hold no secret but what the table
+ * of control.h says, and each line of its log must be one line.
  */
 #include "config.h"
 #include "fuzz/target.h"

@@ -35,7 +35,8 @@ advance (struct inbox *in, uint8_t *own, struct heard *h, struct fault *f)
     bool is_data = in->pdu.opcode == PDU_DATA_IN;
 
     MUST (in->pdu.data_bytes <= in->data_max_bytes);
-    MUST (pdu_opcode_name (in->pdu.opcode) && pdu_opcode_section (in->pdu.opcode));
+    MUST (pdu_opcode_name (in->pdu.opcode)
+          && pdu_opcode_section (in->pdu.opcode));
     if (inbox_place (in, is_data ? own : NULL, f))
       return ERR_PEER;
   }

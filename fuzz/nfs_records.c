@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* RPC record marking and reply headers: a stream of fragments that answers
- * CALLS calls, some of which carry a payload: u32 length, then the bytes. In one
- * piece and in small ones the same must come out.
+ * CALLS calls, some of which carry a payload: u32 length, then the bytes. In
+ * one piece and in small ones the same must come out.
  */
 #include "config.h"
 #include "fuzz/target.h"

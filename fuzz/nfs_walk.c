@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A path with symbolic links, and what a server says that they are. The input is
- * text: the path, then a line for each name that is a link ("-": it is none).
+/* A path with symbolic links, and what a server says that they are. The input
+ * is text: the path, then a line for each name that is a link ("-": it is
+ * none).
  */
 #include "config.h"
 #include "fuzz/target.h"

@@ -4,9 +4,9 @@
  *
  *   record PROTOCOL FILE (HOST:PORT | -- COMMAND…) [KEY=VALUE…]
  *
- * KEY=VALUE before the "--"; seed=N is the input's first byte, by which a target
- * may choose its parameters. The server sees reads, writes and whatever else
- * the volume can do in its first 2 MiB: use a scratch one.
+ * KEY=VALUE before the "--"; seed=N is the input's first byte, by which a
+ * target may choose its parameters. The server sees reads, writes and whatever
+ * else the volume can do in its first 2 MiB: use a scratch one.
  */
 #include "config.h"
 

@@ -30,7 +30,7 @@ struct ahead_piece {
   bool used; /* the table's entry */
   bool touched;
   bool doomed; /* put it when its last user leaves */
-  bool scan;   /* of a stream that would push everything else out of the cache */
+  bool scan; /* of a stream that would push everything else out of the cache */
   uint32_t slot;
   uint32_t users;
   uint64_t offset, end;

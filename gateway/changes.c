@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whether somebody else has written: what each session finds when it begins, and
- * what the server says when it is asked. That goes by a message to the worker,
- * not through the rings, as it is no request of a client. See revalidate.h for
- * what is made of the answer.
+/* Whether somebody else has written: what each session finds when it begins,
+ * and what the server says when it is asked. That goes by a message to the
+ * worker, not through the rings, as it is no request of a client. See
+ * revalidate.h for what is made of the answer.
  */
 #include "config.h"
 #include "gateway/link_private.h"
@@ -157,8 +157,8 @@ changes_grow (struct link *l)
   tell_resized (l, size);
 }
 
-/* changed: what is cached must go. size: what was answered, which writes of ours
- * that were under way do not change, so that it counts in any case.
+/* changed: what is cached must go. size: what was answered, which writes of
+ * ours that were under way do not change, so that it counts in any case.
  */
 static void
 act (struct link *l, bool changed, uint64_t size)

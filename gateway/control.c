@@ -464,8 +464,8 @@ check_health (struct link *l, struct path *p)
     p->seen_progress = progress;
     p->seen_ns = now;
   } else if (now - p->seen_ns >= HANG_NS) {
-    link_distrust (l, p, "it hangs: no progress for 2 seconds with work in hand",
-                   true);
+    link_distrust (
+        l, p, "it hangs: no progress for 2 seconds with work in hand", true);
     return;
   }
   oldest_ns = inflight_oldest_sent_ns (&l->inflight, p->index);
@@ -474,7 +474,8 @@ check_health (struct link *l, struct path *p)
                    false);
 }
 
-/* Why the server has refused something, in the words of a worker, who may lie. */
+/* Why the server has refused something, in the words of a worker, who may lie.
+ */
 static enum err
 take_note (struct link *l, struct control *m)
 {

@@ -2,8 +2,8 @@
 /* Invariants
  *   X1  An entry that is BUSY belongs to the thread that made it so; others
  *       wait until it is OPEN or FREE.
- *   X2  An OPEN entry has users. When the last one goes, the entry is closed; if
- *       something was written that is not proven to be stable, it is LEAVING
+ *   X2  An OPEN entry has users. When the last one goes, the entry is closed;
+ * if something was written that is not proven to be stable, it is LEAVING
  *       first: a thread of its own proves that, as nbdkit waits for whoever
  *       closes a connection, also when it is to end.
  *   X3  A LEAVING entry is taken back by whoever opens its name. Its thread
@@ -216,8 +216,8 @@ list_below (struct exports *x, const char *name,
     return;
   }
   if (!c.entries)
-    log_write (x->log, LOG_LEVEL_WARN, "%s is not listed: there is nothing in it",
-               name);
+    log_write (x->log, LOG_LEVEL_WARN,
+               "%s is not listed: there is nothing in it", name);
   for (unsigned i = 0; i < c.entries; i++) {
     struct listing_entry entry = c.entry[i];
 

@@ -34,26 +34,23 @@
  *   I3  After a worker's death no writing slot overlaps a write of unknown
  *       outcome until FENCE_WAIT_NS have passed, but for that write's own
  *       replay.
- *   I4  While a suspect (see INFLIGHT_DEATHS_SUSPECT) waits, at most one slot is
- *       SENT, and that is a suspect.
- *       A death whose cause nobody has told yet (inflight_down came, neither
- *       blame nor absolve has) counts as if the slot had been the cause, so
- *       that one which kills does not go through all paths meanwhile; who
- *       would have too many by that waits for the word.
- *   I6  Payload is put into the write arena of a path only while that is up. One
- *       that is down may have a worker that still lives (it hung, or is not
- *       trusted any more) with a request in hand that was answered by another
- *       path since; it would write what its chunk has now where that request
- *       wanted something else.
- *   I5  An abandoned slot (its last user has left) has no buffer but its chunk;
- *       it becomes FREE when it is answered, or when its worker is gone: a write
- *       then UNSURE.
- *   I7  A READ may have users beside its owner, who have joined it (join.h). It
- *       is not FREE, nor asked again, before the last of them has left.
+ *   I4  While a suspect (see INFLIGHT_DEATHS_SUSPECT) waits, at most one slot
+ * is SENT, and that is a suspect. A death whose cause nobody has told yet
+ * (inflight_down came, neither blame nor absolve has) counts as if the slot had
+ * been the cause, so that one which kills does not go through all paths
+ * meanwhile; who would have too many by that waits for the word. I6  Payload is
+ * put into the write arena of a path only while that is up. One that is down
+ * may have a worker that still lives (it hung, or is not trusted any more) with
+ * a request in hand that was answered by another path since; it would write
+ * what its chunk has now where that request wanted something else. I5  An
+ * abandoned slot (its last user has left) has no buffer but its chunk; it
+ * becomes FREE when it is answered, or when its worker is gone: a write then
+ * UNSURE. I7  A READ may have users beside its owner, who have joined it
+ * (join.h). It is not FREE, nor asked again, before the last of them has left.
  *   I8  A write that no worker has answered is UNSURE until nobody can execute
  *       it any more: FENCE_WAIT_NS after the last session that it was sent to
- *       has ended, at once if it was never sent. Until then its stripes are open
- *       (ipc/stripes.h). What overlaps it waits by I3, not by I2.
+ *       has ended, at once if it was never sent. Until then its stripes are
+ * open (ipc/stripes.h). What overlaps it waits by I3, not by I2.
  */
 #ifndef BH_GATEWAY_INFLIGHT_H
 #define BH_GATEWAY_INFLIGHT_H
@@ -130,13 +127,12 @@ struct inflight {
 void inflight_init (struct inflight *f);
 
 /* Takes a slot for one piece: length_bytes of what has payload is at most
- * CHANNEL_CHUNK_BYTES (0 for FLUSH), offset in bytes of the volume. *ret_slot is then FILLING, on one of
- * the paths of usable (a bit set, not 0): on that which has the least to do, in
- * turn if they are alike.
- *   ERR_AGAIN  no slot is free, or a writing piece must wait for an
- *              overlapping one; *ret_retry_ns is when to try again even if
- *              nothing happens (UINT64_MAX: something will).
- *   else       the volume is given up
+ * CHANNEL_CHUNK_BYTES (0 for FLUSH), offset in bytes of the volume. *ret_slot
+ * is then FILLING, on one of the paths of usable (a bit set, not 0): on that
+ * which has the least to do, in turn if they are alike. ERR_AGAIN  no slot is
+ * free, or a writing piece must wait for an overlapping one; *ret_retry_ns is
+ * when to try again even if nothing happens (UINT64_MAX: something will). else
+ * the volume is given up
  */
 enum err inflight_get (struct inflight *f, enum io_op op, uint32_t flags,
                        uint64_t offset, uint32_t length_bytes,

@@ -35,10 +35,10 @@ struct link_options {
   bool cached;             /* answer reads from the shared cache */
   uint64_t outage_fail_ns; /* without a worker for so long, requests fail;
                               UINT64_MAX: they wait */
-  uint64_t revalidate_ns;  /* how often to look for writes of others; 0: never */
+  uint64_t revalidate_ns; /* how often to look for writes of others; 0: never */
   uint32_t prefetch_bytes; /* of a sequential stream at most; 0: none */
   uint32_t retain_bytes;   /* of the log of retained writes; 0: none */
-  uint64_t request_ns;     /* a request unanswered for so long ends the session */
+  uint64_t request_ns; /* a request unanswered for so long ends the session */
   /* The object's size is another one; may be NULL. By the control thread, with
    * the lock held: it must neither wait nor call anything of this.
    */

@@ -14,8 +14,8 @@
 #include "protocols/params.h"
 
 /* Which daemon of which user of which host, in a form that tells none of them
- * (64 bits of 128 that are secret): a server knows its clients by that (RFC 8881
- * §2.4), so it stays the same for ever.
+ * (64 bits of 128 that are secret): a server knows its clients by that (RFC
+ * 8881 §2.4), so it stays the same for ever.
  */
 static void
 own_client (char *dst, size_t dst_bytes)

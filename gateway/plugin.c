@@ -70,7 +70,8 @@ status_fd (void)
 
 /* Then an export is as large as can be, as nbdkit holds each connection to the
  * size that it was told at first, and the disk's connections last: how large it
- * is goes through the status pipe, "size BYTES", and requests are held to it here.
+ * is goes through the status pipe, "size BYTES", and requests are held to it
+ * here.
  */
 #define GUARDED_SIZE (1ll << 62)
 static bool guarded;
@@ -375,8 +376,8 @@ bulkhead_is_rotational (void *handle)
 }
 
 /* A client that has gone gets its answers one after the other, so that all but
- * the first find the connection closed: nbdkit 1.32 asserts that it is open when
- * it sends one, which another of its threads may just have made untrue.
+ * the first find the connection closed: nbdkit 1.32 asserts that it is open
+ * when it sends one, which another of its threads may just have made untrue.
  */
 static void
 leave_in_turn (void)
@@ -538,41 +539,42 @@ bulkhead_extents (void *handle, uint32_t count, uint64_t offset,
 }
 
 static struct nbdkit_plugin plugin = {
-  .name = "bulkhead",
-  .longname = "bulkhead: remote storage through a sandboxed worker",
-  .version = PACKAGE_VERSION,
-  .description = "Serves a file on an SFTP server, or each file of a directory. "
-                 "The protocol\nclient runs as a sandboxed process of its "
-                 "own.",
-  .load = bulkhead_load,
-  .unload = bulkhead_unload,
-  .dump_plugin = bulkhead_dump_plugin,
-  .config = bulkhead_config,
-  .config_complete = bulkhead_config_complete,
-  .config_help = help,
-  .magic_config_key = "url",
-  .get_ready = bulkhead_get_ready,
-  .after_fork = bulkhead_after_fork,
-  .list_exports = bulkhead_list_exports,
-  .open = bulkhead_open,
-  .close = bulkhead_close,
-  .get_size = bulkhead_get_size,
-  .block_size = bulkhead_block_size,
-  .can_write = bulkhead_can_write,
-  .can_flush = bulkhead_can_flush,
-  .can_fua = bulkhead_can_fua,
-  .can_trim = bulkhead_can_trim,
-  .can_zero = bulkhead_can_zero,
-  .can_fast_zero = bulkhead_can_fast_zero,
-  .can_extents = bulkhead_can_extents,
-  .can_multi_conn = bulkhead_can_multi_conn,
-  .is_rotational = bulkhead_is_rotational,
-  .pread = bulkhead_pread,
-  .pwrite = bulkhead_pwrite,
-  .flush = bulkhead_flush,
-  .trim = bulkhead_trim,
-  .zero = bulkhead_zero,
-  .extents = bulkhead_extents,
+    .name = "bulkhead",
+    .longname = "bulkhead: remote storage through a sandboxed worker",
+    .version = PACKAGE_VERSION,
+    .description =
+        "Serves a file on an SFTP server, or each file of a directory. "
+        "The protocol\nclient runs as a sandboxed process of its "
+        "own.",
+    .load = bulkhead_load,
+    .unload = bulkhead_unload,
+    .dump_plugin = bulkhead_dump_plugin,
+    .config = bulkhead_config,
+    .config_complete = bulkhead_config_complete,
+    .config_help = help,
+    .magic_config_key = "url",
+    .get_ready = bulkhead_get_ready,
+    .after_fork = bulkhead_after_fork,
+    .list_exports = bulkhead_list_exports,
+    .open = bulkhead_open,
+    .close = bulkhead_close,
+    .get_size = bulkhead_get_size,
+    .block_size = bulkhead_block_size,
+    .can_write = bulkhead_can_write,
+    .can_flush = bulkhead_can_flush,
+    .can_fua = bulkhead_can_fua,
+    .can_trim = bulkhead_can_trim,
+    .can_zero = bulkhead_can_zero,
+    .can_fast_zero = bulkhead_can_fast_zero,
+    .can_extents = bulkhead_can_extents,
+    .can_multi_conn = bulkhead_can_multi_conn,
+    .is_rotational = bulkhead_is_rotational,
+    .pread = bulkhead_pread,
+    .pwrite = bulkhead_pwrite,
+    .flush = bulkhead_flush,
+    .trim = bulkhead_trim,
+    .zero = bulkhead_zero,
+    .extents = bulkhead_extents,
 };
 
 NBDKIT_REGISTER_PLUGIN (plugin)

@@ -4,8 +4,9 @@
  *
  * Sequential streams are told from the offsets of demand reads. A stream that
  * has gone on for PREFETCH_PROOF reads gets a window ahead of it, which is kept
- * full, and doubles each time half of it has been used, up to the limit; what is
- * prefetched and not used makes the next streams prove themselves for longer.
+ * full, and doubles each time half of it has been used, up to the limit; what
+ * is prefetched and not used makes the next streams prove themselves for
+ * longer.
  *
  * Requests in flight may reach us out of order, so a read counts as the next of
  * a stream if it begins within PREFETCH_SLACK_BYTES of its end.
@@ -17,7 +18,7 @@
 #include <stdint.h>
 
 #define PREFETCH_STREAMS 8u
-#define PREFETCH_PROOF 2u      /* reads in a row before anything is prefetched */
+#define PREFETCH_PROOF 2u /* reads in a row before anything is prefetched */
 #define PREFETCH_PROOF_MAX 32u /* … where much was prefetched in vain */
 #define PREFETCH_FIRST_BYTES (256u << 10)
 #define PREFETCH_STEP_BYTES (512u << 10)

@@ -303,7 +303,8 @@ replay_batch (struct link *l, uint64_t mark, uint32_t entries, bool internal)
   return y.result;
 }
 
-/* --------------------------------------------------------------- proving --- */
+/* --------------------------------------------------------------- proving ---
+ */
 
 /* What a turn began with. */
 struct turn {
@@ -385,7 +386,8 @@ link_prove (struct link *l, bool internal)
   }
 }
 
-/* ---------------------------------------------------------------- keeper --- */
+/* ---------------------------------------------------------------- keeper ---
+ */
 
 bool
 proof_due (const struct link *l, uint64_t *ret_ns)

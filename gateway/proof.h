@@ -51,8 +51,8 @@ struct proof_wait {
   uint64_t round;
 };
 
-/* ERR_AGAIN: the log is full, the keeper will wake whoever is blocked. Else what
- * the keeper has failed with.
+/* ERR_AGAIN: the log is full, the keeper will wake whoever is blocked. Else
+ * what the keeper has failed with.
  */
 enum err proof_reserve (struct link *l, enum io_op op, uint32_t flags,
                         uint32_t length_bytes, struct proof_wait *w,

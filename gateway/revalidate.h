@@ -22,8 +22,8 @@
  *
  *   V4  What a new session finds counts if no write of this host was under way
  *       when the session before it was lost, and none has begun since.
- *   V5  Without an interval the server is asked when our own writes have come to
- *       rest, and what V3 wants: so that a new session's answer has something to
+ *   V5  Without an interval the server is asked when our own writes have come
+ * to rest, and what V3 wants: so that a new session's answer has something to
  *       be compared with.
  *
  * Pure: time and counters are handed in. One thread at a time.

@@ -25,7 +25,8 @@ struct stats_seat {
 };
 
 struct gateway_stats {
-  struct stats_object *shared; /* NULL: there is no memory; nothing is counted */
+  /* NULL: there is no memory; nothing is counted */
+  struct stats_object *shared;
   int fd;                      /* read-only, for the daemon; -1 */
   bool has_key;
   pthread_key_t key; /* of the thread's seat */

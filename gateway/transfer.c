@@ -320,8 +320,8 @@ ask_again (struct link *l, uint32_t slot)
 void
 link_end_write (struct link *l, const struct ring_request *r)
 {
-  /* A volume that was given up may be another's to write by now; so may one that
-   * we were not asked about, as this process stood still for too long.
+  /* A volume that was given up may be another's to write by now; so may one
+   * that we were not asked about, as this process stood still for too long.
    */
   if (link_op_writes ((enum io_op)r->op) && l->hot.stripes.file
       && !l->inflight.failed

@@ -52,7 +52,8 @@ enum err
 daemon_connect_tied (const char *program, uint64_t timeout_ns,
                      struct daemon_tie *tie, int *ret_sock, struct fault *f);
 
-/* Whether gateways of this user, with the runtime folder dir, are the host's. */
+/* Whether gateways of this user, with the runtime folder dir, are the host's.
+ */
 bool
 daemon_host_tied (const char *dir);
 

@@ -10,19 +10,14 @@
  *   CHANNEL        daemon → gateway     u8 path, u32 slots, u32 chunk bytes;
  *                                       CHANNEL_FDS. One for each connection of
  *                                       the volume, in order
- *   CACHE          daemon → gateway     u32 slots, u32 stripes, u32 fill chunks,
- *                                       string why there is no cache ("": there
- *                                       is one); CACHE_FDS (ipc/fill.h). Before
- *                                       the first WORKER, and after ADOPT
- *   WORKER         daemon → gateway     u8 path, u64 epoch, u32 layers (to be
- *                                       kept for ADOPT), volume_info; worker
- *                                       control socket, pidfd of the worker,
- *                                       dups of its network sockets (at least
- *                                       one, at most PROTO_LANES_MAX)
- *   GONE           daemon → gateway     u8 path, u64 epoch, u8 died of itself,
- *                                       fault (why it died)
- *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
- *                                       is given up
+ *   CACHE          daemon → gateway     u32 slots, u32 stripes, u32 fill
+ * chunks, string why there is no cache ("": there is one); CACHE_FDS
+ * (ipc/fill.h). Before the first WORKER, and after ADOPT WORKER         daemon
+ * → gateway     u8 path, u64 epoch, u32 layers (to be kept for ADOPT),
+ * volume_info; worker control socket, pidfd of the worker, dups of its network
+ * sockets (at least one, at most PROTO_LANES_MAX) GONE           daemon →
+ * gateway     u8 path, u64 epoch, u8 died of itself, fault (why it died) FAULT
+ * daemon → gateway     fault: the volume cannot be opened, or is given up
  *   ATTACH         gateway → daemon     (empty; SCM_CREDENTIALS: the serving
  *                                       process, after nbdkit's fork); no fd,
  *                                       or a read-only one of what it counts
@@ -62,17 +57,13 @@
  *   HOSTKEY_OK     daemon → worker      (empty)
  *   AUTH           worker → daemon      string methods that the server offers
  *                                       (name-list, RFC 4252 §5.1)
- *   AUTH_KEY       daemon → worker      string algorithm, string public key blob
- *   AUTH_PASSWORD  daemon → worker      string password
- *   AUTH_NONE      daemon → worker      fault: nothing left to try
- *   SIGN           worker → daemon      string data (RFC 4252 §7)
- *   SIGNATURE      daemon → worker      string signature: what follows the
- *                                       algorithm's name inside an SSH
- *                                       signature (RFC 4253 §6.6): 64 bytes for
- *                                       ssh-ed25519 (RFC 8709 §6); mpint r,
- *                                       mpint s for ecdsa-sha2-… (RFC 5656
- *                                       §3.1.2); s for RSA (RFC 8332 §3);
- *                                       empty: refused, try something else
+ *   AUTH_KEY       daemon → worker      string algorithm, string public key
+ * blob AUTH_PASSWORD  daemon → worker      string password AUTH_NONE daemon →
+ * worker      fault: nothing left to try SIGN           worker → daemon string
+ * data (RFC 4252 §7) SIGNATURE      daemon → worker      string signature: what
+ * follows the algorithm's name inside an SSH signature (RFC 4253 §6.6): 64
+ * bytes for ssh-ed25519 (RFC 8709 §6); mpint r, mpint s for ecdsa-sha2-… (RFC
+ * 5656 §3.1.2); s for RSA (RFC 8332 §3); empty: refused, try something else
  *   CERT_SIGN      worker → daemon      u16 SignatureScheme (RFC 8446 §4.2.3),
  *                                       string what a client's
  *                                       CertificateVerify signs (§4.4.3)
@@ -94,8 +85,8 @@
  *                                       server has refused a request; see
  *                                       gateway/notes.h for how often
  *
- * A refusal by the daemon of HOSTKEY, SIGN or CERT_SIGN is no message: it kills the
- * worker and reports the fault to the gateway itself.
+ * A refusal by the daemon of HOSTKEY, SIGN or CERT_SIGN is no message: it kills
+ * the worker and reports the fault to the gateway itself.
  *
  * Thread rule: a socket is used by one thread at a time.
  */

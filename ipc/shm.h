@@ -13,15 +13,15 @@
 
 #include "common/err.h"
 
-/* A zeroed memfd of size_bytes, mode 0600, sealed SHRINK, GROW, SEAL. The caller
- * owns *ret_fd (close-on-exec). ERR_NOMEM, ERR_LIMIT.
+/* A zeroed memfd of size_bytes, mode 0600, sealed SHRINK, GROW, SEAL. The
+ * caller owns *ret_fd (close-on-exec). ERR_NOMEM, ERR_LIMIT.
  */
 enum err shm_create (const char *name, size_t size_bytes, int *ret_fd);
 
-/* What a file (from its beginning) or a pipe (to its end) has, as a new memfd that
- * nobody can change; for who does not want to read from a stranger's file. Waits
- * for a pipe at most timeout_ns. ERR_LIMIT: more than max_bytes; ERR_TIMEOUT;
- * ERR_INVAL: neither.
+/* What a file (from its beginning) or a pipe (to its end) has, as a new memfd
+ * that nobody can change; for who does not want to read from a stranger's file.
+ * Waits for a pipe at most timeout_ns. ERR_LIMIT: more than max_bytes;
+ * ERR_TIMEOUT; ERR_INVAL: neither.
  */
 enum err shm_copy_sealed (int fd, size_t max_bytes, uint64_t timeout_ns,
                           int *ret_fd);

@@ -83,7 +83,8 @@ struct proto_config {
  * READ goes, or the payload of a WRITE (it does not change before the
  * completion, but the engine only reads it); for a STATUS, where its extents go
  * (IO_EXTENTS_MAX of them; length is of the range asked about); NULL otherwise.
- * A length of 0 is legal for FLUSH only. offset + length <= info.size was checked by the caller.
+ * A length of 0 is legal for FLUSH only. offset + length <= info.size was
+ * checked by the caller.
  */
 struct proto_request {
   uint64_t id;
@@ -186,8 +187,8 @@ struct proto_ops {
   void (*probe) (struct proto *p, uint64_t now_ns);
   bool (*probed) (struct proto *p, uint64_t *ret_change, uint64_t *ret_size);
 
-  /* Optional. The next line for the user's log, once: why the server has refused
-   * a request, which its client hears of as an errno only. dst has
+  /* Optional. The next line for the user's log, once: why the server has
+   * refused a request, which its client hears of as an errno only. dst has
    * PROTO_SAY_BYTES. False: there is none. What was not fetched for long may be
    * forgotten.
    */
@@ -200,10 +201,10 @@ struct proto_ops {
   void (*lost) (struct proto *p, uint64_t now_ns);
 
   /* Optional. Says goodbye: what tx_iov returns from now on ends with a clean
-   * end of the session (LOGOUT, DESTROY_SESSION). No submit comes any more; what
-   * is in flight may still be completed. PROTO_FAILED says that the peer has
-   * confirmed the end, or that there is none to wait for; a second later nobody
-   * waits.
+   * end of the session (LOGOUT, DESTROY_SESSION). No submit comes any more;
+   * what is in flight may still be completed. PROTO_FAILED says that the peer
+   * has confirmed the end, or that there is none to wait for; a second later
+   * nobody waits.
    */
   void (*leave) (struct proto *p, uint64_t now_ns);
 

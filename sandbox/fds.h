@@ -8,7 +8,8 @@
 #include "common/want.h"
 
 enum worker_fd {
-  /* 0, 1, 7: /dev/null. 2: /dev/null, or a log in sanitizer and debug builds. */
+  /* 0, 1, 7: /dev/null. 2: /dev/null, or a log in sanitizer and debug builds.
+   */
   WORKER_FD_DAEMON = 3,       /* control socket */
   WORKER_FD_GATEWAY = 4,      /* control socket */
   WORKER_FD_WAKE_WORKER = 5,  /* eventfd, read by the worker */
@@ -16,12 +17,14 @@ enum worker_fd {
   /* …15: the session's lanes in order, connected, non-blocking; /dev/null where
    * there is none, so that no number is left for a descriptor to come to. */
   WORKER_FD_NET = 8,
-  WORKER_FD_OBJECTS = 16, /* …20: enum channel_object order; closed once mapped */
+  WORKER_FD_OBJECTS =
+      16, /* …20: enum channel_object order; closed once mapped */
   WORKER_FD_TRUST = 21, /* with TLS: whom to trust, PEM; closed once read */
   WORKER_FD_END = 22,
 };
 
-/* A filter compares under a mask: the block begins at a multiple of its size. */
+/* A filter compares under a mask: the block begins at a multiple of its size.
+ */
 _Static_assert (WORKER_FD_NET % PROTO_LANES_MAX == 0, "one row for the block");
 _Static_assert (WORKER_FD_NET + PROTO_LANES_MAX == WORKER_FD_OBJECTS,
                 "what stays open after sealing has no gap");

@@ -152,5 +152,6 @@ landlock_apply (enum sbx_profile profile)
   static const struct landlock_most known
     = {FS_RIGHTS_KNOWN, NET_RIGHTS_KNOWN, SCOPES_KNOWN, false};
 
-  return landlock_apply_up_to (profile, sbx_is_worker (profile) ? &all : &known);
+  return landlock_apply_up_to (profile,
+                               sbx_is_worker (profile) ? &all : &known);
 }

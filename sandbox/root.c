@@ -30,7 +30,8 @@ enter_tmpfs (void)
   return false;
 }
 
-/* The old root ends up below the new one, at the same place, and is detached. */
+/* The old root ends up below the new one, at the same place, and is detached.
+ */
 static bool
 pivot (void)
 {
@@ -79,7 +80,8 @@ detach_all (void)
     fclose (in);
 }
 
-/* An initramfs cannot be pivoted away from: there the tmpfs is moved over it. */
+/* An initramfs cannot be pivoted away from: there the tmpfs is moved over it.
+ */
 static bool
 cover (void)
 {

@@ -1,5 +1,5 @@
 EXTRA_DIST += tests/unit/unit.h tests/unit/purity.sh
-TESTS += tests/unit/purity.sh
+TESTS += tools/style tests/unit/purity.sh
 UNIT_LIBS = $(CUNIT_LIBS)
 
 include tests/unit/common/local.mk

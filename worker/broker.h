@@ -74,7 +74,8 @@ enum err broker_sign (struct broker *b, const void *data, size_t data_bytes,
                       uint8_t *dst, size_t *ret_bytes, uint64_t deadline_ns,
                       struct fault *f);
 /* The same for what a TLS client's CertificateVerify signs, by this
- * SignatureScheme, with the key of tls_chain. The daemon never refuses: it kills.
+ * SignatureScheme, with the key of tls_chain. The daemon never refuses: it
+ * kills.
  */
 enum err broker_cert_sign (struct broker *b, uint16_t scheme,
                            const void *content, size_t content_bytes,

@@ -429,7 +429,8 @@ say (struct loop *l)
   }
 }
 
-/* Nothing but GO, PROBE, GIVEN and their end is legal on the control sockets here. */
+/* Nothing but GO, PROBE, GIVEN and their end is legal on the control sockets
+ * here. */
 static enum err
 hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
 {

@@ -48,9 +48,9 @@ struct transport {
 enum err
 tls_advance (struct transport *t, struct fault *f);
 
-/* tls_judge.c: what RFC 9289 asks beyond OpenSSL's own verdict on a certificate,
- * ok; and notes the names of what was refused, which OpenSSL forgets. An
- * SSL_verify_cb; SSL_get_app_data is the transport.
+/* tls_judge.c: what RFC 9289 asks beyond OpenSSL's own verdict on a
+ * certificate, ok; and notes the names of what was refused, which OpenSSL
+ * forgets. An SSL_verify_cb; SSL_get_app_data is the transport.
  */
 int
 tls_judge (int ok, X509_STORE_CTX *ctx);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* TCP without anything on top: the engine's bytes are the stream's.
  *
- * One recvmsg fills the place that the engine gave, which may be the read arena,
- * and behind it a small buffer of ours: the header that the engine asks for
- * next, and with it the answers that follow, cost no call of their own. During
- * bulk transfers little is put there, as it is copied once more.
+ * One recvmsg fills the place that the engine gave, which may be the read
+ * arena, and behind it a small buffer of ours: the header that the engine asks
+ * for next, and with it the answers that follow, cost no call of their own.
+ * During bulk transfers little is put there, as it is copied once more.
  *
  * Owner: the worker; one thread.
  */

@@ -7,8 +7,8 @@
  *   T1  Before TLS_OPEN no byte goes to the engine, and none of the engine's
  * but its hello is sent. What came in clear text behind the answer to the hello
  * is read as TLS records, so it ends the session. T2  No version but 1.3, no
- * session to resume, no early data (RFC 9289 §6), no certificate that is not for
- * tls_name, no server that does not confirm sunrpc (§5; tls-alpn=no): what
+ * session to resume, no early data (RFC 9289 §6), no certificate that is not
+ * for tls_name, no server that does not confirm sunrpc (§5; tls-alpn=no): what
  * cannot be had is an error, never less security, and found out before anything
  * is said of who we are. T3  The end of the stream is only clean behind
  * close_notify; both ends are errors to the loop.

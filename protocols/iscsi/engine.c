@@ -84,7 +84,8 @@ engine_lost (struct proto *p, uint64_t now_ns)
     come_back_after (p, p->login.keys.result[KEY_TIME2WAIT]);
 }
 
-/* --------------------------------------------------------- opening, state --- */
+/* --------------------------------------------------------- opening, state ---
+ */
 
 static void
 begin_login (struct proto *p)
@@ -159,7 +160,8 @@ engine_fault (const struct proto *p)
   return &p->fault;
 }
 
-/* ------------------------------------------------------------------ lists --- */
+/* ------------------------------------------------------------------ lists ---
+ */
 
 static const struct listing *
 list_of (const struct proto *p)
@@ -205,7 +207,8 @@ list_reap (struct proto *p, struct proto_completion *ret)
   return true;
 }
 
-/* --------------------------------------------------------------- requests --- */
+/* --------------------------------------------------------------- requests ---
+ */
 
 static void
 engine_info (const struct proto *p, struct volume_info *ret)
@@ -334,7 +337,8 @@ pump (struct proto *p)
   return ERR_OK;
 }
 
-/* --------------------------------------------------------- end of the login --- */
+/* --------------------------------------------------------- end of the login
+ * --- */
 
 static enum err
 begin_session (struct proto *p)
@@ -373,7 +377,8 @@ begin_session (struct proto *p)
                       p->settings.list || p->choosing);
 }
 
-/* -------------------------------------------------------------- receiving --- */
+/* -------------------------------------------------------------- receiving ---
+ */
 
 static struct iovec
 engine_rx_iov (struct proto *p, unsigned lane)
@@ -450,7 +455,8 @@ engine_rx_done (struct proto *p, unsigned lane, size_t length_bytes,
   return e ? fail (p, e) : ERR_OK;
 }
 
-/* ---------------------------------------------------------------- sending --- */
+/* ---------------------------------------------------------------- sending ---
+ */
 
 static size_t
 engine_tx_iov (struct proto *p, unsigned lane, struct iovec *ret, size_t max)
@@ -471,7 +477,8 @@ engine_tx_done (struct proto *p, unsigned lane, size_t length_bytes)
     session_sent (p->session); /* deadline_ns tells that there is something */
 }
 
-/* ------------------------------------------------------------- the daemon --- */
+/* ------------------------------------------------------------- the daemon ---
+ */
 
 static bool
 engine_want (struct proto *p, struct proto_want *ret)
@@ -499,7 +506,8 @@ engine_leave (struct proto *p, uint64_t now_ns)
     session_leave (p->session, now_ns);
 }
 
-/* ------------------------------------------------------------------- time --- */
+/* ------------------------------------------------------------------- time ---
+ */
 
 static uint64_t
 least (uint64_t a, uint64_t b)

@@ -339,7 +339,8 @@ login_given (struct login *l, struct sendbox *s, const struct proto_given *g,
   return fault_set (f, ERR_PEER, "bulkheadd answers what was not asked");
 }
 
-/* ------------------------------------------------------------- responses --- */
+/* ------------------------------------------------------------- responses ---
+ */
 
 /* 0101h, 0102h: where to go instead. */
 static enum err
@@ -387,9 +388,10 @@ blame_sha256 (struct login *l, const struct pdu *p)
       || p->login_response.status_class != 2
       || p->login_response.status_detail > 1)
     return false;
-  log_in_anew (l, LOGIN_WITHOUT_SHA256, sizeof LOGIN_WITHOUT_SHA256,
-               "the target refuses our CHAP answer by SHA-256; it may take that "
-               "algorithm's number for SHA-1, as tgt does: again without it");
+  log_in_anew (
+      l, LOGIN_WITHOUT_SHA256, sizeof LOGIN_WITHOUT_SHA256,
+      "the target refuses our CHAP answer by SHA-256; it may take that "
+      "algorithm's number for SHA-1, as tgt does: again without it");
   return true;
 }
 

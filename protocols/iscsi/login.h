@@ -34,15 +34,15 @@
 #define LOGIN_NAME_BYTES 224u /* an iSCSI name has at most 223 (§4.2.7.1) */
 #define LOGIN_CID 0u
 
-/* What the next engine is told by `moved` about CHAP algorithm 7, which IANA gave
- * to SHA-256: tgt and IET take that number for SHA-1, as a draft did.
+/* What the next engine is told by `moved` about CHAP algorithm 7, which IANA
+ * gave to SHA-256: tgt and IET take that number for SHA-1, as a draft did.
  *
  * Their challenges have 25 to 49 bytes, at random; those who know SHA-256 make
- * them as long as a digest. So a challenge of an odd length is not answered, and
- * the login begins anew WITHOUT; only if the target knows none of the others is
- * 7 what it says: ONLY. A challenge that happens to look right is answered, and
- * where that is refused WITHOUT is tried: one wrong password in 25 is refused
- * twice by tgt, the others once.
+ * them as long as a digest. So a challenge of an odd length is not answered,
+ * and the login begins anew WITHOUT; only if the target knows none of the
+ * others is 7 what it says: ONLY. A challenge that happens to look right is
+ * answered, and where that is refused WITHOUT is tried: one wrong password in
+ * 25 is refused twice by tgt, the others once.
  */
 #define LOGIN_WITHOUT_SHA256 "CHAP_A=8,6,5"
 #define LOGIN_ONLY_SHA256 "CHAP_A=7"

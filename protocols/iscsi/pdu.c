@@ -52,7 +52,8 @@ pdu_opcode_section (uint8_t opcode)
   return "11.2.1.2";
 }
 
-/* -------------------------------------------------------------- decoding --- */
+/* -------------------------------------------------------------- decoding ---
+ */
 
 static uint32_t
 u24 (const uint8_t *p)
@@ -190,7 +191,8 @@ pdu_decode (const uint8_t b[PDU_BHS_BYTES], struct pdu *ret, struct fault *f)
   return ERR_OK;
 }
 
-/* -------------------------------------------------------------- encoding --- */
+/* -------------------------------------------------------------- encoding ---
+ */
 
 static void
 put_u16 (uint8_t *p, uint16_t v)

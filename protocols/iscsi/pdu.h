@@ -67,7 +67,8 @@ serial_before (uint32_t a, uint32_t b)
   return (int32_t)(a - b) < 0;
 }
 
-/* --------------------------------------------------- what a target sends --- */
+/* --------------------------------------------------- what a target sends ---
+ */
 
 /* §11.4: underflow, overflow of SCSI Response and of a Data-In with status */
 #define PDU_RESIDUAL_OVERFLOW 0x04u

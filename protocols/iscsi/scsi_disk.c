@@ -424,12 +424,14 @@ note (struct scsi_disk *d, uint32_t notes)
     d->era++;
   /* What we serve stays as it was found; what is not there any more fails. */
   if (notes & SCSI_NOTE_CAPACITY && !d->capacity_changed)
-    scsi_disk_remark (d, "the LUN says that its capacity may have changed (UNIT "
-                         "ATTENTION 2Ah/09h): its size is looked at again when "
-                         "the volume is opened again");
+    scsi_disk_remark (d,
+                      "the LUN says that its capacity may have changed (UNIT "
+                      "ATTENTION 2Ah/09h): its size is looked at again when "
+                      "the volume is opened again");
   if (notes & SCSI_NOTE_INQUIRY && !d->inquiry_changed)
-    scsi_disk_remark (d, "the target says that its list of LUNs, or what the LUN "
-                         "is, has changed (UNIT ATTENTION 3Fh)");
+    scsi_disk_remark (d,
+                      "the target says that its list of LUNs, or what the LUN "
+                      "is, has changed (UNIT ATTENTION 3Fh)");
   d->capacity_changed |= (notes & SCSI_NOTE_CAPACITY) != 0;
   d->inquiry_changed |= (notes & SCSI_NOTE_INQUIRY) != 0;
   /* Somebody may have switched it on. */

@@ -8,7 +8,8 @@
 
 _Static_assert (CONTROL_LOGOUT < 1u << ITT_INDEX_BITS, "an ITT has its index");
 
-/* ---------------------------------------------------------------- queues --- */
+/* ---------------------------------------------------------------- queues ---
+ */
 
 static void
 queue_init (struct queue *q)
@@ -37,7 +38,8 @@ pop (struct session *s, struct queue *q)
   return index;
 }
 
-/* --------------------------------------------------------------- opening --- */
+/* --------------------------------------------------------------- opening ---
+ */
 
 enum err
 session_open (const struct session_setup *setup, uint64_t now_ns,
@@ -80,7 +82,8 @@ session_close (struct session *s)
   free (s);
 }
 
-/* -------------------------------------------------------------- commands --- */
+/* -------------------------------------------------------------- commands ---
+ */
 
 uint32_t
 session_new_itt (struct session *s, unsigned index)

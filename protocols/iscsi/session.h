@@ -102,7 +102,8 @@ bool session_reap (struct session *s, struct session_result *ret);
 /* How many more commands session_submit would take now. */
 unsigned session_room (const struct session *s);
 
-/* ---------------------------------------------- what the engine calls ------ */
+/* ---------------------------------------------- what the engine calls ------
+ */
 
 /* What the login has settled. */
 struct session_setup {

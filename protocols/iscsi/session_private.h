@@ -117,7 +117,7 @@ struct session {
   bool task_on_wire;
   uint64_t task_until_ns; /* no longer, whatever comes */
   uint32_t task_cmd_sn; /* of the request: it is about commands before that */
-  bool late_task;       /* an ABORT TASK that was given up may be answered yet */
+  bool late_task; /* an ABORT TASK that was given up may be answered yet */
   uint32_t late_task_itt;
   bool event_there;
   struct session_result event;

@@ -21,7 +21,8 @@ unknown_task (const struct pdu *p, struct fault *f)
                     pdu_opcode_section ((uint8_t)p->opcode));
 }
 
-/* ------------------------------------------------------------- numbering --- */
+/* ------------------------------------------------------------- numbering ---
+ */
 
 /* §4.2.2.1: never beyond what we have sent; an older one does not count. */
 static enum err
@@ -61,7 +62,8 @@ take_stat_sn (struct session *s, const struct pdu *p, struct fault *f)
   return ERR_OK;
 }
 
-/* --------------------------------------------------------------- Data-In --- */
+/* --------------------------------------------------------------- Data-In ---
+ */
 
 static enum err
 check_data_in (struct session *s, const struct pdu *p,
@@ -128,7 +130,8 @@ session_place (struct session *s, const struct pdu *p, uint8_t **ret_data,
   return ERR_OK;
 }
 
-/* ---------------------------------------------------------------- status --- */
+/* ---------------------------------------------------------------- status ---
+ */
 
 /* A write whose data the target has not asked for, or cannot have yet. */
 static bool
@@ -252,7 +255,8 @@ on_scsi_response (struct session *s, const struct pdu *p, const uint8_t *body,
   return e;
 }
 
-/* ------------------------------------------------------------------- R2T --- */
+/* ------------------------------------------------------------------- R2T ---
+ */
 
 static enum err
 check_r2t (const struct session *s, const struct pdu *p,
@@ -325,7 +329,8 @@ on_r2t (struct session *s, const struct pdu *p, struct fault *f)
   return ERR_OK;
 }
 
-/* ---------------------------------------------------------------- others --- */
+/* ---------------------------------------------------------------- others ---
+ */
 
 static enum err
 on_nop_in (struct session *s, const struct pdu *p, struct fault *f)
@@ -501,7 +506,8 @@ session_pdu (struct session *s, const struct pdu *p, const uint8_t *body,
   enum err e = take_stat_sn (s, p, f);
 
   s->heard_ns = s->now_ns = now_ns;
-  if (e || (e = take_window (s, p, f)) || (e = dispatch (s, p, body, now_ns, f)))
+  if (e || (e = take_window (s, p, f))
+      || (e = dispatch (s, p, body, now_ns, f)))
     return e;
   session_try_leave (s, now_ns);
   return ERR_OK;

@@ -13,7 +13,8 @@ least (uint32_t a, uint32_t b)
   return a < b ? a : b;
 }
 
-/* ------------------------------------------------------- control requests --- */
+/* ------------------------------------------------------- control requests ---
+ */
 
 static void
 send_nop (struct session *s, uint64_t lun, uint32_t itt, uint32_t ttt)
@@ -101,7 +102,8 @@ fill_control (struct session *s)
   return true;
 }
 
-/* ------------------------------------------------------------------ data --- */
+/* ------------------------------------------------------------------ data ---
+ */
 
 /* A Data-Out of at most what the target takes; *sn, *from advance. */
 static void
@@ -155,7 +157,8 @@ send_solicited (struct session *s)
   }
 }
 
-/* -------------------------------------------------------------- commands --- */
+/* -------------------------------------------------------------- commands ---
+ */
 
 /* §4.2.5.2, §13.10, §13.11, §13.14 */
 static uint32_t

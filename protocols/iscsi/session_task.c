@@ -24,7 +24,8 @@ least (uint64_t a, uint64_t b)
   return a < b ? a : b;
 }
 
-/* --------------------------------------------------------------- aborting --- */
+/* --------------------------------------------------------------- aborting ---
+ */
 
 /* At timeout= the gateway takes the session for dead; what is done here for a
  * command must be done by then.
@@ -234,7 +235,8 @@ check_task (struct session *s, uint64_t now_ns, struct fault *f)
                     "Request in time (RFC 7143 §11.5)");
 }
 
-/* ------------------------------------------------------------- keep-alive --- */
+/* ------------------------------------------------------------- keep-alive ---
+ */
 
 static uint64_t
 silence_ns (const struct session *s)
@@ -270,7 +272,8 @@ session_heard (struct session *s, uint64_t now_ns)
   s->heard_ns = s->now_ns = now_ns;
 }
 
-/* --------------------------------------------------------------- goodbye --- */
+/* --------------------------------------------------------------- goodbye ---
+ */
 
 void
 session_leave (struct session *s, uint64_t now_ns)
@@ -305,7 +308,8 @@ check_leave (struct session *s, uint64_t now_ns, struct fault *f)
                     "seconds", LOGOUT_TIMEOUT_NS / NS_PER_S);
 }
 
-/* ------------------------------------------------------------------- time --- */
+/* ------------------------------------------------------------------- time ---
+ */
 
 static void
 earlier (uint64_t *at_ns, uint64_t other_ns)

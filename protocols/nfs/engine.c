@@ -325,7 +325,8 @@ nfs_hash (uint64_t seed, const void *bytes, size_t length_bytes)
   return h;
 }
 
-/* ------------------------------------------------------------- proto_ops --- */
+/* ------------------------------------------------------------- proto_ops ---
+ */
 
 static const struct nfs_dialect *
 by_id (uint8_t id)
@@ -491,8 +492,8 @@ engine_tx_done (struct proto *p, unsigned lane, size_t length_bytes)
   outbox_sent (&p->nfs.lanes.lane[lane].rpc.outbox, length_bytes);
 }
 
-/* What an open lane carried is to be sent again, on the same slots, by a session
- * whose connections are all new: RFC 8881 §2.10.6.2.
+/* What an open lane carried is to be sent again, on the same slots, by a
+ * session whose connections are all new: RFC 8881 §2.10.6.2.
  */
 static bool
 engine_lane_lost (struct proto *p, unsigned lane, uint64_t now_ns)

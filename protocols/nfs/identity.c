@@ -12,8 +12,8 @@
 #define ENTRY_BYTES 16u
 #define ENTRIES PROTO_REQUESTS
 
-_Static_assert (NFS_IDENTITY_OWN + ENTRIES * ENTRY_BYTES <= PROTO_IDENTITY_BYTES,
-                "the table fits");
+_Static_assert(NFS_IDENTITY_OWN + ENTRIES * ENTRY_BYTES <= PROTO_IDENTITY_BYTES,
+               "the table fits");
 
 static uint32_t
 get_u32 (const uint8_t *p)
@@ -157,7 +157,8 @@ nfs_replay_xid (struct nfs *n, uint64_t tag, uint32_t length_bytes,
       return old.xid;
     store (n, i < ENTRIES ? i : free_entry, &e);
   }
-  n->lanes.lane[0].rpc.next_xid += (length_bytes + piece_bytes - 1) / piece_bytes;
+  n->lanes.lane[0].rpc.next_xid +=
+      (length_bytes + piece_bytes - 1) / piece_bytes;
   note_next_xid (n);
   return e.xid;
 }

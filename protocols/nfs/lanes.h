@@ -9,17 +9,17 @@
  *
  * A piece goes to the open lane with the fewest bytes under way: payload that
  * was sent or is to be, and payload that was asked for, until it is answered.
- * What waits in the outbox alone would count no READ, whose bytes come back; and
- * a lane whose network is slow keeps its bytes longer, so it gets fewer. If all
- * are alike it is the first one: at a queue depth of one there is one connection
- * whose window is open, and one socket that wakes us.
+ * What waits in the outbox alone would count no READ, whose bytes come back;
+ * and a lane whose network is slow keeps its bytes longer, so it gets fewer. If
+ * all are alike it is the first one: at a queue depth of one there is one
+ * connection whose window is open, and one socket that wakes us.
  *
  * Invariants
  *   N1  Lane 0 is OPEN always. A piece is sent on an OPEN lane only.
  *   N2  Two calls under way never have the same XID, whatever their lanes; a
  *       reply counts on the lane of its call only.
- *   N3  load_bytes = the sum of the weights of the pieces that are PIECE_SENT on
- *       that lane.
+ *   N3  load_bytes = the sum of the weights of the pieces that are PIECE_SENT
+ * on that lane.
  */
 #ifndef BH_PROTOCOLS_NFS_LANES_H
 #define BH_PROTOCOLS_NFS_LANES_H

@@ -14,7 +14,8 @@
 
 enum step { STEP_GETPORT = 1, STEP_EXPORT, STEP_MNT };
 
-/* ------------------------------------------------------------- moving on --- */
+/* ------------------------------------------------------------- moving on ---
+ */
 
 static void
 move (struct nfs *n, uint16_t port, uint8_t stage, const char *why)
@@ -44,7 +45,8 @@ move_to_nfs (struct nfs *n, uint16_t prefix_bytes, const struct nfs3_fh *fh)
   wirebuf_u16 (&b, prefix_bytes);
   nfs3_put_fh (&b, fh);
   assert (b.err == ERR_OK);
-  nfs_move (n, n->options.port, moved, b.used_bytes, "mountd gave the export's handle");
+  nfs_move (n, n->options.port, moved, b.used_bytes,
+            "mountd gave the export's handle");
 }
 
 enum err
@@ -62,7 +64,8 @@ nfs3_root_take (const struct nfs *n, struct nfs3_root *ret)
   return ERR_OK;
 }
 
-/* --------------------------------------------------------------- portmap --- */
+/* --------------------------------------------------------------- portmap ---
+ */
 
 static enum err
 portmap_start (struct nfs *n, uint64_t now_ns, struct fault *f)
@@ -112,7 +115,8 @@ const struct nfs_dialect nfs_portmap = {
     .reply = portmap_reply,
 };
 
-/* ----------------------------------------------------------------- mount --- */
+/* ----------------------------------------------------------------- mount ---
+ */
 
 struct mount {
   uint16_t length[TRIES_MAX]; /* of the path, as directory; descending */

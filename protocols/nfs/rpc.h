@@ -71,8 +71,8 @@ struct rpc_procedure {
   uint32_t program, version, procedure;
   const char *name;
   /* Its results carry a payload, for which locate is asked, and so much of an
-   * answer stands in front of that at least: it is not looked at before. 0: they
-   * carry none.
+   * answer stands in front of that at least: it is not looked at before. 0:
+   * they carry none.
    */
   uint16_t head_bytes;
 };

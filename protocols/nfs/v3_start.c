@@ -4,9 +4,9 @@
  *   FSINFO → PATHCONF → (LOOKUP, READLINK …) → GETATTR → ACCESS → ready
  *                                                    ↘ LIST → ready
  *
- * One call at a time. A handle that is stale leads back to mountd. What a LOOKUP
- * has found is a directory, or a link to be followed (walk.h), or the end; a
- * server that does not say which is asked by GETATTR.
+ * One call at a time. A handle that is stale leads back to mountd. What a
+ * LOOKUP has found is a directory, or a link to be followed (walk.h), or the
+ * end; a server that does not say which is asked by GETATTR.
  */
 #include "config.h"
 #include "protocols/nfs/v3.h"

@@ -11,21 +11,21 @@
  *     │ BADSESSION, DEADSESSION …                      │
  *   EXCHANGE_ID → CREATE_SESSION → CLAIM ─────────────→│
  *     a new client ID: → RECLAIM → RECLAIM_COMPLETE ──→│
- *                                                    WALK → TEST → OPEN → probes
- *   → done: nfs_ready, or the pieces go on
- *   WALK ⇄ READLINK; MOVED: → WHERE → a fault
+ *                                                    WALK → TEST → OPEN →
+ * probes → done: nfs_ready, or the pieces go on WALK ⇄ READLINK; MOVED: → WHERE
+ * → a fault
  *
  * While it is being mended no piece is sent (may_send), and those that the
  * server refused go again afterwards.
  *
  * Who we are (§2.4): the owner says host, user, path, and connection, so that
  * each connection has a client ID, and reclaims its own state after the server
- * has restarted. (That is a path's number: a session's other connections are not
- * counted.) With exclusive=yes there is one session: a share reservation holds
- * against everybody, the same open owner included (§9.7), so that a second OPEN
- * would be denied. Two gateway processes of a volume are one client; they
- * may ask for a session at the same time, with the same sequence id, and be
- * given the same one (§18.36.4). So a session is claimed first: its
+ * has restarted. (That is a path's number: a session's other connections are
+ * not counted.) With exclusive=yes there is one session: a share reservation
+ * holds against everybody, the same open owner included (§9.7), so that a
+ * second OPEN would be denied. Two gateway processes of a volume are one
+ * client; they may ask for a session at the same time, with the same sequence
+ * id, and be given the same one (§18.36.4). So a session is claimed first: its
  * first request asks for a random choice of attributes three times over; who
  * gets an answer to another choice has got another one's session and begins
  * again. The verifier never changes: nothing is lost when we restart.
@@ -323,8 +323,8 @@ enum err
 v4_got_list (struct nfs *n, struct v4_answer *a, bool *ret_eof,
              struct fault *f);
 
-/* v4_locations.c: GETATTR of fs_locations. URLs of `path` at the places that the
- * server names, as many as ret takes; "": none.
+/* v4_locations.c: GETATTR of fs_locations. URLs of `path` at the places that
+ * the server names, as many as ret takes; "": none.
  */
 void
 v4_get_locations (struct v4_answer *a, const char *path, char *ret,

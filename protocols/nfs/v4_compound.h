@@ -236,7 +236,8 @@ struct v4_create_session_result {
   struct v4_channel fore;
 };
 void
-v4_get_create_session (struct v4_answer *a, const struct v4_create_session *sent,
+v4_get_create_session (struct v4_answer *a,
+                       const struct v4_create_session *sent,
                        struct v4_create_session_result *ret);
 void
 v4_get_bind (struct v4_answer *a, const uint8_t *session);

@@ -141,7 +141,8 @@ on_reply (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
   return e;
 }
 
-/* ------------------------------------------------------------------ time --- */
+/* ------------------------------------------------------------------ time ---
+ */
 
 static uint64_t
 least (uint64_t a, uint64_t b)
@@ -227,8 +228,8 @@ leave (struct nfs *n, uint64_t now_ns)
     .arguments_bytes = V4_PIECE_ARGUMENTS_BYTES, .start = starter,             \
     .reply = on_reply, .may_send = v4_may_send,                                \
     .procedure = v4_piece_procedure, .encode = v4_encode, .locate = v4_locate, \
-    .result = v4_result, .probe = v4_probe, .leave = leave, .deadline_ns = deadline_ns,           \
-    .tick = tick,                                                              \
+    .result = v4_result, .probe = v4_probe, .leave = leave,                    \
+    .deadline_ns = deadline_ns, .tick = tick,                                  \
   }
 
 const struct nfs_dialect nfs_v41 = DIALECT ("NFSv4.1", ID_41, "4.1", start_41);

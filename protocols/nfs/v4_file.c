@@ -97,11 +97,13 @@ note_file (struct nfs *n, struct fault *f)
   n->info.change = change_of (t);
   n->read_max_bytes = io_size (t->maxread, v->memory.maxresponsesize);
   n->write_max_bytes = io_size (t->maxwrite, v->memory.maxrequestsize);
-  if (n->read_max_bytes < V4_IO_LEAST_BYTES || n->write_max_bytes < V4_IO_LEAST_BYTES)
-    return fault_set (f, ERR_LIMIT,
-                      "the server takes READs of %u and WRITEs of %u bytes, "
-                      "which is too little (maxread, maxwrite, RFC 8881 §5.8.2)",
-                      n->read_max_bytes, n->write_max_bytes);
+  if (n->read_max_bytes < V4_IO_LEAST_BYTES
+      || n->write_max_bytes < V4_IO_LEAST_BYTES)
+    return fault_set (
+        f, ERR_LIMIT,
+        "the server takes READs of %u and WRITEs of %u bytes, "
+        "which is too little (maxread, maxwrite, RFC 8881 §5.8.2)",
+        n->read_max_bytes, n->write_max_bytes);
   return ERR_OK;
 }
 
@@ -175,8 +177,8 @@ ready (struct nfs *n, uint64_t now_ns)
   }
   i->caps = v->memory.caps & VOLUME_CAN_STATUS;
   if (v->writable)
-    i->caps = (v->memory.caps & V4_CAPS_PROBED) | VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH
-              | VOLUME_CAN_FUA | VOLUME_FLUSH_COVERS_ALL;
+    i->caps = (v->memory.caps & V4_CAPS_PROBED) | VOLUME_CAN_WRITE
+              | VOLUME_CAN_FLUSH | VOLUME_CAN_FUA | VOLUME_FLUSH_COVERS_ALL;
   snprintf (i->remarks, sizeof i->remarks,
             "%s, %u connection%s, %u slots, READ up to %u bytes, WRITE up to "
             "%u bytes%s",
@@ -261,7 +263,8 @@ v4_got_resize (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
 
 /* Is what we had opened before still open? */
 enum err
-v4_got_test (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *f)
+v4_got_test (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+             struct fault *f)
 {
   struct v4 *v = v4_of (n);
   uint32_t status = NFS4_OK;
@@ -334,7 +337,8 @@ read_only_instead (struct nfs *n, uint32_t status)
 }
 
 enum err
-v4_got_open (struct nfs *n, struct v4_answer *a, uint64_t now_ns, struct fault *f)
+v4_got_open (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
+             struct fault *f)
 {
   struct v4_open_result r = {0};
   enum err e;
@@ -488,7 +492,8 @@ v4_got_probe (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   return ERR_OK;
 }
 
-/* --------------------------------------------------- has it been changed? --- */
+/* --------------------------------------------------- has it been changed? ---
+ */
 
 bool
 v4_probe (struct nfs *n)

@@ -9,7 +9,8 @@
  *   STATUS  SEQUENCE PUTFH SEEK(hole) SEEK(data)
  *
  * last tells the write verifier at that time (RFC 8881 §18.32): a WRITE of no
- * bytes, so that a TRIM is proven by a COMMIT as a WRITE is; with FUA, a COMMIT.
+ * bytes, so that a TRIM is proven by a COMMIT as a WRITE is; with FUA, a
+ * COMMIT.
  */
 #include "config.h"
 #include "protocols/nfs/v4.h"

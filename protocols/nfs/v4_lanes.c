@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The session's other connections (RFC 8881 §2.10.3.1): each is bound to its
- * fore channel by BIND_CONN_TO_SESSION (§18.34) before it carries anything else.
+ * fore channel by BIND_CONN_TO_SESSION (§18.34) before it carries anything
+ * else.
  *
  * That is done beside the requests, which go over lane 0 until then, and after
  * each new session again. A server that refuses, does not answer, or forgets a

@@ -140,7 +140,8 @@ v4_on_error (struct nfs *n, const struct v4_answer *a, uint64_t now_ns,
   return v4_begin_again (n, from, a->failed, a->status, now_ns, f);
 }
 
-/* --------------------------------------------------------------- session --- */
+/* --------------------------------------------------------------- session ---
+ */
 
 static enum err
 got_exchange_id (struct nfs *n, struct v4_answer *a, uint64_t now_ns,

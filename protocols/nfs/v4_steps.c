@@ -66,7 +66,8 @@ v4_in_session (enum v4_step step)
          && step != V4_CREATE_SESSION && step != V4_LEAVE_CLIENT;
 }
 
-/* ------------------------------------------------------ what a step asks --- */
+/* ------------------------------------------------------ what a step asks ---
+ */
 
 static void
 put_exchange_id (struct nfs *n, struct v4_call *c)
@@ -262,7 +263,8 @@ put_step (struct nfs *n, struct v4_call *c, enum v4_step step)
   }
 }
 
-/* --------------------------------------------------------------- sending --- */
+/* --------------------------------------------------------------- sending ---
+ */
 
 static void
 send_step (struct nfs *n, uint64_t now_ns)

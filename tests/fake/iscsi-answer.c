@@ -49,8 +49,8 @@ send_pdu (struct target *t, struct connection *c, uint8_t bhs[BHS_BYTES],
 /* ---------------------------------------------------------------- responses */
 
 void
-pdu_head (struct connection *c, uint8_t r[BHS_BYTES], uint8_t opcode, uint8_t flags,
-      uint32_t itt)
+pdu_head (struct connection *c, uint8_t r[BHS_BYTES], uint8_t opcode,
+          uint8_t flags, uint32_t itt)
 {
   memset (r, 0, BHS_BYTES);
   r[0] = opcode;

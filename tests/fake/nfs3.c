@@ -8,7 +8,14 @@
 
 #include "common/wire.h"
 
-enum { OK = 0, NOENT = 2, INVAL = 22, STALE = 70, NOT_SYNC = 10002, JUKEBOX = 10008 };
+enum {
+  OK = 0,
+  NOENT = 2,
+  INVAL = 22,
+  STALE = 70,
+  NOT_SYNC = 10002,
+  JUKEBOX = 10008
+};
 enum { ROOT = 1, DIRECTORY = 2, FILE_ = 3, LINKS = 10 };
 
 void

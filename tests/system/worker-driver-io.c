@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The gateway's part of worker-driver: requests through the rings, compared with
- * a model in memory, or timed, or against the rules.
+/* The gateway's part of worker-driver: requests through the rings, compared
+ * with a model in memory, or timed, or against the rules.
  */
 #include "config.h"
 #include "tests/system/worker-driver.h"

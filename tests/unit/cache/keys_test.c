@@ -81,8 +81,8 @@ loads_and_signs_every_kind (void)
       continue;
     /* Some signatures have a short r or s. */
     for (int turn = 0; turn < 20; turn++) {
-      CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), NULL, &k, &f),
-                             ERR_OK);
+      CU_ASSERT_EQUAL_FATAL (
+          ssh_key_load (v->text, strlen (v->text), NULL, &k, &f), ERR_OK);
       CU_ASSERT_STRING_EQUAL (ssh_key_algorithm (k), v->algorithm);
       CU_ASSERT_STRING_EQUAL (ssh_key_fingerprint (k), v->fingerprint);
       CU_ASSERT_EQUAL (
@@ -111,8 +111,8 @@ the_blob_names_the_kind_of_key (void)
 
     if (!v->algorithm)
       continue;
-    CU_ASSERT_EQUAL_FATAL (ssh_key_load (v->text, strlen (v->text), NULL, &k, NULL),
-                           ERR_OK);
+    CU_ASSERT_EQUAL_FATAL (
+        ssh_key_load (v->text, strlen (v->text), NULL, &k, NULL), ERR_OK);
     blob = ssh_key_blob (k, &n);
     w = wire_init (blob, n);
     wire_cstring (&w, name, sizeof name);
@@ -312,8 +312,8 @@ the_parser_takes_any_bytes (void)
       /* Lengths that fit are small. */
       bytes[n++] = (random >> 28) < 11 ? 0 : (uint8_t)(random >> 16);
     }
-    if (ssh_key_parse_openssh (bytes, random % sizeof bytes, turn & 1 ? "x" : NULL,
-                               &pkey, NULL)
+    if (ssh_key_parse_openssh (bytes, random % sizeof bytes,
+                               turn & 1 ? "x" : NULL, &pkey, NULL)
         == ERR_OK)
       EVP_PKEY_free (pkey);
   }

@@ -26,7 +26,8 @@ load (size_t index)
   struct ssh_key *k = NULL;
   const char *text = key_vectors[index].text;
 
-  CU_ASSERT_EQUAL_FATAL (ssh_key_load (text, strlen (text), NULL, &k, NULL), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (ssh_key_load (text, strlen (text), NULL, &k, NULL),
+                         ERR_OK);
   return k;
 }
 

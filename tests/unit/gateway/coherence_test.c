@@ -84,8 +84,9 @@ may_be_zero (struct block *b, uint64_t least, uint64_t most)
   return found;
 }
 
-/* Every word of a block is its version, or zero if that was a trim or a zero; a read may see two versions of one
- * block if a write is under way, but none that is too old or made up.
+/* Every word of a block is its version, or zero if that was a trim or a zero; a
+ * read may see two versions of one block if a write is under way, but none that
+ * is too old or made up.
  */
 static void
 read_block (struct client *c, uint32_t block)

@@ -526,7 +526,8 @@ large_ranges_go_in_pieces (void)
     CU_ASSERT_EQUAL (
       link_plain (l, i == 1 ? IO_TRIM : IO_ZERO, PEER_VOLUME_BYTES, 0, 0), 0);
     CU_ASSERT_EQUAL (peer.gateway[0].path[0].served - before,
-                     PEER_VOLUME_BYTES / (max[i] ? max[i] : CHANNEL_CHUNK_BYTES));
+                     PEER_VOLUME_BYTES
+                         / (max[i] ? max[i] : CHANNEL_CHUNK_BYTES));
     CU_ASSERT_EQUAL (link_read (l, block, MB, 4 * MB), 0);
     CU_ASSERT_EQUAL (memcmp (block, got, MB), 0);
     link_close (l);

@@ -117,5 +117,5 @@ long_urls_are_bounded (void)
   }
 }
 
-UNIT_MAIN ("url", UNIT_TEST (good_urls), UNIT_TEST (urls_of_other_protocols), UNIT_TEST (bad_urls_have_words),
-           UNIT_TEST (long_urls_are_bounded))
+UNIT_MAIN ("url", UNIT_TEST (good_urls), UNIT_TEST (urls_of_other_protocols),
+           UNIT_TEST (bad_urls_have_words), UNIT_TEST (long_urls_are_bounded))

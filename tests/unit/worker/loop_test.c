@@ -261,8 +261,13 @@ wire_close (struct transport *t)
 }
 
 static const struct transport_ops fake_transport = {
-  .close = wire_close, .read = wire_read, .write = wire_write, .flush = wire_flush,
-  .events = wire_events, .ready = wire_ready, .pending = wire_pending,
+    .close = wire_close,
+    .read = wire_read,
+    .write = wire_write,
+    .flush = wire_flush,
+    .events = wire_events,
+    .ready = wire_ready,
+    .pending = wire_pending,
 };
 
 /* --------------------------------------------------------------- the stage */
@@ -317,12 +322,20 @@ prepare (const struct proto_ops *ops, uint64_t login_ns)
   fault = (struct fault){0};
   joined = false;
   loop = (struct loop){
-    .ops = ops, .proto = &proto, .transport_ops = &fake_transport,
-    .transport = {&transport}, .lanes = 1, .broker = &broker, .channel = &worker_view,
-    .epoch = EPOCH, .daemon_fd = theirs[0], .gateway_fd = theirs[1],
-    .net_fd = theirs[2], .wake_worker_fd = objects[CHANNEL_WAKE_WORKER],
-    .wake_gateway_fd = objects[CHANNEL_WAKE_GATEWAY],
-    .deadline_ns = clock_now_ns () + login_ns,
+      .ops = ops,
+      .proto = &proto,
+      .transport_ops = &fake_transport,
+      .transport = {&transport},
+      .lanes = 1,
+      .broker = &broker,
+      .channel = &worker_view,
+      .epoch = EPOCH,
+      .daemon_fd = theirs[0],
+      .gateway_fd = theirs[1],
+      .net_fd = theirs[2],
+      .wake_worker_fd = objects[CHANNEL_WAKE_WORKER],
+      .wake_gateway_fd = objects[CHANNEL_WAKE_GATEWAY],
+      .deadline_ns = clock_now_ns () + login_ns,
   };
 }
 

@@ -623,7 +623,8 @@ a_certificate_is_one_of_a_server (void)
   };
 
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    struct identity x = make_identity ("EC", "DNS:server.example.org", &root, 1);
+    struct identity x =
+        make_identity ("EC", "DNS:server.example.org", &root, 1);
 
     add_extension (&x, NID_ext_key_usage, cases[i].usage);
     add_extension (&x, NID_key_usage, cases[i].key_usage);

@@ -244,7 +244,8 @@ tries_without_sha256 (void)
   end (status (&h, 2, 1, ""), ERR_AUTH, "user name or the password");
 }
 
-/* The next engine is told what the last one wanted. Returns the offer's request. */
+/* The next engine is told what the last one wanted. Returns the offer's
+ * request. */
 static struct heard
 anew (const struct proto_want *w)
 {
@@ -260,8 +261,8 @@ anew (const struct proto_want *w)
   return target_expect (&t, PDU_LOGIN_REQUEST);
 }
 
-/* A challenge as long as only tgt's are is not answered at all; but a target that
- * knows nothing else has what it wants.
+/* A challenge as long as only tgt's are is not answered at all; but a target
+ * that knows nothing else has what it wants.
  */
 static void
 tells_tgt_by_its_challenge (void)

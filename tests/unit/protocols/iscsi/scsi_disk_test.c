@@ -410,7 +410,8 @@ status_out_of_order (bool loss, enum io_op op, uint32_t length, uint32_t flags)
   w = done;
   CU_ASSERT_EQUAL (submit (IO_READ, 4096, 512, 0), ERR_OK);
   if (loss)
-    l.fault[0] = (struct lun_fault){0x28, 1, SESSION_DONE, 2, 6, 0x29, 0, false};
+    l.fault[0] =
+        (struct lun_fault){0x28, 1, SESSION_DONE, 2, 6, 0x29, 0, false};
   CU_ASSERT (lun_serve (&l, &read));
   CU_ASSERT_EQUAL (submit (op, 0, length, flags), ERR_OK);
   if (op == IO_WRITE)

@@ -427,10 +427,12 @@ an_overdue_command (const char *timeout, uint64_t abort_ns, uint64_t reset_ns,
   sent_ns = t.now_ns;
   target_submit (&t, 1, IO_READ, 0, 4096, data);
   h = target_expect (&t, PDU_SCSI_COMMAND);
-  CU_ASSERT_EQUAL (while_bytes_come (abort_ns / 100, &task), sent_ns + abort_ns);
+  CU_ASSERT_EQUAL (while_bytes_come (abort_ns / 100, &task),
+                   sent_ns + abort_ns);
   CU_ASSERT_EQUAL (task.bhs[1], 0x81);
   CU_ASSERT_EQUAL (get32 (task.bhs + 20), h.itt);
-  CU_ASSERT_EQUAL (while_bytes_come (abort_ns / 100, &task), sent_ns + reset_ns);
+  CU_ASSERT_EQUAL (while_bytes_come (abort_ns / 100, &task),
+                   sent_ns + reset_ns);
   CU_ASSERT_EQUAL (task.bhs[1], 0x85);
   CU_ASSERT_EQUAL (while_bytes_come (abort_ns / 100, &task), sent_ns + end_ns);
   CU_ASSERT (target_failed (&t, "does not answer a Task Management"));

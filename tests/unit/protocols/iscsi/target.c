@@ -210,7 +210,8 @@ target_say (struct target *t, uint8_t *b, const void *data,
   return e;
 }
 
-/* ----------------------------------------------------------------- login --- */
+/* ----------------------------------------------------------------- login ---
+ */
 
 /* keys with \n in place of NUL. */
 enum err
@@ -258,7 +259,8 @@ target_login (struct target *t)
   t->digests = wants;
 }
 
-/* ------------------------------------------------------------------- LUN --- */
+/* ------------------------------------------------------------------- LUN ---
+ */
 
 enum err
 target_status (struct target *t, const struct heard *command, uint8_t status,
@@ -382,7 +384,8 @@ target_start (struct target *t)
   CU_ASSERT_EQUAL_FATAL (iscsi_ops.state (t->p), PROTO_READY);
 }
 
-/* -------------------------------------------------------------- requests --- */
+/* -------------------------------------------------------------- requests ---
+ */
 
 enum err
 target_submit (struct target *t, uint64_t id, enum io_op op, uint64_t offset,

@@ -30,7 +30,8 @@ struct target {
   /* parameters; NULL: not set */
   const char *path, *list, *user, *target_user, *header_digest, *data_digest;
   const char *timeout;
-  const char *keys; /* what the operational stage is answered with, NULs as \n */
+  const char
+      *keys; /* what the operational stage is answered with, NULs as \n */
   uint8_t identity[PROTO_IDENTITY_BYTES];
   uint8_t moved[64];
   size_t moved_bytes;

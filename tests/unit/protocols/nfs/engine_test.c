@@ -241,7 +241,8 @@ says_why_it_cannot (void)
   peer_init (&s, FAKE_EXPORT "/dir/other");
   fails_with (&s, ERR_NOENT, FAKE_EXPORT "/dir/other: no such file");
   peer_init (&s, "/elsewhere/x");
-  fails_with (&s, ERR_NOENT, "exports no directory above it; it exports /srv, ");
+  fails_with (&s, ERR_NOENT,
+              "exports no directory above it; it exports /srv, ");
   peer_init (&s, FAKE_EXPORT "/dir");
   fails_with (&s, ERR_ISDIR, FAKE_EXPORT "/dir is a directory");
   peer_init (&s, "");
@@ -406,9 +407,14 @@ static void
 refuses_bad_parameters (void)
 {
   static const char *const bad[][2] = {
-      {"version", "2"},   {"version", "4"}, {"uid", "x"},
-      {"uid", "4294967296"}, {"sec", "krb5"},  {"mountport", "65536"},
-      {"groups", "1,,2"}, {"groups", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
+      {"version", "2"},
+      {"version", "4"},
+      {"uid", "x"},
+      {"uid", "4294967296"},
+      {"sec", "krb5"},
+      {"mountport", "65536"},
+      {"groups", "1,,2"},
+      {"groups", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
       {"list", "perhaps"},
   };
 

@@ -220,8 +220,8 @@ two_calls_have_two_xids (void)
 static void
 a_strange_identity_is_begun_anew (void)
 {
-  static const uint8_t moved[]
-      = {NFS_MOVED_MAGIC, 3, 0xff, 0xff, 0, 0, 0, 5, 'f', 'h', 0, 1, 0, 0, 0, 0};
+  static const uint8_t moved[] = {
+      NFS_MOVED_MAGIC, 3, 0xff, 0xff, 0, 0, 0, 5, 'f', 'h', 0, 1, 0, 0, 0, 0};
   struct peer s;
 
   for (unsigned i = 0; i < 3; i++) {
@@ -236,7 +236,8 @@ a_strange_identity_is_begun_anew (void)
   }
 }
 
-/* ---------------------------------------------------------- what is said --- */
+/* ---------------------------------------------------------- what is said ---
+ */
 
 static void
 says_who_asks (void)
@@ -366,7 +367,8 @@ takes_only_what_was_offered (void)
   peer_fini (&s);
 }
 
-/* ------------------------------------------------------------ odd servers --- */
+/* ------------------------------------------------------------ odd servers ---
+ */
 
 static void
 handles_that_are_none_any_more (void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What an NFSv4 session says to its server, word by word, and what becomes of it
- * with servers that are odd, slow, or not what they were.
+/* What an NFSv4 session says to its server, word by word, and what becomes of
+ * it with servers that are odd, slow, or not what they were.
  */
 #include "config.h"
 

@@ -142,7 +142,8 @@ client_operations_are_as_the_rfc_has_them (void)
   struct words w = compound (1, 1);
   struct v4_client_owner o = {(const uint8_t *)"VERIFIER",
                               (const uint8_t *)"owner", 5};
-  struct v4_create_session s = {77, 3, {1, 2, 3, 4, 5, 6}, {11, 12, 13, 14, 15, 16}};
+  struct v4_create_session s = {
+      77, 3, {1, 2, 3, 4, 5, 6}, {11, 12, 13, 14, 15, 16}};
 
   v4_put_exchange_id (&c, &o);
   u32 (&w, 42);
