@@ -12,10 +12,15 @@
 
 /* Tags of the probe's commands: none of the disk's are as large. */
 #define PROBE_TAG (1ull << 63)
+/* A session knows one capacity. When that has changed the next one finds out;
+ * a target that says so all the time does not end each of them at once.
+ */
+#define CAPACITY_LIFE_NS (5ull * 1000 * 1000 * 1000)
 
 struct scsi {
   struct scsi_setup setup;
   enum scsi_state state;
+  uint64_t started_ns;
   struct fault fault;
   struct scsi_probe probe;
   struct scsi_disk disk; /* SCSI_READY, not a list */
@@ -116,7 +121,20 @@ probed (struct scsi *x, enum err e)
 void
 scsi_start (struct scsi *x, uint64_t now_ns)
 {
+  x->started_ns = now_ns;
   probed (x, scsi_probe_start (&x->probe, now_ns, &x->fault));
+}
+
+/* SBC-3 §4.5: a UNIT ATTENTION says that it has changed, not to what. */
+static enum err
+check_capacity (struct scsi *x, uint64_t now_ns)
+{
+  if (!x->disk.capacity_changed || now_ns - x->started_ns < CAPACITY_LIFE_NS)
+    return ERR_OK;
+  x->state = SCSI_FAILED;
+  return fault_set (&x->fault, ERR_CLOSED,
+                    "the LUN says that its capacity has changed (UNIT "
+                    "ATTENTION 2Ah/09h): a new session finds out");
 }
 
 enum err
@@ -128,7 +146,7 @@ scsi_result (struct scsi *x, const struct session_result *r, uint64_t now_ns)
   case SCSI_READY:
     if (!x->setup.list && !(r->tag & PROBE_TAG))
       scsi_disk_result (&x->disk, r, now_ns);
-    return ERR_OK;
+    return check_capacity (x, now_ns);
   case SCSI_FAILED:
     break;
   }

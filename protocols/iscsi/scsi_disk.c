@@ -426,8 +426,7 @@ note (struct scsi_disk *d, uint32_t notes)
   if (notes & SCSI_NOTE_CAPACITY && !d->capacity_changed)
     scsi_disk_remark (d,
                       "the LUN says that its capacity may have changed (UNIT "
-                      "ATTENTION 2Ah/09h): its size is looked at again when "
-                      "the volume is opened again");
+                      "ATTENTION 2Ah/09h): a new session finds out");
   if (notes & SCSI_NOTE_INQUIRY && !d->inquiry_changed)
     scsi_disk_remark (d,
                       "the target says that its list of LUNs, or what the LUN "

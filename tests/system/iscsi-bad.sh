@@ -101,7 +101,8 @@ tell bad none
 stop_nbdkit
 ok "and at most 10 such lines in 10 seconds"
 
-# The capacity changes: the log says so, and the next time it is served.
+# The capacity changes: the log says so, and a new session knows it; a session
+# that is some seconds old ends for that, and clients see what has grown.
 rm -f resize.log
 start_nbdkit resize bulkhead "$url" cache=off prefetch=0
 tell resize 2
@@ -112,8 +113,14 @@ wait_for 5 grep -q '2Ah/09h' resize.log || die "nothing said: $(cat resize.log)"
 stop_nbdkit
 start_nbdkit resize bulkhead "$url" cache=off
 [ "$(nbdinfo --size "$uri")" = $((2 << 20)) ] || die "the size does not follow"
-stop_nbdkit
 tell resize 4
+has_grown () {
+  qemu-io -f raw -c 'read 0 4k' "$uri" | grep -q 'read 4096/' || die "no read"
+  [ "$(nbdinfo --size "$uri")" = $((4 << 20)) ]
+}
+wait_for 30 has_grown || die "the growth is not seen"
+qemu-io -f raw -c 'read 3M 4k' "$uri" | grep -q 'read 4096/' || die "not read"
+stop_nbdkit
 ok "told: $(grep '2Ah/09h' resize.log | cut -c1-200)"
 
 # --------------------------------------------------------------- and for good

@@ -548,6 +548,25 @@ changes_are_told (void)
   over ();
 }
 
+/* The next one knows it; one that is young goes on, if all are told so. */
+static void
+a_changed_capacity_ends_an_old_session (void)
+{
+  begin (8192, 512);
+  open_disk ();
+  l.fault[0] = (struct lun_fault){LUN_ANY, 1, SESSION_DONE, 2, 6, 0x2a, 0x09,
+                                  false};
+  CU_ASSERT_EQUAL (all (IO_READ, 0, 512, 0), ERR_OK);
+  CU_ASSERT_EQUAL (scsi_state (x), SCSI_READY);
+  now_ns += 6 * SECOND_NS;
+  CU_ASSERT_EQUAL (submit (IO_READ, 0, 512, 0), ERR_OK);
+  CU_ASSERT (serve_one ());
+  CU_ASSERT_EQUAL (scsi_state (x), SCSI_FAILED);
+  CU_ASSERT_EQUAL (scsi_fault (x)->code, ERR_CLOSED);
+  CU_ASSERT_PTR_NOT_NULL (strstr (scsi_fault (x)->text, "2Ah/09h"));
+  over ();
+}
+
 static void
 many_failures_are_counted (void)
 {
@@ -618,6 +637,7 @@ UNIT_MAIN ("scsi_disk", UNIT_TEST (reads_and_writes),
            UNIT_TEST (fua_is_a_bit_or_a_flush), UNIT_TEST (tokens_prove),
            UNIT_TEST (a_flush_waits_for_what_is_older),
            UNIT_TEST (failures_are_told), UNIT_TEST (changes_are_told),
+           UNIT_TEST (a_changed_capacity_ends_an_old_session),
            UNIT_TEST (many_failures_are_counted),
            UNIT_TEST (a_flush_beside_a_reset_proves_nothing),
            UNIT_TEST (a_write_beside_a_reset_is_in_doubt),
