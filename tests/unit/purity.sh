@@ -16,7 +16,7 @@ objects=$(find "$b/protocols" -path '*/.libs/*.o' ! -name params.o
   done)
 
 # What libc may be asked for; then what sanitizers and the compiler add.
-libc='mem(chr|cmp|cpy|move|set)|explicit_bzero|str(case)?cmp|str(n?cpy|len|chr|rchr|ncmp|c?spn)|v?snprintf|calloc|malloc|realloc|free'
+libc='mem(chr|cmp|cpy|move|set)|explicit_bzero|str(case)?cmp|str(n?cpy|len|chr|rchr|ncmp|c?spn)|v?snprintf|calloc|malloc|realloc|aligned_alloc|free'
 # ISA-L: computes over memory it is given, and asks the processor what it can.
 isal='crc32_iscsi'
 compiler='_GLOBAL_OFFSET_TABLE_|__assert_fail|__stack_chk_fail|__(asan|ubsan|tsan)_.*|__tsan_.*'
