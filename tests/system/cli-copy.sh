@@ -138,7 +138,7 @@ ok "after SIGKILL, too, from one server to another: $(grep -o 'goes on.*' copy.l
 # A disk that is full, here and at the server; when there is room it goes on.
 if [ "$(id -u)" = 0 ]; then
   mkdir full
-  mount -t tmpfs -o size=3M tmpfs full
+  mount -t tmpfs -o size=2M tmpfs full
   fails 1 'full/x.img at [0-9]+: No space left on device' copy --requests=1 \
     ./source.img full/x.img
   grep -q 'the same command goes on' said.err || die "$(cat said.err)"
@@ -149,7 +149,7 @@ if [ "$(id -u)" = 0 ]; then
   cmp source.img full/x.img || die "with room: something else"
   rm full/x.img
   truncate -s "$bytes" full/y.img
-  mount -o remount,size=3M full
+  mount -o remount,size=2M full
   fails 1 'y.img at [0-9]+: ' copy ./source.img "$(sftp_url "$dir/full/y.img")" \
     "${key[@]}"
   mount -o remount,size=64M full
