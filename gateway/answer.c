@@ -64,13 +64,11 @@ copy_payload_out (struct transfer *t, uint32_t slot, bool doubt)
 
     copy_bytes (t->read_buf + (from - t->start), dst + (from - r->offset),
                 to - from);
-    /* What is behind the end of the volume is never asked for. */
-    if (r->length % PAGE_BYTES && r_end == link_size (l)) {
-      memset (dst + r->length, 0, PAGE_BYTES - r->length % PAGE_BYTES);
-      pages++;
-    }
   }
-  if (l->hot.view && r->offset % PAGE_BYTES == 0)
+  /* Whole pages only. The one that the volume ends in is never cached: to
+   * another gateway, or to this one soon, it may have grown.
+   */
+  if (l->hot.view && pages && r->offset % PAGE_BYTES == 0)
     hot_offer (&l->hot, r->offset / PAGE_BYTES, pages, l->version[slot], dst);
   return 0;
 }

@@ -136,15 +136,18 @@ tell_size (struct link *l, uint64_t size)
                (unsigned long long)size);
 }
 
+/* The sessions that there are must all know it; one that is down begins with
+ * what it finds then.
+ */
 void
-changes_grow (struct link *l)
+changes_grow (struct link *l, const struct path *coming)
 {
-  uint64_t size = UINT64_MAX;
+  uint64_t size = coming->size_bytes;
 
   for (unsigned i = 0; i < l->paths; i++)
-    if (l->path[i].epoch && l->path[i].size_bytes < size)
+    if (l->up & 1u << i && l->path[i].size_bytes < size)
       size = l->path[i].size_bytes;
-  if (size == UINT64_MAX || size <= l->info.size)
+  if (size <= l->info.size)
     return;
   log_write (l->log, LOG_LEVEL_WARN,
              "%s: it has grown from %llu to %llu bytes, which connections see "

@@ -306,7 +306,7 @@ link_up (struct link *l, struct control *m)
   p->size_bytes = info.size;
   if (again && l->started) {
     changes_session (l, p, &info);
-    changes_grow (l);
+    changes_grow (l, p);
   }
   p->seen_progress = 0;
   p->seen_ns = link_now_ns ();

@@ -234,7 +234,7 @@ void changes_session (struct link *l, const struct path *p,
 /* A session has begun: what has grown is served as far as each path's session
  * knows it, as workers refuse what is beyond the size that they know.
  */
-void changes_grow (struct link *l);
+void changes_grow (struct link *l, const struct path *coming);
 enum err changes_message (struct link *l, struct path *p, struct control *m);
 
 /* adopt.c: the daemon is gone; one try to find or start another. Without the
