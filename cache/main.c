@@ -46,7 +46,7 @@
 /* What a user may have of a host's daemon. */
 #define VOLUMES_PER_UID 16
 #define WORKERS_PER_UID 32
-#define MEMORY_PER_UID (8ull << 30)
+#define MEMORY_PER_UID (9ull << 30)
 #define DIALS_PER_UID 240
 #define PER_UID_MAX 100000
 
@@ -97,7 +97,7 @@ static const char usage[] =
     "  --volumes-per-uid=N, --workers-per-uid=N, --memory-per-uid=BYTES,\n"
     "  --dials-per-uid=N       with --host: what a user other than root may "
     "have\n"
-    "                          (default: 16, 32, 8G, and 240 a minute)\n"
+    "                          (default: 16, 32, 9G, and 240 a minute)\n"
     "  --log-level=LEVEL       error, warn, info (default) or debug\n"
     "  --ready-fd=N            write \"ok\" there once it serves, or what is "
     "wrong\n"

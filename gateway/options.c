@@ -218,7 +218,7 @@ parse_size (const char *key, const char *value, uint32_t min, uint32_t max,
   if (!end || *end || v > max || (v && v < min))
     return fault_set (f, ERR_INVAL,
                       "%s=%s is not a size up to %uM, such as %s", key, value,
-                      max >> 20, min ? "1M or 64M" : "512K or 4M");
+                      max >> 20, min ? "4M or 64M" : "512K or 4M");
   *ret_bytes = (uint32_t)v;
   return ERR_OK;
 }

@@ -44,7 +44,8 @@
 /* Payload lies in buffers of 4 KiB << class. */
 #define RETAINED_BUFFER_MIN 4096u
 #define RETAINED_CLASSES 9u
-#define RETAINED_LIMIT_MIN (1u << 20)
+/* Some of the largest: one alone would wait until nobody else has any. */
+#define RETAINED_LIMIT_MIN (4 * RETAINED_PAYLOAD_MAX)
 
 /* Payload of one write, shared by the parts that are left of it. */
 struct retained_buffer {

@@ -236,7 +236,7 @@ mistakes_have_words (void)
     {"sftp://h/x readonly=maybe", "neither yes nor no"},
     {"sftp://h/x user=", "empty"},
     {"sftp://h/x allow-unsafe-flush=2", "neither yes nor no"},
-    {"sftp://h/x retain=100", "such as 1M"},
+    {"sftp://h/x retain=100", "such as 4M"},
     {"sftp://h/x retain=3000M", "up to 2048M"},
     {"sftp://h/x retain=1G", "is not a size"},
     {"sftp://h/x prefetch=9M", "up to 8M"},
@@ -261,8 +261,8 @@ sizes_have_units (void)
   CU_ASSERT_EQUAL (resolve ("sftp://h/x retain=2048m prefetch=8K"), ERR_OK);
   CU_ASSERT_EQUAL (o.link.retain_bytes, 2048u << 20);
   CU_ASSERT_EQUAL (o.link.prefetch_bytes, 8192);
-  CU_ASSERT_EQUAL (resolve ("sftp://h/x retain=1048576"), ERR_OK);
-  CU_ASSERT_EQUAL (o.link.retain_bytes, 1u << 20);
+  CU_ASSERT_EQUAL (resolve ("sftp://h/x retain=4194304"), ERR_OK);
+  CU_ASSERT_EQUAL (o.link.retain_bytes, 4u << 20);
 }
 
 static void

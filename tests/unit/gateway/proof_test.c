@@ -325,10 +325,10 @@ full_log_fails_writes_as_the_flush_does (void)
   int error = 0;
 
   begin (PEER_HONEST);
-  options.retain_bytes = 2 * MB;
+  options.retain_bytes = RETAINED_LIMIT_MIN;
   l = open_link ();
   memset (block, 7, MB);
-  for (uint64_t i = 0; i < 8; i++) /* four times what it holds */
+  for (uint64_t i = 0; i < 8; i++) /* twice what it holds */
     CU_ASSERT_EQUAL (link_write (l, block, MB, i * MB, 0), 0);
   CU_ASSERT (peer.gateway[0].path[0].flushes > 0);
   peer.failing_flushes = 1u << 30;
