@@ -405,8 +405,17 @@ prepare (struct copy *k, struct fault *f)
   else if ((e = copy_state_path (k->source.name, k->destination.name, k->path,
                                  sizeof k->path, f)))
     return e;
-  return cli_has (c, "restart") ? ERR_OK
-                                : copy_state_load (&k->state, k->path, f);
+  if (cli_has (c, "restart"))
+    return ERR_OK;
+  e = copy_state_load (&k->state, k->path, f);
+  /* What was interrupted had made room for all. A file that has lost that has
+   * lost what is noted of it, though it may have the same inode.
+   */
+  if (!e && k->destination.has_grown) {
+    copy_state_forget (&k->state);
+    unlink (k->path);
+  }
+  return e;
 }
 
 static enum cli_status

@@ -45,6 +45,13 @@ copy_state_init (struct copy_state *s, struct end *source,
 }
 
 void
+copy_state_forget (struct copy_state *s)
+{
+  memset (s->done, 0, s->chunks);
+  s->done_chunks = 0;
+}
+
+void
 copy_state_fini (struct copy_state *s)
 {
   free (s->done);

@@ -29,6 +29,8 @@ struct copy_state {
 enum err copy_state_init (struct copy_state *s, struct end *source,
                           struct end *destination, struct fault *f);
 void copy_state_fini (struct copy_state *s);
+/* Nothing is done. */
+void copy_state_forget (struct copy_state *s);
 /* A copy of it. */
 enum err copy_state_snapshot (const struct copy_state *s,
                               struct copy_state *ret);

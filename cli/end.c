@@ -123,11 +123,10 @@ file_size (struct end *e, const struct stat *st, uint64_t size,
     e->block_min = 512;
     return ERR_OK;
   }
-  if (e->writes && (uint64_t)st->st_size < size
-      && ftruncate (e->fd, (off_t)size) < 0)
+  e->has_grown = e->writes && (uint64_t)st->st_size < size;
+  if (e->has_grown && ftruncate (e->fd, (off_t)size) < 0)
     return file_fault (e, "make room in", f);
-  e->size = e->writes && (uint64_t)st->st_size < size ? size
-                                                      : (uint64_t)st->st_size;
+  e->size = e->has_grown ? size : (uint64_t)st->st_size;
   e->can_zero = true;
   return ERR_OK;
 }

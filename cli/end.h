@@ -35,6 +35,7 @@ struct end {
   bool has_session;
   int fd;
   bool is_new; /* a file that was just made: it reads as zeroes */
+  bool has_grown; /* a file that was too short: no copy has been here */
   struct {
     struct nbd_handle *handle;
     pthread_mutex_t lock;

@@ -147,6 +147,16 @@ if [ "$(id -u)" = 0 ]; then
     || die "with room: $(cat copy.log)"
   grep -q 'goes on: [1-9]' copy.log || die "with room: $(cat copy.log)"
   cmp source.img full/x.img || die "with room: something else"
+  # What was noted of a file that has been emptied since is not so any more.
+  rm full/x.img
+  mount -o remount,size=2M full
+  fails 1 'full/x.img at [0-9]+: No space left on device' copy --requests=1 \
+    ./source.img full/x.img
+  mount -o remount,size=64M full
+  : >full/x.img
+  bulkhead copy --requests=1 ./source.img full/x.img >copy.log 2>&1 \
+    || die "emptied: $(cat copy.log)"
+  cmp source.img full/x.img || die "emptied: something else"
   rm full/x.img
   truncate -s "$bytes" full/y.img
   mount -o remount,size=2M full
