@@ -65,6 +65,15 @@ tls_login_fini (struct tls_login *t)
   *t = (struct tls_login){.trust_fd = -1};
 }
 
+/* A certificate's file may have its key in it, too. */
+static void
+wipe_file (char **text)
+{
+  if (*text)
+    OPENSSL_cleanse (*text, TLS_FILE_BYTES);
+  free (*text);
+}
+
 /* All of a file with a NUL behind it. The caller wipes TLS_FILE_BYTES. */
 static enum err
 read_file (int fd, const char *what, char **ret, size_t *ret_bytes,
@@ -81,17 +90,16 @@ read_file (int fd, const char *what, char **ret, size_t *ret_bytes,
     if (n < 0 && errno == EINTR)
       continue;
     if (n < 0) {
-      free (text);
-      return fault_set (f, ERR_IO, "%s= cannot be read: %s", what,
-                        strerror (errno));
+      fault_set (f, ERR_IO, "%s= cannot be read: %s", what, strerror (errno));
+      wipe_file (&text);
+      return ERR_IO;
     }
     if (n == 0)
       break;
     used += (size_t)n;
   }
   if (used == TLS_FILE_BYTES) {
-    OPENSSL_cleanse (text, TLS_FILE_BYTES);
-    free (text);
+    wipe_file (&text);
     return fault_set (f, ERR_LIMIT, "the file of %s= is too long", what);
   }
   *ret = text;
@@ -195,20 +203,16 @@ check_kind (const struct tls_login *t, struct fault *f)
 static enum err
 take_own (struct tls_login *t, const int fd[3], struct fault *f)
 {
-  CLEANUP_FREE char *chain = NULL;
-  char *key = NULL;
+  __attribute__ ((cleanup (wipe_file))) char *chain = NULL, *key = NULL;
   size_t chain_bytes, key_bytes;
   enum err e;
 
   if ((e = read_file (fd[1], "tls-cert", &chain, &chain_bytes, f))
       || (e = read_file (fd[2], "tls-key", &key, &key_bytes, f)))
     return e;
-  e = parse_key (t, key, key_bytes, f);
-  OPENSSL_cleanse (key, TLS_FILE_BYTES);
-  free (key);
-  if (!e)
-    e = check_kind (t, f);
-  return e ? e : parse_chain (t, chain, chain_bytes, f);
+  if ((e = parse_key (t, key, key_bytes, f)) || (e = check_kind (t, f)))
+    return e;
+  return parse_chain (t, chain, chain_bytes, f);
 }
 
 enum err

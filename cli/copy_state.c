@@ -146,6 +146,22 @@ file_bytes (const struct copy_state *s)
   return 4096 + (size_t)s->chunks * (1 + COPY_DIGEST_BYTES);
 }
 
+/* False with errno, also on a disk that takes a part only. */
+static bool
+write_all (int fd, const uint8_t *bytes, size_t n)
+{
+  for (size_t at = 0; at < n;) {
+    ssize_t written = write (fd, bytes + at, n - at);
+
+    if (written == 0)
+      errno = ENOSPC;
+    if (written <= 0 && !(written < 0 && errno == EINTR))
+      return false;
+    at += written > 0 ? (size_t)written : 0;
+  }
+  return true;
+}
+
 enum err
 copy_state_save (const struct copy_state *s, const char *path,
                  struct fault *f)
@@ -172,12 +188,14 @@ copy_state_save (const struct copy_state *s, const char *path,
   snprintf (new_path, sizeof new_path, "%.690s.new", path);
   fd = open (new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
              0600);
-  if (b.err || fd < 0
-      || write (fd, bytes, b.used_bytes) != (ssize_t)b.used_bytes
-      || fsync (fd) < 0 || rename (new_path, path) < 0)
-    return fault_set (f, err_from_errno (errno),
-                      "cannot write the copy's state %.200s: %s", path,
-                      strerrordesc_np (errno));
+  if (b.err || fd < 0 || !write_all (fd, bytes, b.used_bytes) || fsync (fd) < 0
+      || rename (new_path, path) < 0) {
+    fault_set (f, err_from_errno (errno),
+               "cannot write the copy's state %.200s: %s", path,
+               strerrordesc_np (errno));
+    unlink (new_path);
+    return f->code;
+  }
   return ERR_OK;
 }
 
