@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "common/cleanup.h"
 
 #define STATE_BYTES 16384
+#define LOCK_NS 1000000000ull
 
 static void
 cleanup_json (json_t **j)
@@ -161,7 +163,8 @@ attach_state_lock (const char *dir, int index, int *ret_fd)
   char name[32];
 
   snprintf (name, sizeof name, "nbd%d.lock", index);
-  return runtime_lock (dir, name, 0, ret_fd);
+  /* For longer than anybody looks whether it is held. */
+  return runtime_lock (dir, name, LOCK_NS, ret_fd);
 }
 
 bool
@@ -171,9 +174,9 @@ attach_state_alive (const char *dir, int index)
   char path[ATTACH_DIR_BYTES + 32];
 
   path_of (path, dir, index, "lock");
-  if (access (path, F_OK) < 0)
-    return false;
-  return attach_state_lock (dir, index, &fd) == ERR_AGAIN;
+  fd = open (path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  /* Shared: two that look at once are not each other's supervisor. */
+  return fd >= 0 && flock (fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 struct each {
