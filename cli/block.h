@@ -33,9 +33,12 @@ block_each (bool (*call) (void *ctx, int index), void *ctx);
 /* Opens it for nobody else to mount it meanwhile. ERR_AGAIN: it is in use; the
  * fault says by what: where it is mounted, that it is swap, which device is
  * built on it, which process has it open (except does not count, nor do we).
- * The fd is close-on-exec. May take a second.
+ * The fd is close-on-exec. May take a second, or many where there are many
+ * processes; opened, if there is one, is called as soon as opening it has
+ * succeeded, or has found that it is in use.
  */
 enum err
-block_claim (int index, pid_t except, int *ret_fd, struct fault *f);
+block_claim (int index, pid_t except, void (*opened) (void), int *ret_fd,
+             struct fault *f);
 
 #endif

@@ -263,7 +263,8 @@ open_elsewhere (int index, pid_t except, struct fault *f)
 }
 
 enum err
-block_claim (int index, pid_t except, int *ret_fd, struct fault *f)
+block_claim (int index, pid_t except, void (*opened) (void), int *ret_fd,
+             struct fault *f)
 {
   CLEANUP_CLOSE int fd = -1;
   char path[32];
@@ -271,6 +272,12 @@ block_claim (int index, pid_t except, int *ret_fd, struct fault *f)
 
   snprintf (path, sizeof path, "/dev/nbd%d", index);
   fd = open (path, O_RDONLY | O_EXCL | O_CLOEXEC);
+  if (opened && (fd >= 0 || errno == EBUSY)) {
+    int open_errno = errno;
+
+    opened ();
+    errno = open_errno;
+  }
   if (fd < 0 && errno == EBUSY)
     return in_use (index, except, f);
   if (fd < 0)

@@ -43,6 +43,7 @@ struct supervisor {
   enum sup_state state;
   enum detach detach;
   bool attached, held, reported;
+  bool adopted; /* it was left in use */
   bool ending; /* told to detach as soon as nobody uses it */
   struct nbd_kernel kernel, events;
   int events_fd, signal_fd, lock_fd;
@@ -278,8 +279,10 @@ connect_or_adopt (struct supervisor *v, struct fault *f)
     return nbd_kernel_connect (&v->kernel, &v->device, &v->device.index, f);
   v->device.index = s.index;
   e = nbd_kernel_reconfigure (&v->kernel, &v->device, f);
-  if (!e)
+  if (!e) {
+    v->adopted = true;
     say (v, "takes up /dev/nbd%d, which was left in use", s.index);
+  }
   if (e != ERR_NOENT)
     return e;
   /* Detached by force, and still open: it is not to be had any more. */
@@ -447,6 +450,19 @@ disconnect (struct supervisor *v)
     close (v->lock_fd);
   v->lock_fd = -1;
   v->attached = false;
+}
+
+/* It was in use before we came, and we could not take it up: it is left behind
+ * once more, as nobody wants it ended.
+ */
+static void
+leave (struct supervisor *v)
+{
+  supervisor_child_end (&v->flusher);
+  supervisor_child_end (&v->holder);
+  if (v->lock_fd >= 0)
+    close (v->lock_fd);
+  say (v, "leaves /dev/nbd%d as it was", v->s.index);
 }
 
 static void
@@ -715,7 +731,10 @@ supervise (const struct supervise *options)
     if (v.state == SUP_READY && v.held)
       report (&v, ERR_OK, &f);
   }
-  if (v.attached)
+  if (v.attached && v.adopted && !v.held && v.detach == DETACH_NO
+      && block_connected (v.s.index))
+    leave (&v);
+  else if (v.attached)
     disconnect (&v);
   if (!e)
     drop_nbdkit (&v);

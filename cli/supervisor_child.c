@@ -49,12 +49,21 @@ hold (int index, pid_t none, int result_fd)
     pause ();
 }
 
+/* Not the result yet, but that opening does not hang. */
+static void
+tell_opened (void)
+{
+  struct fault none = {0};
+
+  tell (RESULT_FD, ERR_AGAIN, &none);
+}
+
 static void __attribute__ ((noreturn))
 claim (int index, pid_t none, int result_fd)
 {
   struct fault f = {0};
   int fd = -1;
-  enum err e = block_claim (index, none, &fd, &f);
+  enum err e = block_claim (index, none, tell_opened, &fd, &f);
 
   tell (result_fd, e, &f);
   while (!e)
@@ -67,7 +76,7 @@ flush (int index, pid_t holder, int result_fd)
 {
   struct fault f = {0};
   int fd = -1;
-  enum err e = block_claim (index, holder, &fd, &f);
+  enum err e = block_claim (index, holder, NULL, &fd, &f);
 
   if (!e && fsync (fd) < 0) {
     e = ERR_IO;

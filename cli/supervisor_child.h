@@ -20,7 +20,9 @@ struct supervisor_child {
  */
 enum err
 supervisor_hold (struct supervisor_child *c, int index, struct fault *f);
-/* Takes the device for itself, as long as it is not ended. */
+/* Takes the device for itself, as long as it is not ended. Its first result is
+ * "not yet", as soon as opening it has come to an end.
+ */
 enum err
 supervisor_claim (struct supervisor_child *c, int index, struct fault *f);
 /* Takes the device for itself and the holder, and flushes it: see

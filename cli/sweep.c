@@ -16,7 +16,8 @@
 #include "cli/nbd_kernel.h"
 #include "cli/supervisor_child.h"
 
-#define CLAIM_MS 3000 /* longer than block_claim waits for others */
+#define OPEN_MS 3000   /* longer than opening a device takes that is alive */
+#define CLAIM_MS 30000 /* longer than looking at all processes takes */
 
 struct walk {
   struct sweep *s;
@@ -36,8 +37,8 @@ is_left_behind (const struct sweep *s, int index)
 
 /* Whoever opens a device that nobody has opened since it was connected reads
  * its partition table, and waits for the connection that there is not. So if
- * opening it takes long, nobody has it; and if somebody has it exclusively,
- * that is told at once.
+ * opening it takes long, nobody has it. Who has it may take long to find out:
+ * that is waited for.
  */
 static enum err
 claim (struct supervisor_child *c, int index, struct fault *f)
@@ -45,9 +46,15 @@ claim (struct supervisor_child *c, int index, struct fault *f)
   enum err e = supervisor_claim (c, index, f);
   struct pollfd p = {.fd = c->result_fd, .events = POLLIN};
 
-  if (e || poll (&p, 1, CLAIM_MS) <= 0)
+  if (e || poll (&p, 1, OPEN_MS) <= 0)
     return e;
-  return supervisor_child_result (c, f);
+  e = supervisor_child_result (c, f);
+  if (e != ERR_AGAIN || f->text[0])
+    return e;
+  if (poll (&p, 1, CLAIM_MS) > 0)
+    return supervisor_child_result (c, f);
+  return fault_set (f, ERR_AGAIN,
+                    "/dev/nbd%d: who uses it is not found out in time", index);
 }
 
 static bool
@@ -63,6 +70,8 @@ sweep_device (void *ctx, int index)
   if ((!s->force && claim (&c, index, &f))
       || nbd_kernel_disconnect (&w->kernel, index, &f)) {
     supervisor_child_end (&c);
+    if (!block_connected (index)) /* the kernel has ended it meanwhile */
+      return true;
     s->left++;
     s->left_index = index;
     s->why = f;
@@ -115,4 +124,5 @@ sweep (struct sweep *s)
     return;
   block_each (sweep_device, &w);
   nbd_kernel_close (&w.kernel);
+  block_each (sweep_state, s);
 }
