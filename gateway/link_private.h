@@ -231,8 +231,9 @@ void changes_tick (struct link *l, struct control *m);
 void changes_path_down (struct link *l, struct path *p);
 void changes_session (struct link *l, const struct path *p,
                       const struct volume_info *info);
-/* A session has begun: what has grown is served as far as each path's session
- * knows it, as workers refuse what is beyond the size that they know.
+/* A session has begun, on a path that is not up yet: what has grown is served
+ * as far as that one and each that is up know it, as workers refuse what is
+ * beyond the size that they know.
  */
 void changes_grow (struct link *l, const struct path *coming);
 enum err changes_message (struct link *l, struct path *p, struct control *m);
