@@ -34,8 +34,9 @@ struct try {
   struct volume_info info;
   uint64_t now_ns;
   bool list;
-  uint8_t *asked[REQUESTS]; /* NULL: no such request */
+  bool asked[REQUESTS];
   enum io_op op[REQUESTS];
+  uint8_t *data[REQUESTS]; /* NULL: the request has none */
 };
 
 static bool
@@ -148,6 +149,23 @@ take_event (struct try *t, struct wire *w)
   scsi_result (t->x, &r, t->now_ns);
 }
 
+/* 0: such a request has no data (proto.h). */
+static size_t
+data_bytes (const struct proto_request *r)
+{
+  if (r->op == IO_STATUS)
+    return IO_EXTENTS_MAX * sizeof (struct io_extent);
+  return r->op == IO_READ || r->op == IO_WRITE ? r->length : 0;
+}
+
+static void
+end (struct try *t, unsigned id)
+{
+  free (t->data[id]);
+  t->data[id] = NULL;
+  t->asked[id] = false;
+}
+
 static void
 request (struct try *t, struct wire *w)
 {
@@ -176,13 +194,11 @@ request (struct try *t, struct wire *w)
     return;
   r.flags = flags & (r.op == IO_ZERO ? 3 : r.op == IO_READ ? 0 : 1);
   t->op[r.id] = r.op;
-  r.data = t->asked[r.id]
-    = calloc (1, r.op == IO_STATUS ? IO_EXTENTS_MAX * sizeof (struct io_extent)
-                                   : r.length + 1);
-  if (r.data && scsi_submit (t->x, &r, t->now_ns)) {
-    free (r.data);
-    t->asked[r.id] = NULL;
-  }
+  t->asked[r.id] = true;
+  if (data_bytes (&r))
+    r.data = t->data[r.id] = calloc (1, data_bytes (&r));
+  if ((data_bytes (&r) && !r.data) || scsi_submit (t->x, &r, t->now_ns))
+    end (t, r.id);
 }
 
 static void
@@ -194,8 +210,7 @@ reap (struct try *t)
     MUST (c.id < REQUESTS && t->asked[c.id]);
     MUST (c.extents <= IO_EXTENTS_MAX);
     MUST (!c.extents == (c.error || t->op[c.id] != IO_STATUS));
-    free (t->asked[c.id]);
-    t->asked[c.id] = NULL;
+    end (t, c.id);
   }
 }
 
@@ -281,7 +296,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (t) {
     scsi_close (t->x);
     for (unsigned i = 0; i < REQUESTS; i++)
-      free (t->asked[i]);
+      end (t, i);
     free (t->lun.store);
   }
   free (t);
