@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: fuzz/turns.sh SOURCE BUILD LEDGER [TARGET…]
-# Lets the targets of run.sh's build run in turn, one at a time, with the time
-# that nobody else wants (SCHED_IDLE), and keeps account in LEDGER: of each
-# target the seconds of its own processor time so far, and its runs. Whoever has
-# had least is next, for $FUZZ_TURN (60) seconds of processor time. It ends
-# after $FUZZ_SECONDS (3600) on the clock, when each has had $FUZZ_GOAL (3600),
-# or when the file BUILD/stop appears. The fuzzer's pid is in BUILD/turn.pid, so
-# that it can be stopped and continued meanwhile; that costs it nothing, since
-# only processor time counts, also for what hangs. A target with a finding has
-# no further turn; the exit status is 1 then.
+# Lets the targets of run.sh's build run in turn, $FUZZ_JOBS (1) at a time, with
+# the time that nobody else wants (SCHED_IDLE), and keeps account in LEDGER: of
+# each target the seconds of its own processor time so far, and its runs.
+# Whoever has had least is next, for $FUZZ_TURN (60) seconds of processor time.
+# It ends after $FUZZ_SECONDS (3600) on the clock, when each has had $FUZZ_GOAL
+# (3600), or when the file BUILD/stop appears. A fuzzer's pid is in
+# BUILD/TARGET.pid, so that it can be stopped and continued meanwhile; that
+# costs it nothing, since only processor time counts, also for what hangs. A
+# target with a finding has no further turn; the exit status is 1 then.
 set -eu
 src=$(cd "$1" && pwd) build=$2
 case $3 in /*) ledger=$3 ;; *) ledger=$PWD/$3 ;; esac
@@ -29,14 +29,19 @@ spent () {
     | awk -v hz="$hertz" '{ print int (($12 + $13) / hz) }'
 }
 
+over () {
+  [ -e stop ] || [ "$(date +%s)" -ge "$end" ]
+}
+
 found () {
   find findings -name "$1-*" | wc -l
 }
 
-# Who has had least, and not enough; the first of those on the command line.
+# Who has had least, and not enough, and is not at it; the first of those on the
+# command line.
 next () {
   for t; do
-    [ -x "fuzz/$t" ] && [ "$(found "$t")" = 0 ] && echo "$t"
+    [ -x "fuzz/$t" ] && [ ! -e "$t.pid" ] && [ "$(found "$t")" = 0 ] && echo "$t"
   done | awk -v ledger="$ledger" -v goal="$goal" '
     BEGIN { while ((getline line < ledger) > 0) {
               split (line, f, " "); had[f[1]] = f[2] } }
@@ -45,18 +50,30 @@ next () {
     END { print who }'
 }
 
-account () {
-  awk -v t="$1" -v s="$2" -v r="$3" '
-    $1 == t { $2 += s; $3 += r; seen = 1 }
-    { print }
-    END { if (!seen) print t, s, r }' "$ledger" >"$ledger.new"
-  mv "$ledger.new" "$ledger"
+# The same, and nobody else gets it until its pid file is gone.
+claim () {
+  (
+    flock 9
+    t=$(next "$@")
+    [ -z "$t" ] || : >"$t.pid"
+    echo "$t"
+  ) 9>turns.lock
 }
 
-while [ "$(date +%s)" -lt "$end" ] && [ ! -e stop ]; do
-  t=$(next "$@")
-  [ -n "$t" ] || break
-  dict=$src/fuzz/dict/$t.dict
+account () {
+  (
+    flock 9
+    awk -v t="$1" -v s="$2" -v r="$3" '
+      $1 == t { $2 += s; $3 += r; seen = 1 }
+      { print }
+      END { if (!seen) print t, s, r }' "$ledger" >"$ledger.new"
+    mv "$ledger.new" "$ledger"
+    rm -f "$1.pid"
+  ) 9>turns.lock
+}
+
+turn () {
+  t=$1 dict=$src/fuzz/dict/$1.dict
   mkdir -p "corpus/$t"
   chrt -i 0 "fuzz/$t" -timeout=0 -report_slow_units=1000000 \
     -max_len="${FUZZ_BYTES:-8192}" -print_final_stats=1 -verbosity=1 \
@@ -64,22 +81,40 @@ while [ "$(date +%s)" -lt "$end" ] && [ ! -e stop ]; do
     $([ ! -f "$dict" ] || printf -- '-dict=%s' "$dict") \
     "corpus/$t" "$src/fuzz/corpus/$t" >"$t.turn.log" 2>&1 &
   pid=$! had=0
-  echo $pid >turn.pid
+  echo $pid >"$t.pid"
   while sleep 1 && now=$(spent $pid) && [ -n "$now" ]; do
     had=$now
     # libFuzzer ends by this signal, with its numbers, after the input that it
     # is at; if it does not come to that end, it writes that input down.
-    if [ "$had" -ge "$turn" ] || [ -e stop ]; then kill -USR1 $pid || :; fi
+    if [ "$had" -ge "$turn" ] || over; then kill -USR1 $pid || :; fi
     if [ "$had" -ge $((turn + 30)) ]; then kill -ABRT $pid || :; fi
     case $(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null) in Z*|'') break ;; esac
   done
   wait $pid || :
-  rm -f turn.pid
   runs=$(awk '/number_of_executed_units/ { r = $NF } END { print r + 0 }' \
     "$t.turn.log")
   account "$t" "$had" "$runs"
   n=$(found "$t")
   printf '%s %-16s %4d s %9d runs %s\n' "$(date +%T)" "$t" "$had" "$runs" \
     "$([ "$n" = 0 ] || echo "$n findings")"
+}
+
+# One of the jobs: turns until the end, or until nobody is left who wants one.
+job () {
+  while ! over; do
+    t=$(claim "$@")
+    if [ -n "$t" ]; then
+      turn "$t"
+    else
+      [ -n "$(find . -maxdepth 1 -name '*.pid')" ] || break
+      sleep 5
+    fi
+  done
+}
+
+rm -f stop ./*.pid
+for _ in $(seq "${FUZZ_JOBS:-1}"); do
+  job "$@" &
 done
+wait
 [ -z "$(ls findings)" ]
