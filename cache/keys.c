@@ -279,6 +279,34 @@ ssh_key_public (const char *text, size_t length_bytes, uint8_t **ret,
   return e;
 }
 
+/* Whether there is an armoured block with the name of a private key, and all
+ * before it is whole, too. OpenSSL sets up each decoder that it has, for half a
+ * millisecond, before it looks at the first byte of what it is given.
+ */
+static bool
+armours_key (const char *text, size_t length_bytes)
+{
+  static const char want[] = "PRIVATE KEY";
+  CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
+  char *name, *header;
+  unsigned char *data;
+  long data_bytes;
+  bool found = false;
+
+  while (!found && bio
+         && PEM_read_bio (bio, &name, &header, &data, &data_bytes)) {
+    size_t n = strlen (name);
+
+    found = n >= sizeof want - 1
+            && !strcmp (name + n - (sizeof want - 1), want);
+    OPENSSL_free (name);
+    OPENSSL_free (header);
+    OPENSSL_clear_free (data, (size_t)data_bytes);
+  }
+  ERR_clear_error ();
+  return found;
+}
+
 static enum err
 load_pem (const char *text, size_t length_bytes, const char *passphrase,
           EVP_PKEY **ret, struct fault *f)
@@ -286,7 +314,9 @@ load_pem (const char *text, size_t length_bytes, const char *passphrase,
   CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
   struct pem_passphrase p = {.text = passphrase};
   EVP_PKEY *pkey =
-      bio ? PEM_read_bio_PrivateKey (bio, NULL, give_passphrase, &p) : NULL;
+      bio && armours_key (text, length_bytes)
+          ? PEM_read_bio_PrivateKey (bio, NULL, give_passphrase, &p)
+          : NULL;
 
   if (!pkey && p.asked)
     return passphrase ? fault_set (f, ERR_AUTH,

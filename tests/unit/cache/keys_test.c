@@ -3,6 +3,7 @@
 #include "cache/keys.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/ecdsa.h>
@@ -248,6 +249,39 @@ exports_what_it_loads (void)
   }
 }
 
+/* `openssl ecparam -genkey` writes its parameters first; other files have a
+ * certificate or words there.
+ */
+static void
+finds_the_key_behind_other_things (void)
+{
+  static const char *const before[] = {
+      "a word\n",
+      "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
+      "-----END EC PARAMETERS-----\n"};
+  unsigned found = 0;
+
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    if (!key_vectors[i].algorithm
+        || strstr (key_vectors[i].text, "BEGIN OPENSSH"))
+      continue;
+    for (size_t j = 0; j < sizeof before / sizeof before[0]; j++) {
+      struct ssh_key *k = NULL;
+      char text[4096];
+      int n = snprintf (text, sizeof text, "%s%s", before[j],
+                        key_vectors[i].text);
+
+      CU_ASSERT_EQUAL_FATAL (ssh_key_load (text, (size_t)n, NULL, &k, NULL),
+                             ERR_OK);
+      CU_ASSERT_STRING_EQUAL (ssh_key_fingerprint (k),
+                              key_vectors[i].fingerprint);
+      ssh_key_free (k);
+      found++;
+    }
+  }
+  CU_ASSERT (found >= 6);
+}
+
 static void
 refuses_what_is_no_key (void)
 {
@@ -255,7 +289,9 @@ refuses_what_is_no_key (void)
       "", "\n", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== me",
       "-----BEGIN OPENSSH PRIVATE KEY-----\n",
       "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"
-      "-----END OPENSSH PRIVATE KEY-----\n"};
+      "-----END OPENSSH PRIVATE KEY-----\n",
+      "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhq"
+      "owtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"};
 
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     struct ssh_key *k = NULL;
@@ -327,5 +363,6 @@ UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
            UNIT_TEST (tells_a_wrong_passphrase),
            UNIT_TEST (refuses_odd_encryption),
            UNIT_TEST (exports_what_it_loads),
+           UNIT_TEST (finds_the_key_behind_other_things),
            UNIT_TEST (refuses_what_is_no_key), UNIT_TEST (survives_damage),
            UNIT_TEST (the_parser_takes_any_bytes))
