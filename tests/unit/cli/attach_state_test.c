@@ -2,8 +2,13 @@
 #include "config.h"
 #include "cli/attach_state.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli/block.h"
 #include "common/cleanup.h"
@@ -103,6 +108,49 @@ a_lock_says_who_lives (void)
   CU_ASSERT_EQUAL (attach_state_lock (dir, 3, &other), ERR_AGAIN);
   close (steal_fd (&fd));
   CU_ASSERT_FALSE (attach_state_alive (dir, 3));
+}
+
+/* Somebody who looks, for ms milliseconds; *ret_pid: until he is killed. */
+static void
+look_for (unsigned ms, pid_t *ret_pid)
+{
+  char path[64], byte;
+  int fd, p[2];
+
+  snprintf (path, sizeof path, "%s/nbd3.lock", dir);
+  CU_ASSERT_EQUAL_FATAL (pipe (p), 0);
+  *ret_pid = fork ();
+  if (*ret_pid == 0) {
+    fd = open (path, O_RDONLY);
+    if (fd < 0 || flock (fd, LOCK_SH | LOCK_NB) < 0 || write (p[1], "", 1) != 1)
+      _exit (1);
+    usleep (ms * 1000);
+    _exit (0);
+  }
+  close (p[1]);
+  CU_ASSERT_EQUAL (read (p[0], &byte, 1), 1);
+  close (p[0]);
+}
+
+static void
+who_looks_is_no_supervisor (void)
+{
+  CLEANUP_CLOSE int fd = -1;
+  pid_t pid;
+
+  look_for (60000, &pid);
+  CU_ASSERT_FALSE (attach_state_alive (dir, 3));
+  kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+  /* A look does not keep a supervisor from what it comes for. */
+  look_for (50, &pid);
+  CU_ASSERT_EQUAL (attach_state_lock (dir, 3, &fd), ERR_OK);
+  waitpid (pid, NULL, 0);
+}
+
+static void
+nothing_is_left (void)
+{
   attach_state_remove (dir, 3);
   CU_ASSERT_EQUAL (rmdir (dir), 0);
 }
@@ -121,4 +169,6 @@ devices_have_names (void)
 
 UNIT_MAIN ("attach_state", UNIT_TEST (what_is_written_is_read),
            UNIT_TEST (what_breaks_the_rules_is_not),
-           UNIT_TEST (a_lock_says_who_lives), UNIT_TEST (devices_have_names))
+           UNIT_TEST (a_lock_says_who_lives),
+           UNIT_TEST (who_looks_is_no_supervisor), UNIT_TEST (nothing_is_left),
+           UNIT_TEST (devices_have_names))
