@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
@@ -73,6 +74,19 @@ static int
 by_number (const void *a, const void *b)
 {
   return *(const int *)a - *(const int *)b;
+}
+
+enum err
+block_open (int index, int *ret_fd, struct fault *f)
+{
+  char path[32];
+
+  snprintf (path, sizeof path, "/dev/nbd%d", index);
+  *ret_fd = open (path, O_RDONLY | O_CLOEXEC);
+  if (*ret_fd >= 0)
+    return ERR_OK;
+  return fault_set (f, err_from_errno (errno), "%s: %s", path,
+                    strerrordesc_np (errno));
 }
 
 void

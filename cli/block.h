@@ -30,6 +30,9 @@ block_size_bytes (int index);
 void
 block_each (bool (*call) (void *ctx, int index), void *ctx);
 
+/* Opens it, close-on-exec. May wait for the disk. */
+enum err
+block_open (int index, int *ret_fd, struct fault *f);
 /* Opens it for nobody else to mount it meanwhile. ERR_AGAIN: it is in use; the
  * fault says by what: where it is mounted, that it is swap, which device is
  * built on it, which process has it open (except does not count, nor do we).

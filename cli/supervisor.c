@@ -44,7 +44,7 @@ struct supervisor {
   enum detach detach;
   bool attached, held, reported;
   bool adopted; /* it was left in use */
-  bool ending; /* told to detach as soon as nobody uses it */
+  bool ending;  /* told to detach as soon as nobody uses it */
   struct nbd_kernel kernel, events;
   int events_fd, signal_fd, lock_fd;
   struct nbdkit nbdkit;
@@ -473,9 +473,20 @@ begin_detach (struct supervisor *v)
   v->detach_ms = now_ms () + BUSY_MS;
   if (v->flusher.pid || !v->attached)
     return;
-  if (supervisor_flush (&v->flusher, v->s.index, v->holder.pid, &f))
+  /* Then it is tried again, see on_time. */
+  if (supervisor_flush (&v->flusher, v->s.index, v->holder.pid, &f)) {
+    snprintf (v->s.why, sizeof v->s.why, "%s", f.text);
     say (v, "%s", f.text);
+  }
   publish (v);
+}
+
+/* It was told to, and nothing is under way for that. */
+static bool
+is_detach_due (const struct supervisor *v)
+{
+  return (v->detach == DETACH_WHEN_FREE || v->detach == DETACH_NOW)
+         && !v->flusher.pid;
 }
 
 /* The flusher's word: it has the device for itself, and all is on the server;
@@ -608,7 +619,7 @@ on_time (struct supervisor *v)
   }
   if (v->state == SUP_READY && now >= v->look_ms)
     look (v);
-  if (v->detach == DETACH_WHEN_FREE && now >= v->detach_ms)
+  if (is_detach_due (v) && now >= v->detach_ms)
     begin_detach (v);
 }
 
@@ -619,7 +630,7 @@ timeout_of (const struct supervisor *v)
 
   if (v->state == SUP_WAITING && v->due_ms < next)
     next = v->due_ms;
-  if (v->detach == DETACH_WHEN_FREE && !v->flusher.pid && v->detach_ms < next)
+  if (is_detach_due (v) && v->detach_ms < next)
     next = v->detach_ms;
   if (v->state == SUP_READY && v->look_ms < next)
     next = v->look_ms;

@@ -34,19 +34,14 @@ static void __attribute__ ((noreturn))
 hold (int index, pid_t none, int result_fd)
 {
   struct fault f = {0};
-  char path[32];
+  int fd;
+  enum err e = block_open (index, &fd, &f);
 
   (void)none;
-  snprintf (path, sizeof path, "/dev/nbd%d", index);
-  if (open (path, O_RDONLY | O_CLOEXEC) < 0) {
-    fault_set (&f, err_from_errno (errno), "%s: %s", path,
-               strerrordesc_np (errno));
-    tell (result_fd, f.code, &f);
-    _exit (1);
-  }
-  tell (result_fd, ERR_OK, &f);
-  while (1)
+  tell (result_fd, e, &f);
+  while (!e)
     pause ();
+  _exit (1);
 }
 
 /* Not the result yet, but that opening does not hang. */

@@ -9,3 +9,11 @@ check_PROGRAMS += tests/unit/cli/attach_state_test
 TESTS += tests/unit/cli/attach_state_test
 tests_unit_cli_attach_state_test_SOURCES = %D%/attach_state_test.c
 tests_unit_cli_attach_state_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/cli/supervisor_test tests/unit/cli/sweep_test
+TESTS += tests/unit/cli/supervisor_test tests/unit/cli/sweep_test
+tests_unit_cli_supervisor_test_SOURCES = %D%/supervisor_test.c %D%/kernel.c \
+	%D%/kernel.h
+tests_unit_cli_supervisor_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
+tests_unit_cli_sweep_test_SOURCES = %D%/sweep_test.c %D%/kernel.c %D%/kernel.h
+tests_unit_cli_sweep_test_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
