@@ -215,10 +215,14 @@ parse_size (const char *key, const char *value, uint32_t min, uint32_t max,
     v <<= strchr ("kK", *end) ? 10 : 20;
     end++;
   }
-  if (!end || *end || v > max || (v && v < min))
+  if ((!end || *end || v > max || (v && v < min)) && min)
     return fault_set (f, ERR_INVAL,
-                      "%s=%s is not a size up to %uM, such as %s", key, value,
-                      max >> 20, min ? "4M or 64M" : "512K or 4M");
+                      "%s=%s is not a size such as 64M: 0, or from %uM to %uM",
+                      key, value, min >> 20, max >> 20);
+  if (!end || *end || v > max)
+    return fault_set (f, ERR_INVAL,
+                      "%s=%s is not a size such as 512K or 4M, up to %uM", key,
+                      value, max >> 20);
   *ret_bytes = (uint32_t)v;
   return ERR_OK;
 }

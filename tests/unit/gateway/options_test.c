@@ -236,9 +236,11 @@ mistakes_have_words (void)
     {"sftp://h/x readonly=maybe", "neither yes nor no"},
     {"sftp://h/x user=", "empty"},
     {"sftp://h/x allow-unsafe-flush=2", "neither yes nor no"},
-    {"sftp://h/x retain=100", "such as 4M"},
-    {"sftp://h/x retain=3000M", "up to 2048M"},
-    {"sftp://h/x retain=1G", "is not a size"},
+    {"sftp://h/x retain=100", "0, or from 4M to 2048M"},
+    {"sftp://h/x retain=1M", "0, or from 4M to 2048M"},
+    {"sftp://h/x retain=4095K", "0, or from 4M to 2048M"},
+    {"sftp://h/x retain=3000M", "0, or from 4M to 2048M"},
+    {"sftp://h/x retain=1G", "a size such as 64M"},
     {"sftp://h/x prefetch=9M", "up to 8M"},
   };
 

@@ -572,6 +572,21 @@ after_a_flush_the_disk_equals_the_model (void)
   CU_ASSERT (again > 1000);
 }
 
+/* Of the smallest log that there can be, others' small writes leave enough for
+ * one of the largest: it would wait until they are proven, and new ones could
+ * come before it again and again.
+ */
+static void
+the_smallest_log_takes_large_writes_beside_small_ones (void)
+{
+  retained_init (&r, RETAINED_LIMIT_MIN);
+  for (unsigned i = 0; i < 128; i++)
+    CU_ASSERT_EQUAL (put_write (i * 8 * KB, 4 * KB, 1), ERR_OK);
+  CU_ASSERT_EQUAL (put_write (64 * MB, RETAINED_PAYLOAD_MAX, 2), ERR_OK);
+  CU_ASSERT_EQUAL (put_write (66 * MB, RETAINED_PAYLOAD_MAX, 3), ERR_OK);
+  end ();
+}
+
 UNIT_MAIN ("retained",
            UNIT_TEST (a_flush_proves_what_was_acknowledged_before_it),
            UNIT_TEST (each_connection_proves_its_own),
@@ -579,6 +594,7 @@ UNIT_MAIN ("retained",
            UNIT_TEST (what_is_stable_or_cannot_be_proven_is_not_retained),
            UNIT_TEST (a_failed_write_changes_nothing),
            UNIT_TEST (bytes_are_bounded), UNIT_TEST (entries_are_bounded),
+           UNIT_TEST (the_smallest_log_takes_large_writes_beside_small_ones),
            UNIT_TEST (what_is_in_doubt_is_sent_again_and_proven),
            UNIT_TEST (a_failed_flush_proves_nothing_later),
            UNIT_TEST (an_unchanged_token_proves_over_sessions),
