@@ -53,6 +53,7 @@ struct supervisor {
   struct attach_state s;
   uint64_t wait_ms;                    /* the next pause before another try */
   uint64_t due_ms, look_ms, detach_ms; /* when: it, look, to detach */
+  uint64_t size_wait_ms, size_ms; /* a refused size: pause, when to offer it */
 };
 
 static uint64_t
@@ -245,6 +246,7 @@ note_size (struct supervisor *v)
          (unsigned long long)v->s.size_bytes,
          (unsigned long long)v->device.size_bytes);
   v->s.size_bytes = v->device.size_bytes;
+  v->size_wait_ms = 0;
 }
 
 struct stranded {
@@ -356,6 +358,24 @@ reconnect (struct supervisor *v)
   enter (v, SUP_READY);
 }
 
+/* nbdkit tells of a change once only. The log, too. What else the kernel is
+ * asked for meanwhile goes with the size that it has.
+ */
+static void
+size_refused (struct supervisor *v, const struct fault *f)
+{
+  v->device.size_bytes = v->s.size_bytes;
+  if (!v->size_wait_ms) {
+    say (v, "the size stays %llu bytes, and not %llu, for now: %s",
+         (unsigned long long)v->s.size_bytes,
+         (unsigned long long)v->nbdkit.size_bytes, f->text);
+    v->size_wait_ms = WAIT_MIN_MS;
+  }
+  v->size_ms = now_ms () + v->size_wait_ms;
+  v->size_wait_ms
+    = v->size_wait_ms * 2 > WAIT_MAX_MS ? WAIT_MAX_MS : v->size_wait_ms * 2;
+}
+
 /* The kernel follows what nbdkit tells of the size. Its connections stay: see
  * GUARDED_SIZE in gateway/plugin.c.
  */
@@ -365,11 +385,13 @@ follow_size (struct supervisor *v)
   struct fault f = {0};
 
   if (!v->attached || v->nbdkit.size_bytes == v->s.size_bytes
-      || check_size (v, &f))
+      || check_size (v, &f)) {
+    v->size_wait_ms = 0;
     return;
+  }
   v->device.size_bytes = v->nbdkit.size_bytes;
   if (nbd_kernel_reconfigure (&v->kernel, &v->device, &f)) {
-    say (v, "%s", f.text);
+    size_refused (v, &f);
     return;
   }
   note_size (v);
@@ -619,6 +641,8 @@ on_time (struct supervisor *v)
   }
   if (v->state == SUP_READY && now >= v->look_ms)
     look (v);
+  if (v->state == SUP_READY && v->size_wait_ms && now >= v->size_ms)
+    follow_size (v);
   if (is_detach_due (v) && now >= v->detach_ms)
     begin_detach (v);
 }
@@ -634,6 +658,8 @@ timeout_of (const struct supervisor *v)
     next = v->detach_ms;
   if (v->state == SUP_READY && v->look_ms < next)
     next = v->look_ms;
+  if (v->state == SUP_READY && v->size_wait_ms && v->size_ms < next)
+    next = v->size_ms;
   return next <= now ? 0 : (int)(next - now);
 }
 

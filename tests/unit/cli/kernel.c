@@ -134,6 +134,7 @@ nbd_kernel_connect (struct nbd_kernel *k, const struct nbd_device *d,
   (void)k;
   (void)f;
   kernel->connected = true;
+  kernel->size_bytes = d->size_bytes;
   snprintf (kernel->backend, sizeof kernel->backend, "%s", d->backend);
   *ret_index = KERNEL_INDEX;
   return ERR_OK;
@@ -144,9 +145,13 @@ nbd_kernel_reconfigure (struct nbd_kernel *k, const struct nbd_device *d,
                         struct fault *f)
 {
   (void)k;
-  (void)d;
   if (!kernel->connected)
     return fault_set (f, ERR_NOENT, "it is not connected");
+  if (kernel->refusals && d->size_bytes != kernel->size_bytes) {
+    kernel->refusals--;
+    return fault_set (f, ERR_NOMEM, "not this time");
+  }
+  kernel->size_bytes = d->size_bytes;
   kernel->adopted++;
   return ERR_OK;
 }

@@ -28,6 +28,8 @@ struct kernel {
   atomic_bool may_go_on;   /* and comes to an end */
   atomic_uint claims;      /* how often it was claimed */
   atomic_uint disconnects; /* how often it was ended by us */
+  atomic_uint refusals; /* of the next sizes */
+  atomic_ullong size_bytes;
   atomic_uint adopted; /* how often it got sockets when it had a life before */
 };
 

@@ -22,6 +22,10 @@
 
 #define FIRST_FD 64 /* of those that a supervisor opens */
 #define WAIT_S 20
+#define SIZE_BYTES (1ull << 20)
+
+/* Another one, once: by the pipe on which nbdkit tells of it. */
+static uint64_t next_size_bytes;
 
 static char dir[] = "/tmp/bulkhead-supervisor-XXXXXX";
 
@@ -39,11 +43,12 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
   (void)threads;
   (void)stderr_fd;
   (void)f;
-  if (pipe2 (p, O_CLOEXEC) < 0 || write (p[1], "", 1) != 1)
+  if (pipe2 (p, O_CLOEXEC) < 0 || write (p[1], "", 1) != 1
+      || (next_size_bytes && write (p[1], "", 1) != 1))
     return ERR_NOMEM;
   *ret = (struct nbdkit){.pid = getppid (),
                          .mode = mode,
-                         .size_bytes = 1 << 20,
+                         .size_bytes = SIZE_BYTES,
                          .status_fd = p[0]};
   return ERR_OK;
 }
@@ -62,8 +67,12 @@ nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f)
 bool
 nbdkit_resized (struct nbdkit *n)
 {
-  (void)n;
-  return false;
+  char byte;
+
+  if (read (n->status_fd, &byte, 1) != 1)
+    return false;
+  n->size_bytes = next_size_bytes;
+  return true;
 }
 
 void
@@ -219,6 +228,28 @@ an_order_to_detach_outlives_a_lack_of_files (void)
   CU_ASSERT_EQUAL (kernel->disconnects, 1);
 }
 
+/* nbdkit tells of it once; the log says so once. */
+static void
+a_size_that_was_refused_is_offered_again (void)
+{
+  struct running r;
+
+  kernel_open ();
+  kernel->refusals = 2;
+  next_size_bytes = 2 * SIZE_BYTES;
+  r = start ();
+  next_size_bytes = 0;
+  CU_ASSERT_EQUAL_FATAL (reported (&r), ERR_OK);
+  CU_ASSERT_TRUE (
+    says (&r, "the size stays 1048576 bytes, and not 2097152, for now: not "
+              "this time\nbulkhead: /dev/nbd7 (disk): the size was 1048576 "
+              "bytes and is 2097152"));
+  CU_ASSERT_EQUAL (kernel->refusals, 0);
+  CU_ASSERT_EQUAL (kernel->size_bytes, 2 * SIZE_BYTES);
+  kill (r.pid, SIGUSR1);
+  CU_ASSERT_EQUAL (ended (&r), 0);
+}
+
 /* It was left behind in use, is given sockets, and then cannot be held. */
 static void
 what_cannot_be_taken_up_is_left (void)
@@ -269,6 +300,7 @@ its_folder_goes (void)
 
 UNIT_MAIN ("supervisor", UNIT_TEST (a_device_comes_and_goes),
            UNIT_TEST (an_order_to_detach_outlives_a_lack_of_files),
+           UNIT_TEST (a_size_that_was_refused_is_offered_again),
            UNIT_TEST (what_cannot_be_taken_up_is_left),
            UNIT_TEST (what_is_new_and_cannot_be_held_is_ended),
            UNIT_TEST (its_folder_goes))
