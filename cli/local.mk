@@ -27,6 +27,7 @@ libcli_la_SOURCES = \
 	%D%/progress.c \
 	%D%/serve.c \
 	%D%/serve_check.c %D%/serve_check.h \
+	%D%/serve_socket.c %D%/serve_socket.h \
 	%D%/session.c %D%/session.h \
 	%D%/status.c \
 	%D%/supervisor.c %D%/supervisor.h \

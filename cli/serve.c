@@ -17,6 +17,7 @@
 #include "cli/nbdkit.h"
 #include "cli/output.h"
 #include "cli/serve_check.h"
+#include "cli/serve_socket.h"
 #include "cli/target.h"
 #include "common/cleanup.h"
 #include "ipc/runtime.h"
@@ -46,7 +47,7 @@ static const struct cli_option options[] = {
 };
 
 struct place {
-  char socket[512]; /* "" with TCP */
+  struct serve_socket socket; /* none with TCP */
   char uri[700];
 };
 
@@ -66,7 +67,7 @@ own_add (struct own *o, const char *option, const char *value)
 }
 
 static enum err
-choose_socket (struct place *p, const char *wanted, struct fault *f)
+choose_socket (struct serve_socket *s, const char *wanted, struct fault *f)
 {
   CLEANUP_FREE char *cwd = NULL;
   char dir[RUNTIME_DIR_BYTES];
@@ -76,15 +77,15 @@ choose_socket (struct place *p, const char *wanted, struct fault *f)
   if (!wanted) {
     if ((e = runtime_dir (dir, f)))
       return e;
-    n = snprintf (p->socket, sizeof p->socket, "%s/serve-%d.sock", dir,
+    n = snprintf (s->path, sizeof s->path, "%s/serve-%d.sock", dir,
                   (int)getpid ());
   } else if (wanted[0] == '/')
-    n = snprintf (p->socket, sizeof p->socket, "%s", wanted);
+    n = snprintf (s->path, sizeof s->path, "%s", wanted);
   else {
     cwd = getcwd (NULL, 0);
-    n = snprintf (p->socket, sizeof p->socket, "%s/%s", cwd ? cwd : "", wanted);
+    n = snprintf (s->path, sizeof s->path, "%s/%s", cwd ? cwd : "", wanted);
   }
-  if (n < 0 || n >= 108) /* sun_path */
+  if (n < 0 || n >= (int)sizeof s->path)
     return fault_set (f, ERR_INVAL, "the path of the socket is too long");
   return ERR_OK;
 }
@@ -135,11 +136,10 @@ choose_place (const struct cli *c, struct own *o, struct place *p,
               strchr (address, ':') ? "]" : "", number);
     return ERR_OK;
   }
-  if ((e = choose_socket (p, cli_value (c, "socket"), f))
-      || (e = serve_check_socket (p->socket, f)))
+  if ((e = choose_socket (&p->socket, cli_value (c, "socket"), f)))
     return e;
-  own_add (o, "-U", p->socket);
-  escape (escaped, sizeof escaped, p->socket);
+  own_add (o, "-U", p->socket.path);
+  escape (escaped, sizeof escaped, p->socket.path);
   snprintf (p->uri, sizeof p->uri, "nbd%s+unix:///?socket=%s",
             tls && strcmp (tls, "off") ? "s" : "", escaped);
   return ERR_OK;
@@ -174,8 +174,9 @@ tell_place (const struct cli *c, const struct target *t, const struct place *p,
 {
   if (c->json)
     cli_json (c, json_pack ("{s:s, s:s, s:s?, s:i}", "volume", t->name, "uri",
-                            p->uri, "socket", p->socket[0] ? p->socket : NULL,
-                            "pid", (int)pid));
+                            p->uri, "socket",
+                            p->socket.path[0] ? p->socket.path : NULL, "pid",
+                            (int)pid));
   else if (!c->quiet) {
     printf ("%s\n", p->uri);
     cli_flush (c);
@@ -200,7 +201,7 @@ pass_on (const sigset_t *signals, const struct nbdkit *n,
 
 /* Until nbdkit ends, or has detached. */
 static enum cli_status
-stay (const struct cli *c, struct nbdkit *n, const struct place *p,
+stay (const struct cli *c, struct nbdkit *n, struct place *p,
       const sigset_t *signals)
 {
   struct fault f;
@@ -209,8 +210,8 @@ stay (const struct cli *c, struct nbdkit *n, const struct place *p,
   while (waitpid (n->pid, &status, WNOHANG) == 0)
     pass_on (signals, n, NULL);
   n->pid = 0;
-  if (p->socket[0] && !cli_has (c, "daemon"))
-    unlink (p->socket); /* nbdkit leaves it */
+  if (!cli_has (c, "daemon"))
+    serve_socket_remove (&p->socket);
   if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
     return CLI_OK;
   if (WIFSIGNALED (status))
@@ -235,7 +236,7 @@ wait_ready (struct nbdkit *n, const sigset_t *signals, struct fault *f)
 }
 
 static enum cli_status
-serve (struct cli *c, const struct target *t, const struct place *p,
+serve (struct cli *c, const struct target *t, struct place *p,
        const struct own *own, unsigned threads)
 {
   bool detach = cli_has (c, "daemon");
@@ -244,6 +245,8 @@ serve (struct cli *c, const struct target *t, const struct place *p,
   sigset_t signals;
   enum err e;
 
+  if (p->socket.path[0] && serve_socket_take (&p->socket, &f))
+    return cli_fault (c, &f);
   sigemptyset (&signals);
   sigaddset (&signals, SIGCHLD);
   sigaddset (&signals, SIGTERM);
@@ -256,8 +259,7 @@ serve (struct cli *c, const struct target *t, const struct place *p,
     e = wait_ready (&n, &signals, &f);
   if (e) {
     nbdkit_stop (&n, STOP_MS);
-    if (p->socket[0])
-      unlink (p->socket);
+    serve_socket_remove (&p->socket);
     return cli_fault (c, &f);
   }
   tell_place (c, t, p, n.server);
@@ -277,7 +279,7 @@ run (struct cli *c)
 {
   __attribute__ ((cleanup (cleanup_target))) struct target t = {0};
   char words[4][4200];
-  struct place place = {.socket = ""};
+  struct place place = {.socket = {.lock_fd = -1}};
   struct own own = {.n = 0};
   unsigned long threads;
   unsigned next;

@@ -7,16 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli/files.h"
 #include "common/cleanup.h"
 
 /* The folder of a file that is to be made. */
-static enum err
-check_folder (const char *option, const char *path, struct fault *f)
+enum err
+serve_check_folder (const char *option, const char *path, struct fault *f)
 {
   const char *slash = strrchr (path, '/');
   char dir[4096] = ".";
@@ -29,37 +27,6 @@ check_folder (const char *option, const char *path, struct fault *f)
   return fault_set (f, err_from_errno (errno),
                     "--%s=%.200s: nothing can be made in %.200s: %s", option,
                     path, dir, strerrordesc_np (errno));
-}
-
-enum err
-serve_check_socket (const char *path, struct fault *f)
-{
-  CLEANUP_CLOSE int sock = -1;
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  struct stat st;
-
-  if (lstat (path, &st) < 0)
-    return check_folder ("socket", path, f);
-  if (!S_ISSOCK (st.st_mode)) {
-    fault_set (f, ERR_AGAIN, "%.200s is there already, and is no socket", path);
-    fault_hint (f, "choose another --socket");
-    return ERR_AGAIN;
-  }
-  sock = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  snprintf (address.sun_path, sizeof address.sun_path, "%s", path);
-  if (sock >= 0
-      && connect (sock, (const struct sockaddr *)&address, sizeof address) < 0
-      && errno == ECONNREFUSED) {
-    if (unlink (path) == 0)
-      return ERR_OK;
-    return fault_set (f, err_from_errno (errno),
-                      "the socket %.200s was left behind and cannot be "
-                      "removed: %s",
-                      path, strerrordesc_np (errno));
-  }
-  fault_set (f, ERR_AGAIN, "somebody serves at %.200s already", path);
-  fault_hint (f, "end that, or choose another --socket");
-  return ERR_AGAIN;
 }
 
 /* 0, or why it cannot be listened at. */
@@ -200,7 +167,7 @@ enum err
 serve_check_files (const struct cli *c, struct fault *f)
 {
   const char *pidfile = cli_value (c, "pidfile");
-  enum err e = pidfile ? check_folder ("pidfile", pidfile, f) : ERR_OK;
+  enum err e = pidfile ? serve_check_folder ("pidfile", pidfile, f) : ERR_OK;
 
   return e ? e : check_tls (c, f);
 }

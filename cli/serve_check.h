@@ -11,11 +11,9 @@
 
 #include "cli/cli.h"
 
-/* path is absolute. A socket that was left there, and at which nobody listens
- * any more, is removed: nbdkit never removes its own.
- */
+/* The folder of a file that is to be made, as OPTION says. */
 enum err
-serve_check_socket (const char *path, struct fault *f);
+serve_check_folder (const char *option, const char *path, struct fault *f);
 /* A TCP port of an address or a name of this machine. */
 enum err
 serve_check_port (const char *address, const char *port, struct fault *f);

@@ -33,7 +33,7 @@ ends () {
   wait_for 10 no_nbdkit || die "SIG$1 leaves nbdkit"
   wait "$pid" || [ "$1" = KILL ] || die "status $? after SIG$1"
   # nbdkit never removes it.
-  [ ! -e "$sock" ] || die "SIG$1: the socket is left"
+  [ -z "$(ls | grep "^nbd.sock")" ] || die "SIG$1: left: $(ls)"
 }
 
 no_nbdkit () {
@@ -50,8 +50,8 @@ copies () {
   rm copy
 }
 
-# refused STATUS REGEX ARGUMENT…: one or two lines, that exit status, no process
-refused () {
+# refused_now STATUS REGEX ARGUMENT…: one or two lines, that exit status
+refused_now () {
   local want=$1 regex=$2 status=0
   shift 2
   timeout 30 "$run" bulkhead serve "$@" >said.out 2>said.err </dev/null \
@@ -60,8 +60,13 @@ refused () {
   [ ! -s said.out ] || die "serve $*: says $(cat said.out)"
   case $(wc -l <said.err) in 1|2) ;; *) die "serve $*: $(cat said.err)" ;; esac
   grep -Eq -- "$regex" said.err || die "serve $*: $(cat said.err)"
-  no_nbdkit || die "serve $*: an nbdkit is left"
   ok "$(head -n 1 said.err)"
+}
+
+# refused …: and no process
+refused () {
+  refused_now "$@"
+  no_nbdkit || die "serve $*: an nbdkit is left"
 }
 
 # ------------------------------------------------------------------ serving
@@ -94,8 +99,34 @@ wait_for 10 no_nbdkit || die "the daemon does not end"
   "${creds[@]}" 2>serve.log || die "the same once more: $(cat serve.log)"
 kill "$(cat d.pid)"
 wait_for 10 no_nbdkit || die "the daemon does not end"
-rm "$sock"
+[ "$(ls | grep "^nbd.sock")" = "$(printf 'nbd.sock\nnbd.sock.bulkhead-lock')" ] \
+  || die "a daemon leaves $(ls)"
 ok "as a daemon, and the same command once more"
+
+# What was left there is removed by one of two that come at once: the first one is
+# stopped when it has seen that nobody listens, and the second one comes.
+if command -v strace >/dev/null; then
+  : >trace
+  strace -o trace -e trace=connect -e inject=connect:signal=SIGSTOP:when=1 \
+    "$run" bulkhead serve -q -U "$sock" "$url" "${creds[@]}" 2>serve.log &
+  tracer=$!
+  wait_for 20 grep -q 'stopped by SIGSTOP' trace || die "$(cat trace serve.log)"
+  refused_now 6 "somebody serves at" -U "$sock" "$url" "${creds[@]}"
+  kill -CONT $(pgrep --exact bulkhead)
+  wait_for 20 nbdinfo --size "$uri" >/dev/null 2>&1 || die "$(cat serve.log)"
+  copies "$uri" "one of two at once"
+  refused_now 6 "somebody serves at" -U "$sock" "$url" "${creds[@]}"
+  pid=$(pgrep --exact bulkhead)
+  kill -KILL "$pid" $(pids_of nbdkit)
+  wait_for 10 no_nbdkit
+  wait "$tracer" || :
+  [ -S "$sock" ] || die "no socket is left behind"
+  serve -U "$sock" "$url" "${creds[@]}"
+  copies "$uri" "over what was left"
+  ends TERM
+  ok "two at once, and what is left by who was killed"
+fi
+rm -f "$sock"*
 
 mkdir tls
 (umask 077; printf 'alice:%s\n' "$(openssl rand -hex 32)" >tls/keys.psk)
