@@ -17,6 +17,7 @@
 #include "cli/output.h"
 #include "cli/supervisor.h"
 #include "cli/sweep.h"
+#include "cli/view.h"
 #include "common/cleanup.h"
 
 #define LOG_BYTES (1 << 20) /* it is begun anew when it is larger */
@@ -176,9 +177,10 @@ tell (struct cli *c, const struct target *t, int index)
 
   snprintf (device, sizeof device, "/dev/nbd%d", index);
   if (c->json)
-    return cli_json (c, json_pack ("{s:s, s:s, s:I}", "volume", t->name,
-                                   "device", device, "size",
-                                   (json_int_t)block_size_bytes (index)));
+    return cli_json (
+        c, json_pack ("{s:o, s:s, s:I}", "volume", view_json_text (t->name),
+                      "device", device, "size",
+                      (json_int_t)block_size_bytes (index)));
   if (c->quiet)
     return CLI_OK;
   printf ("%s\n", device);

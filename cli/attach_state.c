@@ -15,6 +15,7 @@
 
 #include "cli/block.h"
 #include "common/cleanup.h"
+#include "common/text.h"
 
 #define STATE_BYTES 16384
 #define LOCK_NS 1000000000ull
@@ -49,10 +50,26 @@ path_of (char dst[ATTACH_DIR_BYTES + 32], const char *dir, int index,
   snprintf (dst, ATTACH_DIR_BYTES + 32, "%s/nbd%d.%s", dir, index, suffix);
 }
 
+/* Names and reasons may have any bytes, paths of open files for instance; JSON
+ * has no place for them, and one that is not written is a refusal that nobody
+ * hears of.
+ */
+static struct attach_state
+cleaned (const struct attach_state *s)
+{
+  struct attach_state c = *s;
+
+  text_clean (c.name);
+  text_clean (c.url);
+  text_clean (c.why);
+  return c;
+}
+
 enum err
-attach_state_write (const char *dir, const struct attach_state *s,
+attach_state_write (const char *dir, const struct attach_state *dirty,
                     struct fault *f)
 {
+  const struct attach_state c = cleaned (dirty), *s = &c;
   __attribute__ ((cleanup (cleanup_json))) json_t *j = json_pack (
       "{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:b, s:i, s:I, s:I, s:I}",
       "index", s->index, "name", s->name, "url", s->url, "state", s->state,

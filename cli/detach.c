@@ -41,9 +41,12 @@ static bool
 match (void *ctx, const struct attach_state *s)
 {
   struct matches *m = ctx;
+  char what[sizeof s->url] = ""; /* as it stands in a state */
 
-  if (m->what && m->index != s->index && strcmp (m->what, s->name) != 0
-      && strcmp (m->what, s->url) != 0)
+  if (m->what)
+    cli_clean (what, sizeof what, m->what);
+  if (m->what && m->index != s->index && strcmp (what, s->name) != 0
+      && strcmp (what, s->url) != 0)
     return true;
   if (m->n < MATCHES)
     m->s[m->n++] = *s;

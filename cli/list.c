@@ -12,6 +12,7 @@
 #include "cli/attach_state.h"
 #include "cli/block.h"
 #include "cli/output.h"
+#include "cli/view.h"
 
 struct listing_of {
   const char *dir;
@@ -40,9 +41,10 @@ add (struct listing_of *l, int index, const struct attach_state *s,
   table_cell (&l->table, "%s", name);
   json_array_append_new (
       l->json,
-      json_pack ("{s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                 "device", device, "volume", name, "size", (json_int_t)bytes,
-                 "state", state, "url", s ? json_string (s->url) : json_null (),
+      json_pack ("{s:s, s:o, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                 "device", device, "volume", view_json_text (name), "size",
+                 (json_int_t)bytes, "state", state, "url",
+                 s ? json_string (s->url) : json_null (),
                  "readonly", s ? json_boolean (s->readonly) : json_null (),
                  "connections",
                  s ? json_integer (s->connections) : json_null (), "restarts",

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/text.h"
 
 static const char *const escapes[] = {
     [COLOR_PLAIN] = "",          [COLOR_BOLD] = "\033[1m",
@@ -115,11 +116,8 @@ cli_json (const struct cli *c, json_t *value)
 void
 cli_clean (char *dst, size_t dst_bytes, const char *text)
 {
-  size_t i;
-
-  for (i = 0; text[i] && i + 1 < dst_bytes; i++)
-    dst[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-  dst[i] = 0;
+  snprintf (dst, dst_bytes, "%s", text);
+  text_clean (dst);
 }
 
 void

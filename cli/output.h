@@ -52,7 +52,7 @@ cli_json (const struct cli *c, json_t *value);
 enum cli_status
 cli_flush (const struct cli *c);
 
-/* Text for a terminal: control characters are '?'. Cut off at dst_bytes. */
+/* Text for a terminal, clean (common/text.h). Cut off at dst_bytes. */
 void
 cli_clean (char *dst, size_t dst_bytes, const char *text);
 

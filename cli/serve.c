@@ -19,6 +19,7 @@
 #include "cli/serve_check.h"
 #include "cli/serve_socket.h"
 #include "cli/target.h"
+#include "cli/view.h"
 #include "common/cleanup.h"
 #include "ipc/runtime.h"
 
@@ -173,10 +174,13 @@ tell_place (const struct cli *c, const struct target *t, const struct place *p,
             pid_t pid)
 {
   if (c->json)
-    cli_json (c, json_pack ("{s:s, s:s, s:s?, s:i}", "volume", t->name, "uri",
-                            p->uri, "socket",
-                            p->socket.path[0] ? p->socket.path : NULL, "pid",
-                            (int)pid));
+    cli_json (c, json_pack ("{s:o, s:o, s:o, s:i}", "volume",
+                            view_json_text (t->name), "uri",
+                            view_json_text (p->uri), "socket",
+                            p->socket.path[0]
+                                ? view_json_text (p->socket.path)
+                                : json_null (),
+                            "pid", (int)pid));
   else if (!c->quiet) {
     printf ("%s\n", p->uri);
     cli_flush (c);

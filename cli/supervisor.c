@@ -22,6 +22,7 @@
 #include "cli/supervisor_child.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/text.h"
 
 #define SESSION_MS 30000 /* nbdkit is on this machine */
 #define STOP_MS 20000    /* its last flush, and the farewell to the server */
@@ -74,9 +75,7 @@ say (const struct supervisor *v, const char *fmt, ...)
   va_start (ap, fmt);
   vsnprintf (text, sizeof text, fmt, ap);
   va_end (ap);
-  for (char *p = text; *p; p++)
-    if ((unsigned char)*p < 0x20)
-      *p = '?';
+  text_clean (text);
   if (v->s.index >= 0)
     fprintf (stderr, "bulkhead: /dev/nbd%d (%s): %s\n", v->s.index, v->s.name,
              text);

@@ -5,22 +5,19 @@
 #include <string.h>
 
 #include "cli/units.h"
+#include "common/cleanup.h"
+#include "common/text.h"
 #include "sandbox/sandbox.h"
 
 json_t *
 view_json_text (const char *text)
 {
+  CLEANUP_FREE char *clean = NULL;
   json_t *j = json_string (text);
-  char clean[1024];
-  size_t n = strlen (text);
 
-  if (j)
+  if (j || !(clean = strdup (text)))
     return j;
-  if (n >= sizeof clean)
-    n = sizeof clean - 1;
-  for (size_t i = 0; i < n; i++)
-    clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-  clean[n] = 0;
+  text_clean (clean);
   return json_string (clean);
 }
 

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "common/text.h"
+
 static const struct {
   int sys_errno;
   const char *text;
@@ -75,15 +77,6 @@ err_from_errno (int sys_errno)
   }
 }
 
-/* The words may come from a server: nothing in them may move a cursor. */
-static void
-clean (char *s)
-{
-  for (; *s; s++)
-    if ((unsigned char)*s < 0x20 || *s == 0x7f)
-      *s = '?';
-}
-
 enum err
 fault_set (struct fault *f, enum err code, const char *fmt, ...)
 {
@@ -96,7 +89,7 @@ fault_set (struct fault *f, enum err code, const char *fmt, ...)
   va_start (ap, fmt);
   vsnprintf (f->text, sizeof f->text, fmt, ap);
   va_end (ap);
-  clean (f->text);
+  text_clean (f->text); /* the words may come from a server */
   return code;
 }
 
@@ -110,5 +103,5 @@ fault_hint (struct fault *f, const char *fmt, ...)
   va_start (ap, fmt);
   vsnprintf (f->hint, sizeof f->hint, fmt, ap);
   va_end (ap);
-  clean (f->hint);
+  text_clean (f->hint);
 }

@@ -57,7 +57,7 @@ const char *err_text (enum err e);
 enum err err_from_errno (int sys_errno);
 
 /* What a person reads: one line for what is wrong and where, one for what to
- * do about it. Both are bounded, NUL-terminated and free of control
+ * do about it. Both are bounded, NUL-terminated, UTF-8 and free of control
  * characters, whoever provided the words.
  */
 struct fault {
@@ -67,7 +67,7 @@ struct fault {
 };
 
 /* Returns code, so that `return fault_set (f, ERR_X, …)` reads well. f may be
- * NULL. Formats with printf; replaces control characters by '?'.
+ * NULL. Formats with printf; cleans what has come of it (text.h).
  */
 enum err fault_set (struct fault *f, enum err code, const char *fmt, ...)
   __attribute__ ((format (printf, 3, 4)));

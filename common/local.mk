@@ -7,5 +7,6 @@ libcommon_la_SOURCES = \
 	%D%/listing.c %D%/listing.h \
 	%D%/log.c %D%/log.h \
 	%D%/param.c %D%/param.h \
+	%D%/text.c %D%/text.h \
 	%D%/want.h \
 	%D%/wire.h

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/text.h"
+
 void
 log_write (const struct log *l, enum log_level level, const char *fmt, ...)
 {
@@ -18,9 +20,7 @@ log_write (const struct log *l, enum log_level level, const char *fmt, ...)
   va_start (ap, fmt);
   vsnprintf (line, sizeof line, fmt, ap);
   va_end (ap);
-  for (char *s = line; *s; s++)
-    if ((unsigned char)*s < 0x20 || *s == 0x7f)
-      *s = '?';
+  text_clean (line);
   l->emit (l->ctx, level, line);
 }
 

@@ -65,6 +65,27 @@ what_is_written_is_read (void)
   CU_ASSERT_EQUAL (got.since_s, state.since_s);
 }
 
+/* The path of whoever has the device open, say; and cut off in the middle of a
+ * character.
+ */
+static void
+a_reason_with_any_bytes_is_told (void)
+{
+  struct attach_state s = state, got;
+  struct fault f;
+
+  strcpy (s.name, "b\xfc" "cher");
+  strcpy (s.url, "sftp://me@host/b\xfc" "cher");
+  strcpy (s.why, "in use: /mnt/\xfftape \xc3\xbc\xe2\x82");
+  s.refusals = 2;
+  CU_ASSERT_EQUAL (attach_state_write (dir, &s, &f), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (attach_state_read (dir, 3, &got, &f), ERR_OK);
+  CU_ASSERT_EQUAL (got.refusals, 2);
+  CU_ASSERT_STRING_EQUAL (got.why, "in use: /mnt/?tape \xc3\xbc??");
+  CU_ASSERT_STRING_EQUAL (got.name, "b?cher");
+  CU_ASSERT_STRING_EQUAL (got.url, "sftp://me@host/b?cher");
+}
+
 static void
 what_breaks_the_rules_is_not (void)
 {
@@ -168,6 +189,7 @@ devices_have_names (void)
 }
 
 UNIT_MAIN ("attach_state", UNIT_TEST (what_is_written_is_read),
+           UNIT_TEST (a_reason_with_any_bytes_is_told),
            UNIT_TEST (what_breaks_the_rules_is_not),
            UNIT_TEST (a_lock_says_who_lives),
            UNIT_TEST (who_looks_is_no_supervisor), UNIT_TEST (nothing_is_left),

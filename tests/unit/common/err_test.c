@@ -45,6 +45,11 @@ a_fault_is_one_clean_line (void)
   CU_ASSERT_STRING_EQUAL (f.hint, "");
   fault_hint (&f, "try %d\r", 2);
   CU_ASSERT_STRING_EQUAL (f.hint, "try 2?");
+  fault_set (&f, ERR_IO, "/mnt/\xfc.img%s\xe2\x82\xac", big);
+  CU_ASSERT_NSTRING_EQUAL (f.text, "/mnt/?.imgx", 11);
+  /* Nor does the bound cut a character in two. */
+  fault_set (&f, ERR_IO, "%.318s\xe2\x82\xac", big);
+  CU_ASSERT_STRING_EQUAL (f.text + 317, "x?");
   CU_ASSERT_EQUAL (fault_set (NULL, ERR_IO, "nobody reads"), ERR_IO);
 }
 

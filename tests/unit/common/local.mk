@@ -37,3 +37,9 @@ check_PROGRAMS += tests/unit/common/wire_test
 TESTS += tests/unit/common/wire_test
 tests_unit_common_wire_test_SOURCES = %D%/wire_test.c
 tests_unit_common_wire_test_LDADD = libcommon.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/common/text_test
+TESTS += tests/unit/common/text_test
+tests_unit_common_text_test_SOURCES = %D%/text_test.c
+tests_unit_common_text_test_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_unit_common_text_test_LDADD = libcommon.la $(JANSSON_LIBS) $(UNIT_LIBS)

@@ -57,7 +57,7 @@ open_link (void)
 
   snprintf (spec.proto, sizeof spec.proto, "sftp");
   CU_ASSERT_EQUAL_FATAL (
-    link_open (&spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
+      link_open (&spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
   CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
   return l;
 }
@@ -98,15 +98,14 @@ the_last_page_is_not_cached (void)
   one = open_link ();
   CU_ASSERT_EQUAL (link_size (one), SHORT_BYTES);
   for (unsigned n = 50; n <= 100; n += 50) /* a part of it, and all there is */
-    CU_ASSERT_EQUAL (
-      link_read (one, buf, n, (uint64_t)LAST_PAGE * PAGE_BYTES), 0);
+    CU_ASSERT_EQUAL (link_read (one, buf, n, (uint64_t)LAST_PAGE * PAGE_BYTES),
+                     0);
   /* Offers are taken in order: what was offered before this page is in. */
   clock_gettime (CLOCK_MONOTONIC, &before);
   while (!hits_of_reading (one, 3, buf) && in_time (&before))
     ;
   pthread_mutex_lock (&peer.server_lock);
-  memset (peer.disk.bytes + SHORT_BYTES, 0x5a,
-          PEER_VOLUME_BYTES - SHORT_BYTES);
+  memset (peer.disk.bytes + SHORT_BYTES, 0x5a, PEER_VOLUME_BYTES - SHORT_BYTES);
   pthread_mutex_unlock (&peer.server_lock);
   peer.info.size = PEER_VOLUME_BYTES;
   other = open_link ();
