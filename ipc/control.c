@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -12,6 +13,10 @@
 #include <unistd.h>
 
 #define NS_PER_S 1000000000ull
+
+_Static_assert (offsetof (struct control, body)
+                    == offsetof (struct control, head) + 2,
+                "a message without fds is one piece");
 
 void
 control_begin (struct control *m, enum control_type type)
@@ -62,6 +67,16 @@ wait_for (int sock, short events, uint64_t deadline_ns)
   }
 }
 
+/* After a call that failed, by errno: ERR_OK to make it once more. */
+static enum err
+once_more (int sock, short events, uint64_t deadline_ns)
+{
+  if (errno == EINTR)
+    return ERR_OK;
+  return errno == EAGAIN ? wait_for (sock, events, deadline_ns)
+                         : err_from_errno (errno);
+}
+
 static enum err
 send_message (int sock, struct control *m, const struct wirebuf *b,
               uint64_t timeout_ns, int credentials)
@@ -109,11 +124,7 @@ send_message (int sock, struct control *m, const struct wirebuf *b,
 
     if (sendmsg (sock, &h, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
       return ERR_OK;
-    if (errno == EINTR)
-      continue;
-    if (errno != EAGAIN)
-      return err_from_errno (errno);
-    if ((e = wait_for (sock, POLLOUT, deadline_ns)))
+    if ((e = once_more (sock, POLLOUT, deadline_ns)))
       return e;
   }
 }
@@ -193,13 +204,9 @@ control_recv (int sock, struct control *m, uint64_t timeout_ns)
     n = recvmsg (sock, &h, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n >= 0)
       break;
-    if (errno == EINTR)
-      continue;
-    if (errno != EAGAIN)
-      return err_from_errno (errno);
-    if (!timeout_ns)
+    if (errno == EAGAIN && !timeout_ns)
       return ERR_AGAIN;
-    if ((e = wait_for (sock, POLLIN, deadline_ns)))
+    if ((e = once_more (sock, POLLIN, deadline_ns)))
       return e;
   }
   fits = take_ancillary (m, &h);
@@ -211,6 +218,62 @@ control_recv (int sock, struct control *m, uint64_t timeout_ns)
   }
   m->type = (uint16_t)(type[0] << 8 | type[1]);
   m->length_bytes = (uint32_t)n - 2;
+  return ERR_OK;
+}
+
+/* Head and body in one piece. */
+static uint8_t *
+packet (struct control *m)
+{
+  return (uint8_t *)m + offsetof (struct control, head);
+}
+
+enum err
+control_tell (int sock, struct control *m, const struct wirebuf *b,
+              uint64_t timeout_ns)
+{
+  uint64_t deadline_ns = now_ns () + timeout_ns;
+
+  if (b->err || m->fds || b->base != m->body)
+    return ERR_LIMIT;
+  m->head[0] = (uint8_t)(m->type >> 8);
+  m->head[1] = (uint8_t)m->type;
+  for (;;) {
+    enum err e;
+
+    if (send (sock, packet (m), sizeof m->head + b->used_bytes,
+              MSG_NOSIGNAL | MSG_DONTWAIT)
+        >= 0)
+      return ERR_OK;
+    if ((e = once_more (sock, POLLOUT, deadline_ns)))
+      return e;
+  }
+}
+
+enum err
+control_hear (int sock, struct control *m, uint64_t timeout_ns)
+{
+  const ssize_t most = sizeof m->head + sizeof m->body;
+  uint64_t deadline_ns = timeout_ns ? now_ns () + timeout_ns : 0;
+  ssize_t n;
+
+  control_begin (m, 0);
+  /* MSG_TRUNC: the true length, also of what did not fit. */
+  while ((n = recv (sock, packet (m), (size_t)most, MSG_DONTWAIT | MSG_TRUNC))
+         < 0) {
+    enum err e;
+
+    if (errno == EAGAIN && !timeout_ns)
+      return ERR_AGAIN;
+    if ((e = once_more (sock, POLLIN, deadline_ns)))
+      return e;
+  }
+  if (n == 0)
+    return ERR_CLOSED;
+  if (n < (ssize_t)sizeof m->head || n > most)
+    return ERR_PEER;
+  m->type = (uint16_t)(m->head[0] << 8 | m->head[1]);
+  m->length_bytes = (uint32_t)n - sizeof m->head;
   return ERR_OK;
 }
 

@@ -156,6 +156,7 @@ struct control {
   int fd[CONTROL_FDS];
   pid_t sender_pid; /* by SCM_CREDENTIALS, 0 if none came */
   uid_t sender_uid;
+  uint8_t head[2]; /* the type, as control_tell and control_hear pass it */
   uint8_t body[CONTROL_BODY_BYTES];
 };
 
@@ -187,6 +188,16 @@ enum err control_recv (int sock, struct control *ret_message,
                        uint64_t timeout_ns);
 int control_take_fd (struct control *m, unsigned index); /* -1 if none */
 void control_close (struct control *m);
+
+/* The same messages for a sealed worker, which neither gives nor takes fds: by
+ * send and recv, by which none can pass, so that its policy has no sendmsg and
+ * recvmsg for them. b must be control_body (m). ERR_LIMIT if m has fds; those
+ * that were sent to who hears are gone, and nobody is told of them.
+ */
+enum err control_tell (int sock, struct control *m, const struct wirebuf *b,
+                       uint64_t timeout_ns);
+enum err control_hear (int sock, struct control *ret_message,
+                       uint64_t timeout_ns);
 
 /* For messages: the type's name, "?" for none. */
 const char *control_type_name (uint16_t type);

@@ -61,6 +61,9 @@ _Static_assert (PROTO_LANES_MAX == 8, "the text of FD_LANES");
          MAP_SHARED_VALIDATE | MAP_PRIVATE | MAP_ANONYMOUS)
 #define NO_EXEC ONLY (2, "prot", PROT_READ | PROT_WRITE)
 #define QUIET ONLY (3, "flags", MSG_DONTWAIT | MSG_NOSIGNAL)
+#define TELL NONE (4, "address"), QUIET
+#define HEAR                                                                  \
+  NONE (4, "address"), ONLY (3, "flags", MSG_DONTWAIT | MSG_TRUNC)
 #define MSG_QUIET ONLY (2, "flags", MSG_DONTWAIT | MSG_NOSIGNAL)
 
 /* What is on top of TCP. */
@@ -82,10 +85,14 @@ static const struct policy_row worker_rows[] = {
    ARGS (FD_LANES, MSG_QUIET),
    "bytes to the server, from several places; a connected TCP socket ignores "
    "an address and descriptors in the message"},
-  {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_DAEMON)), "control messages"},
-  {SYS (recvmsg), ALLOW, ARGS (FD (WORKER_FD_GATEWAY)), "control messages"},
-  {SYS (sendmsg), ALLOW, ARGS (FD (WORKER_FD_DAEMON)), "control messages"},
-  {SYS (sendmsg), ALLOW, ARGS (FD (WORKER_FD_GATEWAY)), "control messages"},
+  {SYS (recvfrom), ALLOW, ARGS (FD (WORKER_FD_DAEMON), HEAR),
+   "control messages; by recvfrom no descriptor comes in"},
+  {SYS (recvfrom), ALLOW, ARGS (FD (WORKER_FD_GATEWAY), HEAR),
+   "control messages"},
+  {SYS (sendto), ALLOW, ARGS (FD (WORKER_FD_DAEMON), TELL),
+   "control messages; by sendto no descriptor goes out"},
+  {SYS (sendto), ALLOW, ARGS (FD (WORKER_FD_GATEWAY), TELL),
+   "control messages"},
   {SYS (read), ALLOW, ARGS (FD (WORKER_FD_WAKE_WORKER)),
    "takes the gateway's wake-up"},
   {SYS (write), ALLOW, ARGS (FD (WORKER_FD_WAKE_GATEWAY)),

@@ -28,12 +28,11 @@ broke_protocol (struct fault *f, uint16_t type)
 static enum err
 tell (struct broker *b, const struct wirebuf *body, struct fault *f)
 {
-  enum err e = control_send (b->fd, &b->message, body, SEND_TIMEOUT_NS);
+  enum err e = control_tell (b->fd, &b->message, body, SEND_TIMEOUT_NS);
 
   return e ? gone (f, e) : ERR_OK;
 }
 
-/* Receives one message. Nothing for a worker carries fds. */
 static enum err
 hear (struct broker *b, uint64_t deadline_ns, struct fault *f)
 {
@@ -42,14 +41,8 @@ hear (struct broker *b, uint64_t deadline_ns, struct fault *f)
 
   if (now_ns >= deadline_ns)
     return gone (f, ERR_TIMEOUT);
-  e = control_recv (b->fd, &b->message, deadline_ns - now_ns);
-  if (e)
-    return gone (f, e);
-  if (b->message.fds) {
-    control_close (&b->message);
-    return broke_protocol (f, b->message.type);
-  }
-  return ERR_OK;
+  e = control_hear (b->fd, &b->message, deadline_ns - now_ns);
+  return e ? gone (f, e) : ERR_OK;
 }
 
 static struct wire

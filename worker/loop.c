@@ -411,7 +411,7 @@ answer_probe (struct loop *l)
   wirebuf_u64 (&b, change);
   wirebuf_u64 (&b, size);
   /* Only a gateway that has gone does not take it. */
-  (void)control_send (l->gateway_fd, &l->message, &b, 0);
+  (void)control_tell (l->gateway_fd, &l->message, &b, 0);
 }
 
 /* If the gateway is slow to read, lines are lost. */
@@ -425,7 +425,7 @@ say (struct loop *l)
     control_begin (&l->message, CONTROL_NOTE);
     b = control_body (&l->message);
     wirebuf_cstring (&b, line);
-    (void)control_send (l->gateway_fd, &l->message, &b, 0);
+    (void)control_tell (l->gateway_fd, &l->message, &b, 0);
   }
 }
 
@@ -434,7 +434,7 @@ say (struct loop *l)
 static enum err
 hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
 {
-  enum err e = control_recv (fd, &l->message, 0);
+  enum err e = control_hear (fd, &l->message, 0);
 
   if (e == ERR_AGAIN)
     return ERR_OK;
@@ -449,7 +449,6 @@ hear_control (struct loop *l, int fd, bool gateway, struct fault *f)
   }
   if (e)
     return fault_set (f, e, "control socket: %s", err_text (e));
-  control_close (&l->message);
   if (gateway && l->state == LOOP_READY && l->message.type == CONTROL_GO)
     return begin_serving (l, f);
   if (gateway && l->state == LOOP_SERVING && l->message.type == CONTROL_PROBE)

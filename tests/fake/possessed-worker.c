@@ -286,7 +286,7 @@ tell (struct possessed *p, const struct ring_request *r, size_t bytes)
   b = control_body (&p->message);
   for (size_t i = 0; i < bytes; i++)
     wirebuf_u8 (&b, 0x7f);
-  control_send (WORKER_FD_GATEWAY, &p->message, &b, WAIT_NS);
+  control_tell (WORKER_FD_GATEWAY, &p->message, &b, WAIT_NS);
   answer (p, r);
 }
 
@@ -314,7 +314,7 @@ note (struct possessed *p, size_t length_bytes)
   control_begin (&p->message, CONTROL_NOTE);
   b = control_body (&p->message);
   wirebuf_cstring (&b, line);
-  control_send (WORKER_FD_GATEWAY, &p->message, &b, WAIT_NS);
+  control_tell (WORKER_FD_GATEWAY, &p->message, &b, WAIT_NS);
 }
 
 /* More than anybody reads. */
@@ -331,6 +331,28 @@ long_line (struct possessed *p, const struct ring_request *r)
 {
   note (p, 1999);
   answer (p, r);
+}
+
+/* With a descriptor of its own: what the policy has no call for. */
+static void
+hand_over (int fd, uint8_t *packet, size_t bytes)
+{
+  union {
+    char bytes[CMSG_SPACE (sizeof (int))];
+    struct cmsghdr align;
+  } control = {0};
+  struct iovec iov = {packet, bytes};
+  struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1,
+                     .msg_control = control.bytes,
+                     .msg_controllen = sizeof control.bytes};
+  const int mine = WORKER_FD_NET;
+
+  *CMSG_FIRSTHDR (&m) = (struct cmsghdr){
+    .cmsg_len = CMSG_LEN (sizeof mine), .cmsg_level = SOL_SOCKET,
+    .cmsg_type = SCM_RIGHTS};
+  memcpy (CMSG_DATA (CMSG_FIRSTHDR (&m)), &mine, sizeof mine);
+  sendmsg (fd, &m, MSG_NOSIGNAL);
+  _exit (EXIT_NOT_REFUSED);
 }
 
 /* To the daemon, out of order, by halves, with an fd, or without end; the path
@@ -360,31 +382,17 @@ say (struct possessed *p, int fd, const char *name)
     {"flood", 0xfefe, false, true, 30000},
   };
   static uint8_t packet[30000];
-  union {
-    char bytes[CMSG_SPACE (sizeof (int))];
-    struct cmsghdr align;
-  } control = {0};
-  const int mine = WORKER_FD_NET;
 
   for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
-    struct iovec iov = {packet, messages[i].bytes};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-
     if (strcmp (messages[i].name, name) != 0)
       continue;
     memset (packet, 0x7f, sizeof packet);
     packet[0] = (uint8_t)(messages[i].type >> 8);
     packet[1] = (uint8_t)messages[i].type;
-    if (messages[i].with_fd) {
-      m.msg_control = control.bytes;
-      m.msg_controllen = sizeof control.bytes;
-      *CMSG_FIRSTHDR (&m) = (struct cmsghdr){
-        .cmsg_len = CMSG_LEN (sizeof mine), .cmsg_level = SOL_SOCKET,
-        .cmsg_type = SCM_RIGHTS};
-      memcpy (CMSG_DATA (CMSG_FIRSTHDR (&m)), &mine, sizeof mine);
-    }
+    if (messages[i].with_fd)
+      hand_over (fd, packet, messages[i].bytes);
     do
-      if (sendmsg (fd, &m, MSG_NOSIGNAL) < 0)
+      if (send (fd, packet, messages[i].bytes, MSG_NOSIGNAL) < 0)
         break;
     while (messages[i].for_ever);
   }
@@ -547,7 +555,7 @@ take_config (struct possessed *p)
 {
   struct wire w;
 
-  if (control_recv (WORKER_FD_DAEMON, &p->message, WAIT_NS)
+  if (control_hear (WORKER_FD_DAEMON, &p->message, WAIT_NS)
       || p->message.type != CONTROL_CONFIG)
     _exit (EXIT_BROKEN);
   w = wire_init (p->message.body, p->message.length_bytes);
@@ -561,7 +569,7 @@ take_config (struct possessed *p)
 static void
 send_or_end (struct possessed *p, const struct wirebuf *b)
 {
-  if (control_send (WORKER_FD_DAEMON, &p->message, b, WAIT_NS))
+  if (control_tell (WORKER_FD_DAEMON, &p->message, b, WAIT_NS))
     _exit (EXIT_BROKEN);
 }
 
@@ -582,7 +590,7 @@ log_in (struct possessed *p, uint32_t layers)
   b = control_body (&p->message);
   wirebuf_string (&b, host_key, HOST_KEY_BYTES);
   send_or_end (p, &b);
-  if (control_recv (WORKER_FD_DAEMON, &p->message, WAIT_NS)
+  if (control_hear (WORKER_FD_DAEMON, &p->message, WAIT_NS)
       || p->message.type != CONTROL_HOSTKEY_OK)
     _exit (EXIT_BROKEN);
   control_begin (&p->message, CONTROL_READY);
@@ -596,7 +604,7 @@ wait_for_go (struct possessed *p)
 {
   struct wire w;
 
-  if (control_recv (WORKER_FD_GATEWAY, &p->message, WAIT_NS)
+  if (control_hear (WORKER_FD_GATEWAY, &p->message, WAIT_NS)
       || p->message.type != CONTROL_GO)
     _exit (EXIT_BROKEN);
   w = wire_init (p->message.body, p->message.length_bytes);

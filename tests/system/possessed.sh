@@ -83,11 +83,12 @@ for message in sealed hostkey auth sign want ready config adopt unknown; do
 done
 replaced daemon-half "the worker's control socket: "
 replaced daemon-empty-fail 'damaged FAIL'
-replaced daemon-fd 'the worker sent a file descriptor'
+replaced daemon-fd 'it called sendmsg'
 replaced daemon-flood 'the worker sent .* in state READY'
 ok "so does one that talks to the daemon out of order, by halves, or in floods"
 
-for message in sign unknown half fd flood; do
+replaced gateway-fd 'it called sendmsg'
+for message in sign unknown half flood; do
   replaced "gateway-$message" 'a message that it may not send|distrusts worker 1'
 done
 replaced probed 'a message that it may not send'

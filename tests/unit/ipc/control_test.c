@@ -291,6 +291,57 @@ the_other_end_is_gone (void)
   free (got);
 }
 
+/* By send and recv the same messages; no fd goes by them, either way. */
+static void
+told_and_heard_without_fds (void)
+{
+  struct control *m = message (), *got = message ();
+  const unsigned before = open_fds ();
+  static uint8_t big[CONTROL_BODY_BYTES + 3];
+  uint64_t start;
+  struct wirebuf b;
+  struct wire w;
+  int sock[2];
+
+  pair (sock);
+  control_begin (m, CONTROL_WANT);
+  b = control_body (m);
+  wirebuf_u32 (&b, 0x01020304);
+  CU_ASSERT_EQUAL (control_tell (sock[0], m, &b, 0), ERR_OK);
+  CU_ASSERT_EQUAL (control_recv (sock[1], got, 0), ERR_OK);
+  w = wire_init (got->body, got->length_bytes);
+  CU_ASSERT (got->type == CONTROL_WANT && wire_u32 (&w) == 0x01020304
+             && !wire_end (&w) && got->fds == 0);
+  CU_ASSERT_EQUAL (control_send (sock[1], m, &b, 0), ERR_OK);
+  CU_ASSERT_EQUAL (control_hear (sock[0], got, 0), ERR_OK);
+  w = wire_init (got->body, got->length_bytes);
+  CU_ASSERT (got->type == CONTROL_WANT && wire_u32 (&w) == 0x01020304
+             && !wire_end (&w));
+  control_add_fd (m, sock[0]);
+  CU_ASSERT_EQUAL (control_tell (sock[0], m, &b, 0), ERR_LIMIT);
+  control_send (sock[1], m, &b, 0);
+  CU_ASSERT (control_hear (sock[0], got, 0) == ERR_OK && got->fds == 0);
+  CU_ASSERT_EQUAL (open_fds (), before + 2);
+  send_raw (sock[1], "x", 1, NULL, 0);
+  CU_ASSERT_EQUAL (control_hear (sock[0], got, 0), ERR_PEER);
+  send_raw (sock[1], big, CONTROL_BODY_BYTES + 2, NULL, 0);
+  CU_ASSERT (control_hear (sock[0], got, 0) == ERR_OK
+             && got->length_bytes == CONTROL_BODY_BYTES);
+  send_raw (sock[1], big, sizeof big, NULL, 0);
+  CU_ASSERT_EQUAL (control_hear (sock[0], got, 0), ERR_PEER);
+  CU_ASSERT_EQUAL (control_hear (sock[0], got, 0), ERR_AGAIN);
+  start = now_ns ();
+  CU_ASSERT_EQUAL (control_hear (sock[0], got, 20 * MS), ERR_TIMEOUT);
+  CU_ASSERT (now_ns () - start >= 20 * MS);
+  close (sock[1]);
+  CU_ASSERT_EQUAL (control_hear (sock[0], got, 20 * MS), ERR_CLOSED);
+  control_begin (m, CONTROL_WANT);
+  CU_ASSERT_EQUAL (control_tell (sock[0], m, &b, 0), ERR_CLOSED);
+  close (sock[0]);
+  free (m);
+  free (got);
+}
+
 static void
 every_type_has_a_name (void)
 {
@@ -311,4 +362,5 @@ UNIT_MAIN ("control", UNIT_TEST (a_message_arrives_with_its_fds),
            UNIT_TEST (credentials_come_when_asked_for),
            UNIT_TEST (full_with_credentials), UNIT_TEST (every_wait_ends),
            UNIT_TEST (the_other_end_is_gone),
+           UNIT_TEST (told_and_heard_without_fds),
            UNIT_TEST (every_type_has_a_name))

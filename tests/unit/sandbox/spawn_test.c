@@ -267,8 +267,10 @@ what_it_needs_works (void)
   CU_ASSERT (sealed (&r) && r.seen.result == 16);
   r = call (SYS_fcntl, net, "3", NULL, NULL); /* F_GETFL */
   CU_ASSERT (sealed (&r) && r.seen.result >= 0);
-  r = call (SYS_recvmsg, "3", "buf", "0x40", NULL);
-  CU_ASSERT (sealed (&r) && r.seen.stage == PROBE_RETURNED);
+  r = call (SYS_recvfrom, "3", "buf", "100", "0x40");
+  CU_ASSERT (sealed (&r) && r.seen.sys_errno == EAGAIN);
+  r = call (SYS_sendto, "4", "buf", "100", "0x4040");
+  CU_ASSERT (sealed (&r) && r.seen.result == 100);
 }
 
 static void
@@ -474,7 +476,7 @@ survives_parent (enum sbx_profile profile)
     const char *argv[] = {
         "sbx-probe", profile == SBX_WORKER ? "worker" : "resolver",
         number,      "3",
-        "buf",       "0",
+        "buf",       "1",
         NULL};
     struct sbx_spawn s = {.profile = profile,
                           .path = probe_path (),
@@ -486,7 +488,7 @@ survives_parent (enum sbx_profile profile)
 
     worker_table (fd, worker_fd);
     /* until the other end closes */
-    snprintf (number, sizeof number, "%d", SYS_recvmsg);
+    snprintf (number, sizeof number, "%d", SYS_recvfrom);
     _exit (sbx_spawn (&s, &c, NULL) ? 1 : 0);
   }
   waitpid (pid, NULL, 0);
