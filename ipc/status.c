@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/text.h"
 
 /* A daemon that answers for ever does not. */
 #define PAGES_MAX 1024u
@@ -51,9 +52,7 @@ static void
 take_text (struct wire *w, char *dst, size_t dst_bytes)
 {
   wire_cstring (w, dst, dst_bytes);
-  for (char *c = dst; *c; c++)
-    if ((unsigned char)*c < ' ' || *c == 127)
-      *c = '?';
+  text_clean (dst);
 }
 
 enum err

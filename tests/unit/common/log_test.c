@@ -52,8 +52,11 @@ one_bounded_line_without_control_characters (void)
   static char big[5000];
 
   memset (big, 'x', sizeof big - 1);
+  /* 9Bh, and U+009B, is ESC [ to many terminals */
+  log_write (&l, LOG_LEVEL_INFO, "a\xc2\x9b" "1m\x9b" "1m\xc3\xab");
+  CU_ASSERT_STRING_EQUAL (s.line, "a??1m?1m\xc3\xab");
   log_write (&l, LOG_LEVEL_INFO, "a\nb\r\033[31m\177%s", big);
-  CU_ASSERT_EQUAL (s.lines, 1);
+  CU_ASSERT_EQUAL (s.lines, 2);
   CU_ASSERT_NSTRING_EQUAL (s.line, "a?b??[31m?xxx", 13);
   CU_ASSERT_EQUAL (strlen (s.line), 1023);
 }
