@@ -181,6 +181,7 @@ on_worker (void *ctx, unsigned path, uint64_t epoch,
   wirebuf_u8 (&b, (uint8_t)path);
   wirebuf_u64 (&b, epoch);
   wirebuf_u32 (&b, fds->layers);
+  wirebuf_u8 (&b, fds->shared);
   volume_info_put (&b, info);
   control_add_fd (&c->out, fds->control_fd);
   control_add_fd (&c->out, fds->pidfd);

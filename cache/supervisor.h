@@ -78,6 +78,7 @@ struct supervisor_before {
   int pidfd;      /* of a worker that lives; -1 */
   unsigned lanes; /* of that */
   uint32_t layers; /* of that; believed only where nothing can be seen */
+  bool shared;     /* of that; as in supervisor_worker */
   int net_fd[PROTO_LANES_MAX]; /* the dups of its network sockets; -1 */
 };
 

@@ -237,16 +237,19 @@ start_path (struct volume_path *p, bool background)
 
 /* The first, whose worker says whether others are needed. Of a volume that
  * another daemon had: all that it had started, and the rest where its first
- * worker lives, with a session of its own.
+ * worker lives, with a session of its own: one for all may have a single
+ * connection for now, as the others could not be had.
  */
 static enum err
 start_paths (struct volume *v)
 {
   bool adopted = v->before.stripes_fd >= 0;
-  bool alone = v->path[0].before.lanes == 1;
-  enum err e = start_path (&v->path[0], adopted);
+  const struct supervisor_before *first = &v->path[0].before;
+  bool alone = first->lanes == 1 && !first->shared;
+  enum err e;
 
-  v->shared = v->path[0].before.lanes > 1;
+  v->shared = first->lanes && first->shared;
+  e = start_path (&v->path[0], adopted);
   for (unsigned i = 1; i < v->paths && !e; i++)
     if (adopted && (alone || v->path[i].before.epoch))
       e = start_path (&v->path[i], true);
@@ -392,6 +395,9 @@ take_paths (struct volume *v, struct wire *w, unsigned *ret_fds)
       return ERR_PEER;
     b->lanes = lanes;
     b->layers = wire_u32 (w);
+    b->shared = wire_u8 (w);
+    if (lanes > 1 && !b->shared)
+      return ERR_PEER;
     fds += CHANNEL_FDS + (lanes ? 1 + lanes : 0);
   }
   *ret_fds = fds;

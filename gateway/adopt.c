@@ -92,6 +92,7 @@ send_adopt (struct link *l, struct control *m, int sock)
                         ? (uint8_t)l->path[i].worker_lanes
                         : 0);
     wirebuf_u32 (&b, l->path[i].worker_layers);
+    wirebuf_u8 (&b, l->path[i].worker_shared);
   }
   volume_spec_put (&b, &l->spec);
   if (!(e = add_fds (l, m)))

@@ -279,6 +279,7 @@ link_up (struct link *l, struct control *m)
   unsigned index = wire_u8 (&w);
   uint64_t epoch = wire_u64 (&w);
   uint32_t layers = wire_u32 (&w);
+  bool shared = wire_u8 (&w);
   struct volume_info info;
   struct path *p;
   bool again;
@@ -295,6 +296,7 @@ link_up (struct link *l, struct control *m)
   again = p->epoch != 0;
   p->epoch = epoch;
   p->worker_layers = layers;
+  p->worker_shared = shared;
   p->worker_pidfd = control_take_fd (m, WORKER_PIDFD);
   for (unsigned i = WORKER_NET; i < m->fds; i++)
     p->worker_net[p->worker_lanes++] = control_take_fd (m, i);

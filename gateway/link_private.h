@@ -60,7 +60,9 @@ struct path {
    */
   int worker_pidfd;
   unsigned worker_lanes;
-  uint32_t worker_layers; /* of its sandbox, as WORKER has them */
+  /* As WORKER has them: of its sandbox; one session for all connections. */
+  uint32_t worker_layers;
+  bool worker_shared;
   int worker_net[PROTO_LANES_MAX]; /* dups of its sockets, to fence them */
   /* constant after link_open */
   struct channel channel;

@@ -11,13 +11,20 @@
  *                                       CHANNEL_FDS. One for each connection of
  *                                       the volume, in order
  *   CACHE          daemon → gateway     u32 slots, u32 stripes, u32 fill
- * chunks, string why there is no cache ("": there is one); CACHE_FDS
- * (ipc/fill.h). Before the first WORKER, and after ADOPT WORKER         daemon
- * → gateway     u8 path, u64 epoch, u32 layers (to be kept for ADOPT),
- * volume_info; worker control socket, pidfd of the worker, dups of its network
- * sockets (at least one, at most PROTO_LANES_MAX) GONE           daemon →
- * gateway     u8 path, u64 epoch, u8 died of itself, fault (why it died) FAULT
- * daemon → gateway     fault: the volume cannot be opened, or is given up
+ *                                       chunks, string why there is no cache
+ *                                       ("": there is one); CACHE_FDS
+ *                                       (ipc/fill.h). Before the first WORKER,
+ *                                       and after ADOPT
+ *   WORKER         daemon → gateway     u8 path, u64 epoch, u32 layers, u8 one
+ *                                       session for all connections (both to be
+ *                                       kept for ADOPT), volume_info; worker
+ *                                       control socket, pidfd of the worker,
+ *                                       dups of its network sockets (at least
+ *                                       one, at most PROTO_LANES_MAX)
+ *   GONE           daemon → gateway     u8 path, u64 epoch, u8 died of itself,
+ *                                       fault (why it died)
+ *   FAULT          daemon → gateway     fault: the volume cannot be opened, or
+ *                                       is given up
  *   ATTACH         gateway → daemon     (empty; SCM_CREDENTIALS: the serving
  *                                       process, after nbdkit's fork); no fd,
  *                                       or a read-only one of what it counts
@@ -29,8 +36,10 @@
  *                                       holds the lease, u8 paths, for each u64
  *                                       epoch (0: had no worker yet) and u8
  *                                       network sockets of its worker (0: none
- *                                       is alive) and u32 layers that WORKER
- *                                       told of it, for STATUS alone;
+ *                                       is alive) and what WORKER told of it,
+ *                                       u32 layers, for STATUS alone, and u8
+ *                                       one session for all connections (1
+ *                                       where sockets are more than one);
  *                                       volume_spec. Its files; the
  *                                       stripes file; for each path
  *                                       CHANNEL_FDS (as the gateway has them)
@@ -100,7 +109,7 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-#define CONTROL_VERSION 2u
+#define CONTROL_VERSION 3u
 #define CONTROL_BODY_BYTES 32768u
 #define CONTROL_FDS 152u
 /* So many of them are a volume's files; the rest are what ADOPT brings. */

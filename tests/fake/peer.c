@@ -341,6 +341,7 @@ start_worker (struct peer_path *w, struct control *m)
   wirebuf_u8 (&b, (uint8_t)w->index);
   wirebuf_u64 (&b, w->epoch);
   wirebuf_u32 (&b, 0);
+  wirebuf_u8 (&b, g->peer->shared);
   volume_info_put (&b, &g->peer->info);
   control_add_fd (m, w->sock[0]);
   /* Any fd will do as the network's, and as the pidfd. */
@@ -456,8 +457,25 @@ greet (int sock, struct control *m)
   wirebuf_u32 (&b, CONTROL_VERSION);
   wirebuf_cstring (&b, "test");
   control_send (sock, m, &b, PEER_SECOND);
-  MUST (!control_recv (sock, m, PEER_SECOND) && m->type == CONTROL_OPEN);
+  MUST (!control_recv (sock, m, PEER_SECOND));
+  MUST (m->type == CONTROL_OPEN || m->type == CONTROL_ADOPT);
   control_close (m);
+}
+
+static void
+take_adopt (struct peer *p, int sock, const struct control *m)
+{
+  struct wire w = wire_init (m->body, m->length_bytes);
+
+  wire_u8 (&w); /* the lease */
+  wire_u8 (&w); /* paths */
+  wire_u64 (&w);
+  p->adopted_lanes = wire_u8 (&w);
+  wire_u32 (&w);
+  p->adopted_shared = wire_u8 (&w);
+  cleanup_close (&p->adopt_sock);
+  p->adopt_sock = sock;
+  p->adopts++;
 }
 
 static void
@@ -492,6 +510,10 @@ connected (struct peer *p, struct control *m)
 
   MUST (sock >= 0 && p->gateways < PEER_GATEWAYS);
   greet (sock, m);
+  if (m->type == CONTROL_ADOPT) {
+    take_adopt (p, sock, m);
+    return;
+  }
   if (p->drops) {
     p->drops--;
     close (sock);
@@ -731,7 +753,7 @@ peer_start (struct peer *p, enum peer_mischief mischief)
   memset (p, 0, sizeof *p);
   p->mischief = mischief;
   p->life_ns = PEER_SECOND / 50;
-  p->stats_fd = -1;
+  p->stats_fd = p->adopt_sock = -1;
   p->holder = -1;
   p->paths = 1;
   p->bad_paths = ~0u;
@@ -758,6 +780,7 @@ peer_end (struct peer *p)
   p->over = true;
   pthread_join (p->daemon, NULL);
   keep_stats (p, -1);
+  cleanup_close (&p->adopt_sock);
   close (p->listen_sock);
   store_fini (&p->store);
   shm_unmap (p->index, pages_index_bytes (PEER_SLOTS));

@@ -108,6 +108,10 @@ struct peer {
   int holder;        /* gateway with the lease; -1 */
   bool revoking;
   unsigned waiting; /* bit set of gateways */
+  bool shared;   /* what WORKER says: one session for all */
+  int adopt_sock; /* where ADOPT has come, unanswered; -1 */
+  _Atomic unsigned adopts, adopted_lanes;
+  _Atomic bool adopted_shared; /* of path 0 */
   _Atomic unsigned drops; /* so many connections end when OPEN has come */
   _Atomic int stats_fd;   /* of the last ATTACH, the test's to close; -1 */
   _Atomic bool expel; /* the next turn: gives the first gateway up */

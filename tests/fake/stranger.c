@@ -164,6 +164,7 @@ adopt (pid_t pid, bool shortened)
   wirebuf_u64 (&b, 1);
   wirebuf_u8 (&b, pid > 0);
   wirebuf_u32 (&b, UINT32_MAX);
+  wirebuf_u8 (&b, 0);
   put_spec (&b, NULL, NULL, -1);
   control_add_fd (&message, stripes);
   for (int i = 0; i < CHANNEL_FDS; i++)

@@ -51,9 +51,16 @@ ok "random I/O equals the model with $kills workers killed"
 model_begins --seconds 4 --connections 4 --max-bytes 524288 --out expected "$uri"
 for i in 1 2 3; do
   before=$(worker_pids)
+  left_out=$(grep -c 'goes on with 3 of' four.log || true)
   relay reset-one
   another_worker () { one_worker && [ "$(worker_pids)" != "$before" ]; }
-  wait_for 15 another_worker || die "a broken connection is not noticed"
+  # One that was not bound yet is left out, no more.
+  noticed () {
+    another_worker || [ "$(grep -c 'goes on with 3 of' four.log)" != "$left_out" ]
+  }
+  wait_for 15 noticed || die "a broken connection is not noticed"
+  another_worker || kill -KILL "$before" || true
+  wait_for 15 another_worker || die "no other worker"
   wait_for 15 open 4 || die "not 4 connections again"
 done
 wait "$client" || die "the model failed: $(tail -n 3 client.log)"

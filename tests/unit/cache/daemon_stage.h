@@ -304,6 +304,7 @@ expect_worker (int sock, uint64_t epoch)
   CU_ASSERT_EQUAL (wire_u8 (&w), 0);
   CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
   CU_ASSERT_EQUAL (wire_u32 (&w) & SBX_MANDATORY, SBX_MANDATORY);
+  CU_ASSERT_EQUAL (wire_u8 (&w), 0);
   CU_ASSERT_EQUAL (volume_info_take (&w, &info), ERR_OK);
   CU_ASSERT_EQUAL (info.size, epoch);
   control_close (&m);

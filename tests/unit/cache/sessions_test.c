@@ -6,9 +6,14 @@
 #include "tests/unit/cache/daemon_stage.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+
+#include "ipc/stripes.h"
 
 static struct volume_spec
 iscsi_spec (const char *path)
@@ -231,6 +236,8 @@ expect_lanes (int sock, uint64_t epoch, unsigned lanes)
   w = wire_init (m.body, m.length_bytes);
   CU_ASSERT_EQUAL (wire_u8 (&w), 0);
   CU_ASSERT_EQUAL (wire_u64 (&w), epoch);
+  wire_u32 (&w);
+  CU_ASSERT_EQUAL (wire_u8 (&w), 1); /* one session for all */
   control_close (&m);
 }
 
@@ -268,6 +275,104 @@ one_session_with_all_connections (void)
   sock = open_three ("/lanes-greedy");
   CU_ASSERT_PTR_NOT_NULL (
       strstr (session_fault (sock).text, "4 connections of 3"));
+}
+
+/* By ADOPT, as after another daemon: the first of three connections has a
+ * worker with one socket. shared: whose session is for all of them.
+ */
+static int
+adopt_three (const char *script, bool shared, pid_t *ret_worker)
+{
+  struct volume_spec s = iscsi_spec (script);
+  int sock = connect_client (), fd[3], channel[3][CHANNEL_FDS];
+  size_t bytes = stripes_bytes (1024);
+  struct stripes *map;
+
+  *ret_worker = fork ();
+  if (*ret_worker == 0) {
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    while (1)
+      pause ();
+  }
+  fd[0] = memfd_create ("stripes", MFD_CLOEXEC);
+  CU_ASSERT_EQUAL_FATAL (ftruncate (fd[0], (off_t)bytes), 0);
+  map = mmap (NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd[0], 0);
+  CU_ASSERT_FATAL (map != MAP_FAILED);
+  stripes_format (map, 1024);
+  munmap (map, bytes);
+  fd[1] = (int)syscall (SYS_pidfd_open, *ret_worker, 0);
+  fd[2] = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  volume_spec_set (&s, "connections", "3", -1);
+  cache_came = false;
+  send_hello (sock, CONTROL_VERSION);
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  begin (CONTROL_ADOPT);
+  wirebuf_u8 (&b, 0);
+  wirebuf_u8 (&b, 3);
+  control_add_fd (&m, fd[0]);
+  for (unsigned i = 0; i < 3; i++) {
+    wirebuf_u64 (&b, i == 0);
+    wirebuf_u8 (&b, i == 0);
+    wirebuf_u32 (&b, 0);
+    wirebuf_u8 (&b, i == 0 && shared);
+    CU_ASSERT_EQUAL_FATAL (channel_create (channel[i]), ERR_OK);
+    for (unsigned k = 0; k < CHANNEL_FDS; k++)
+      control_add_fd (&m, channel[i][k]);
+    for (unsigned k = 1; k < 3 && i == 0; k++)
+      control_add_fd (&m, fd[k]);
+  }
+  volume_spec_put (&b, &s);
+  CU_ASSERT_EQUAL (send_it (sock), ERR_OK);
+  for (unsigned i = 0; i < 3; i++) {
+    close (fd[i]);
+    channel_close_fds (channel[i]);
+  }
+  CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+  CU_ASSERT_EQUAL (m.type, CONTROL_ADOPTED);
+  CU_ASSERT (cache_came);
+  return sock;
+}
+
+/* Other sessions beside it would be against exclusive=yes, say. The next worker
+ * has all connections.
+ */
+static void
+a_session_for_all_is_taken_over_as_that (void)
+{
+  pid_t worker;
+  int sock = adopt_three ("/lanes", true, &worker);
+
+  turn (50);
+  CU_ASSERT_EQUAL (control_recv (sock, &m, 0), ERR_AGAIN);
+  kill (worker, SIGKILL);
+  waitpid (worker, NULL, 0);
+  expect_gone (sock, 1);
+  expect_lanes (sock, 3, 3); /* 2 asked for them */
+  turn (50);
+  CU_ASSERT_EQUAL (control_recv (sock, &m, 0), ERR_AGAIN);
+  close (sock);
+}
+
+static void
+a_session_of_its_own_gets_others_beside_it (void)
+{
+  unsigned seen = 0;
+  pid_t worker;
+  int sock = adopt_three ("/ready", false, &worker);
+
+  for (unsigned i = 0; i < 2; i++) {
+    struct wire w;
+
+    CU_ASSERT_EQUAL_FATAL (receive (sock), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL (m.type, CONTROL_WORKER);
+    w = wire_init (m.body, m.length_bytes);
+    seen |= 1u << wire_u8 (&w);
+    control_close (&m);
+  }
+  CU_ASSERT_EQUAL (seen, 6);
+  close (sock);
+  kill (worker, SIGKILL);
+  waitpid (worker, NULL, 0);
 }
 
 static void
@@ -515,6 +620,8 @@ UNIT_MAIN ("sessions", UNIT_TEST (start), UNIT_TEST (no_host_key_no_login),
            UNIT_TEST (half_a_credential_is_refused),
            UNIT_TEST (follows_a_move_and_returns_there),
            UNIT_TEST (one_session_with_all_connections),
+           UNIT_TEST (a_session_for_all_is_taken_over_as_that),
+           UNIT_TEST (a_session_of_its_own_gets_others_beside_it),
            UNIT_TEST (a_stale_move_costs_one_attempt),
            UNIT_TEST (moves_while_it_serves),
            UNIT_TEST (moves_that_are_refused), UNIT_TEST (dials_a_portal),

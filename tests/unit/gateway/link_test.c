@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -534,6 +535,30 @@ waits_in_vain (void *arg)
   return NULL;
 }
 
+/* What WORKER has told of a session is handed to the next daemon. */
+static void
+a_session_for_all_is_handed_over_as_that (void)
+{
+  for (int shared = 0; shared < 2; shared++) {
+    struct timespec before;
+    struct link *l;
+
+    default_options ();
+    peer_start (&peer, PEER_HONEST);
+    peer.shared = shared;
+    l = open_link ();
+    shutdown (peer.gateway[0].sock, SHUT_RDWR);
+    clock_gettime (CLOCK_MONOTONIC, &before);
+    while (!peer.adopts && seconds_since (&before) < 20)
+      poll (NULL, 0, 1);
+    CU_ASSERT_EQUAL (peer.adopts, 1);
+    CU_ASSERT_EQUAL (peer.adopted_lanes, 1);
+    CU_ASSERT_EQUAL (peer.adopted_shared, shared);
+    link_close (l);
+    peer_end (&peer);
+  }
+}
+
 /* nbdkit is told to end while a server is silent: every wait ends at once. */
 static void
 shutdown_ends_all_waits (void)
@@ -674,6 +699,7 @@ UNIT_MAIN ("link", UNIT_TEST (honest_worker),
            UNIT_TEST (a_full_window_is_read_once),
            UNIT_TEST (a_new_session_may_find_it_changed),
            UNIT_TEST (a_daemon_that_dies_is_tried_again),
+           UNIT_TEST (a_session_for_all_is_handed_over_as_that),
            UNIT_TEST (shutdown_ends_all_waits),
            UNIT_TEST (a_hanging_worker_is_replaced),
            UNIT_TEST (an_unanswered_request_ends_the_session),
