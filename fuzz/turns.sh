@@ -4,7 +4,9 @@
 # Lets the targets of run.sh's build run in turn, $FUZZ_JOBS (1) at a time, with
 # the time that nobody else wants (SCHED_IDLE), and keeps account in LEDGER: of
 # each target the seconds of its own processor time so far, and its runs.
-# Whoever has had least is next, for $FUZZ_TURN (60) seconds of processor time.
+# Whoever has had least is next, for $FUZZ_TURN (60) seconds of processor time;
+# a second counts for as many runs as README.md wants in it, so that who has
+# made an hour's runs in minutes lets the slow ones go first.
 # It ends after $FUZZ_SECONDS (3600) on the clock, when each has had $FUZZ_GOAL
 # (3600), or when the file BUILD/stop appears. A fuzzer's pid is in
 # BUILD/TARGET.pid, so that it can be stopped and continued meanwhile; that
@@ -44,9 +46,11 @@ next () {
     [ -x "fuzz/$t" ] && [ ! -e "$t.pid" ] && [ "$(found "$t")" = 0 ] && echo "$t"
   done | awk -v ledger="$ledger" -v goal="$goal" '
     BEGIN { while ((getline line < ledger) > 0) {
-              split (line, f, " "); had[f[1]] = f[2] } }
-    had[$1] + 0 < goal && (who == "" || had[$1] + 0 < least) {
-      who = $1; least = had[$1] + 0 }
+              split (line, f, " "); had[f[1]] = f[2]; ran[f[1]] = f[3] } }
+    { wanted = /_engine$|^scsi_layer$/ ? 1000 : 10000
+      score = ran[$1] / wanted > had[$1] + 0 ? ran[$1] / wanted : had[$1] + 0 }
+    had[$1] + 0 < goal && (who == "" || score < least) {
+      who = $1; least = score }
     END { print who }'
 }
 
