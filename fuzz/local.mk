@@ -119,13 +119,17 @@ TESTS += %D%/replay.sh
 EXTRA_DIST += %D%/README.md %D%/afl.sh %D%/replay.sh %D%/run.sh \
 	%D%/coverage.sh %D%/turns.sh %D%/ledger %D%/corpus %D%/dict
 
-.PHONY: fuzz fuzz-turns fuzz-afl coverage
+.PHONY: fuzz fuzz-turns fuzz-afl fuzz-memcheck coverage
 fuzz:
 	$(srcdir)/fuzz/run.sh $(srcdir) fuzz-build $(TARGET)
 fuzz-turns:
 	FUZZ_SECONDS=0 $(srcdir)/fuzz/run.sh $(srcdir) fuzz-build $(TARGET)
 	$(srcdir)/fuzz/turns.sh $(srcdir) fuzz-build $(srcdir)/fuzz/ledger \
 	  $(TARGET)
+# What ASan does not see: decisions by bytes that nobody wrote.
+fuzz-memcheck: $(FUZZ_TARGETS)
+	srcdir=$(srcdir) REPLAY_UNDER='valgrind -q --error-exitcode=9' \
+	  $(srcdir)/fuzz/replay.sh
 fuzz-afl:
 	$(srcdir)/fuzz/afl.sh $(srcdir) fuzz-afl-build $(TARGET)
 coverage:

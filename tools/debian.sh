@@ -13,7 +13,7 @@ python3-asyncssh python3-paramiko qemu-block-extra qemu-utils rclone rpcbind
 fio strace tgt"
 
 # For make fuzz, make fuzz-afl and make coverage; nothing else wants them.
-packages_fuzz="afl++ clang gcovr libclang-rt-14-dev"
+packages_fuzz="afl++ clang gcovr libclang-rt-14-dev valgrind"
 
 packages_missing () {
   for p; do
