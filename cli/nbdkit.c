@@ -118,6 +118,21 @@ become_nbdkit (char **argv, const struct target *t, enum nbdkit_mode mode,
   _exit (127);
 }
 
+/* nbdkit would say so in two lines of its own. */
+static enum err
+check_plugin (struct fault *f)
+{
+  const char *run = secure_getenv ("BULKHEAD_RUN");
+
+  if ((run && run[0]) || access (PLUGIN, R_OK) == 0)
+    return ERR_OK;
+  fault_set (f, ERR_NOTSUP, "nbdkit's plugin %s: %s", PLUGIN,
+             strerrordesc_np (errno));
+  fault_hint (f, "make install puts it there; bulkhead doctor says what else "
+                 "is missing");
+  return ERR_NOTSUP;
+}
+
 enum err
 nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
               enum nbdkit_mode mode, int stderr_fd, struct nbdkit *ret,
@@ -132,6 +147,8 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
 
   if (e)
     return fault_set (f, e, "the command line of nbdkit cannot be made");
+  if ((e = check_plugin (f)))
+    return e;
   if (pipe2 (p, O_CLOEXEC) < 0)
     return fault_set (f, err_from_errno (errno), "no pipe: %s",
                       strerrordesc_np (errno));
@@ -225,6 +242,14 @@ take_size (struct nbdkit *n, const char *line)
 }
 
 static enum err
+ended_early (struct fault *f)
+{
+  fault_set (f, ERR_IO, "nbdkit has ended before it was ready");
+  fault_hint (f, "bulkhead doctor looks at what it needs");
+  return ERR_IO;
+}
+
+static enum err
 read_status (struct nbdkit *n, struct fault *f)
 {
   char line[sizeof n->line];
@@ -248,7 +273,7 @@ read_status (struct nbdkit *n, struct fault *f)
   if (!e && n->used < sizeof n->line - 1)
     return ERR_AGAIN;
   close_status (n);
-  return fault_set (f, ERR_IO, "nbdkit has ended before it was ready");
+  return ended_early (f);
 }
 
 enum err
@@ -259,7 +284,7 @@ nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f)
   if (n->ready)
     return ERR_OK;
   if (n->status_fd < 0)
-    return fault_set (f, ERR_IO, "nbdkit has ended before it was ready");
+    return ended_early (f);
   do {
     struct pollfd p = {.fd = n->status_fd, .events = POLLIN};
     int r = poll (&p, 1, timeout_ms);

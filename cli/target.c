@@ -73,6 +73,30 @@ target_set (struct target *t, const char *key, const char *value,
   return ERR_OK;
 }
 
+/* [user@]host:path, as scp and mount.nfs have it, or a URL without its slashes.
+ */
+static bool
+hint_of_colon (const char *name, struct fault *f)
+{
+  const char *path = strchr (name, ':');
+  int host = path ? (int)(path - name) : 0;
+  char proto[16];
+
+  if (!host || host > 100 || strcspn (name, "/") < (size_t)host)
+    return false;
+  path++;
+  snprintf (proto, sizeof proto, "%.*s", host, name);
+  if (proto_params_find (proto))
+    fault_hint (f, "a URL has two slashes there: %s://%.150s", proto,
+                path + strspn (path, "/"));
+  else if (path[0] == '/')
+    fault_hint (f, "by SSH that is sftp://%.*s%.80s, by NFS nfs://%.*s%.80s",
+                host, name, path, host, name, path);
+  else
+    fault_hint (f, "by SSH that is sftp://%.*s/~/%.150s", host, name, path);
+  return true;
+}
+
 static enum err
 unknown_name (const struct conf *config, const char *name, struct fault *f)
 {
@@ -91,7 +115,7 @@ unknown_name (const struct conf *config, const char *name, struct fault *f)
              "\"%.200s\" is no URL, and no volume of the configuration", name);
   if (best)
     fault_hint (f, "did you mean %s?", best);
-  else
+  else if (!hint_of_colon (name, f))
     fault_hint (f, "a URL looks like sftp://[user@]host[:port]/path/to/file; "
                    "volumes: man bulkhead.conf");
   return ERR_INVAL;

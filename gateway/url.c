@@ -77,6 +77,23 @@ known_protocols (char *dst, size_t dst_bytes)
   }
 }
 
+/* What others call what we speak. */
+static const char *
+meant (const char *scheme)
+{
+  static const struct {
+    const char *scheme, *hint;
+  } table[] = {{"ssh", "SSH servers are sftp://; "},
+               {"scp", "SSH servers are sftp://; "},
+               {"nfs3", "that is nfs://… with version=3; "},
+               {"nfs4", "that is nfs://… with version=4.2; "}};
+
+  for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
+    if (strcmp (scheme, table[i].scheme) == 0)
+      return table[i].hint;
+  return "";
+}
+
 static enum err
 set_proto (struct volume_spec *spec, const UriUriA *u, const char *url,
            struct fault *f)
@@ -94,7 +111,7 @@ set_proto (struct volume_spec *spec, const UriUriA *u, const char *url,
   }
   fault_set (f, ERR_INVAL, "\"%s\" is not a URL of a protocol that is known",
              url);
-  fault_hint (f, "begin it with one of: %s", known);
+  fault_hint (f, "%sbegin it with one of: %s", meant (spec->proto), known);
   return ERR_INVAL;
 }
 

@@ -171,7 +171,7 @@ start_daemon (uint64_t deadline_ns, struct fault *f)
   if (runtime_program (BULKHEAD_SBINDIR, "bulkheadd", path, sizeof path))
     return fault_set (f, ERR_LIMIT, "the path of bulkheadd is too long");
   if (access (path, X_OK) < 0) {
-    e = err_from_errno (errno);
+    e = errno == ENOENT ? ERR_NOTSUP : err_from_errno (errno);
     fault_set (f, e, "cannot start the daemon %s: %s", path, strerror (errno));
     fault_hint (f, "install it, or set BULKHEAD_LIBEXEC_DIR to its folder");
     return e;
@@ -417,8 +417,12 @@ find_only (const struct search *s, int *ret_sock, struct fault *f)
 {
   enum err e = try_connect (&s->own, s->deadline_ns, ret_sock, f);
 
-  if (e == ERR_NOENT && s->has_host)
+  if (e == ERR_NOENT && s->has_host) {
     e = try_connect (&s->host, s->deadline_ns, ret_sock, f);
+    /* Root's own is not for us. */
+    if (e == ERR_ACCESS)
+      e = ERR_NOENT;
+  }
   if (e == ERR_NOENT)
     fault_set (f, e, "no bulkheadd serves %s", s->dir);
   return e;

@@ -65,6 +65,15 @@ key=(identity="$dir/id" known-hosts="$known_hosts")
 # ----------------------------------------------------------- before any server
 
 every 2 'not a URL of a protocol' ftp://localhost/disk
+hint '^bulkhead: begin it with one of'
+says 2 'not a URL of a protocol' probe ssh://me@localhost/disk
+hint 'SSH servers are sftp://'
+says 2 'no URL, and no volume' probe me@localhost:disk.img
+hint 'sftp://me@localhost/~/disk.img'
+says 2 'no URL, and no volume' probe localhost:/srv/disk.img
+hint 'sftp://localhost/srv/disk.img, by NFS nfs://localhost/srv/disk.img'
+says 2 'no URL, and no volume' probe sftp:/localhost/disk.img
+hint 'sftp://localhost/disk.img'
 every 2 'names no host' sftp:///disk
 every 2 'not a number from 1 to 65535' sftp://localhost:99999/disk
 every 2 'a password in a URL' sftp://me:secret@localhost/disk
@@ -265,7 +274,9 @@ if [ -n "$root" ]; then
   says 4 'secret: Permission denied' probe "$url" password=+"$dir/secret"
   "${as[@]}" "$run" bulkhead list 2>said.err >said.out || die "list: $?"
   grep -q 'nothing is attached' said.err || die "list: $(cat said.err)"
+  mkdir -m 700 /run/bulkhead # as root's own daemon has it
   "${as[@]}" "$run" bulkhead status >said.out || die "status: $?"
+  rmdir /run/bulkhead
   grep -q 'nothing is served' said.out || die "status: $(cat said.out)"
   [ -e /sys/module/nbd ] \
     || says 7 'nbd driver is not loaded' attach "$url" agent=no

@@ -229,3 +229,12 @@ BULKHEAD_RUN="$dir/no/nbdkit" "$BULKHEAD_BUILDDIR/bulkhead" serve "$url" \
 [ $? = 7 ] && grep -q 'apt-get install nbdkit' said.err \
   || die "no nbdkit: $(cat said.err)"
 ok "$(head -n 1 said.err)"
+plugins=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')
+if [ ! -e "$plugins/nbdkit-bulkhead-plugin.so" ]; then
+  status=0
+  env -u BULKHEAD_RUN "$BULKHEAD_BUILDDIR/bulkhead" serve "$url" "${creds[@]}" \
+    2>said.err || status=$?
+  [ $status = 7 ] && [ "$(wc -l <said.err)" = 2 ] && grep -q doctor said.err \
+    || die "no plugin: $status: $(cat said.err)"
+  ok "$(head -n 1 said.err)"
+fi
