@@ -88,10 +88,12 @@ check (const char *dir, const struct target *t, struct fault *f)
   return ERR_OK;
 }
 
+/* What is left behind of this volume is taken up. */
 static enum err
-check_device (int index, struct fault *f)
+check_device (const char *dir, int index, const char *name, struct fault *f)
 {
-  if (index < 0 || !block_connected (index))
+  if (index < 0 || !block_connected (index)
+      || sweep_is_left_behind (dir, index, name))
     return ERR_OK;
   fault_set (f, ERR_AGAIN, "/dev/nbd%d is connected already", index);
   fault_hint (f, "bulkhead list shows ours; name no device, and a free one is "
@@ -293,7 +295,7 @@ run (struct cli *c)
       || check (dir, &t, &f) || check_sizes (&t, look_s, &f))
     return cli_fault (c, &f);
   clean_up (dir);
-  if (check_device (o.index, &f))
+  if (check_device (dir, o.index, t.name, &f))
     return cli_fault (c, &f);
   o.readonly = cli_has (c, "read-only");
   if (cli_has (c, "foreground")) {

@@ -20,6 +20,7 @@
 #include "cli/nbd_session.h"
 #include "cli/nbdkit.h"
 #include "cli/supervisor_child.h"
+#include "cli/sweep.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/text.h"
@@ -257,11 +258,8 @@ static bool
 is_stranded (void *ctx, int index)
 {
   struct stranded *s = ctx;
-  char backend[BLOCK_BACKEND_BYTES];
 
-  block_backend (index, backend);
-  if (!block_connected (index) || strcmp (backend, s->v->backend) != 0
-      || attach_state_alive (s->v->dir, index))
+  if (!sweep_is_left_behind (s->v->dir, index, s->v->s.name))
     return true;
   s->index = index;
   return false;
@@ -371,8 +369,8 @@ size_refused (struct supervisor *v, const struct fault *f)
     v->size_wait_ms = WAIT_MIN_MS;
   }
   v->size_ms = now_ms () + v->size_wait_ms;
-  v->size_wait_ms
-    = v->size_wait_ms * 2 > WAIT_MAX_MS ? WAIT_MAX_MS : v->size_wait_ms * 2;
+  v->size_wait_ms =
+      v->size_wait_ms * 2 > WAIT_MAX_MS ? WAIT_MAX_MS : v->size_wait_ms * 2;
 }
 
 /* The kernel follows what nbdkit tells of the size. Its connections stay: see

@@ -24,15 +24,16 @@ struct walk {
   struct nbd_kernel kernel;
 };
 
-static bool
-is_left_behind (const struct sweep *s, int index)
+bool
+sweep_is_left_behind (const char *dir, int index, const char *name)
 {
   char backend[BLOCK_BACKEND_BYTES];
 
-  if (!block_connected (index) || attach_state_alive (s->dir, index))
+  if (!block_connected (index) || attach_state_alive (dir, index))
     return false;
   block_backend (index, backend);
-  return strncmp (backend, ATTACH_BACKEND, strlen (ATTACH_BACKEND)) == 0;
+  return strncmp (backend, ATTACH_BACKEND, strlen (ATTACH_BACKEND)) == 0
+         && (!name || strcmp (backend + strlen (ATTACH_BACKEND), name) == 0);
 }
 
 /* Whoever opens a device that nobody has opened since it was connected reads
@@ -65,7 +66,8 @@ sweep_device (void *ctx, int index)
   struct supervisor_child c = {0};
   struct fault f = {0};
 
-  if ((s->index >= 0 && s->index != index) || !is_left_behind (s, index))
+  if ((s->index >= 0 && s->index != index)
+      || !sweep_is_left_behind (s->dir, index, NULL))
     return true;
   if ((!s->force && claim (&c, index, &f))
       || nbd_kernel_disconnect (&w->kernel, index, &f)) {

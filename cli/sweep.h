@@ -19,6 +19,9 @@ struct sweep {
   int left_index;
 };
 
+/* name: only if it is that volume's; NULL: any of ours. */
+bool
+sweep_is_left_behind (const char *dir, int index, const char *name);
 /* Disconnects them, if nobody uses them. Wants attach.lock. */
 void
 sweep (struct sweep *s);

@@ -149,7 +149,8 @@ until_ok 5 state_is nbd0 'left behind' || bad "$(bulkhead list)"
 refused 0 'attach VOLUME takes it up again' bulkhead list
 refused 6 'is mounted at /mnt, and its bulkhead has gone' bulkhead detach a
 grep -q 'bulkhead attach a' said.err || bad "$(cat said.err)"
-attach --timeout 4 a
+refused 6 'nbd0 is connected already' bulkhead attach b /dev/nbd0
+attach --timeout 4 a /dev/nbd0
 [ "$device" = /dev/nbd0 ] || bad "it is $device"
 wait $model || bad "other data, or an error"
 sync
@@ -169,6 +170,29 @@ sync
 no_io_errors "network away"
 good "the network away for longer than --timeout; nbdkit was restarted" \
   "$(bulkhead list --json | sed -n 's/.*"restarts": \([0-9]*\).*/\1/p') times"
+
+# And when --dead-timeout runs out: another disk, as a file system would not get over
+# that. It comes back with the network.
+attach --timeout 2 --dead-timeout 4 b
+reads () { # OFFSET in MiB, which nobody has read before
+  dd if="$device" of=/dev/null bs=1M skip="$1" count=1 2>read.err
+}
+reads 2 || bad "$(cat read.err)"
+ip link set eth0 down
+kill -KILL "$(sed -n 's/.*"server": *\([0-9]*\).*/\1/p' /run/bulkhead/attach/nbd1.json)"
+from=$(cut -d. -f1 /proc/uptime)
+! reads 4 || bad "it reads without a network"
+grep -q 'Input/output error\|I/O error' read.err || bad "$(cat read.err)"
+waited=$(($(cut -d. -f1 /proc/uptime) - from))
+[ $waited -ge 3 ] || bad "--dead-timeout 4: an error after $waited s"
+state_is nbd1 reconnecting || bad "$(bulkhead list)"
+ip link set eth0 up
+ip route add default via 10.0.2.2 2>/dev/null || :
+until_ok 30 reads 6 || bad "it does not come back: $(cat read.err; bulkhead list)"
+bulkhead detach b || bad "detach b"
+dmesg -c >/dev/null # of its errors
+good "without a connection for --dead-timeout requests fail: after $waited s," \
+  "until there is one"
 
 # What is told to everything at once when a host goes down, or a session ends.
 file-model /mnt/file 2000000 3 3 &
