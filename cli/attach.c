@@ -14,6 +14,7 @@
 
 #include "cli/block.h"
 #include "cli/nbd_kernel.h"
+#include "cli/notify.h"
 #include "cli/output.h"
 #include "cli/supervisor.h"
 #include "cli/sweep.h"
@@ -237,6 +238,8 @@ tell_foreground (void *ctx, enum err e, int index, const struct fault *f)
   struct foreground *g = ctx;
 
   g->status = e ? cli_fault (g->c, f) : tell (g->c, g->t, index);
+  if (!e)
+    notify_ready ();
   return true;
 }
 

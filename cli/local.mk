@@ -21,6 +21,7 @@ libcli_la_SOURCES = \
 	%D%/nbd_kernel.c %D%/nbd_kernel.h \
 	%D%/nbd_session.c %D%/nbd_session.h \
 	%D%/nbdkit.c %D%/nbdkit.h \
+	%D%/notify.c %D%/notify.h \
 	%D%/output.c %D%/output.h \
 	%D%/parse.c \
 	%D%/probe.c \

@@ -6,7 +6,7 @@ packages_build="autoconf automake gcc libc6-dev libtool make pkg-config perl
 libcunit1-dev libev-dev libisal-dev libjansson-dev libncurses-dev libnbd-dev libnl-genl-3-dev libseccomp-dev libssh2-1-dev
 libssl-dev liburiparser-dev libyaml-dev nbdkit nbdkit-plugin-dev"
 packages_demo="libnbd-bin openssh-client openssh-server"
-packages_vm="busybox-static cpio e2fsprogs kmod qemu-system-x86"
+packages_vm="busybox-static cpio e2fsprogs kmod mount qemu-system-x86 systemd"
 packages_test="tmux fish iproute2 jq openssl procps passwd util-linux xz-utils zsh
 dropbear-bin nfs-ganesha nfs-ganesha-vfs openssh-sftp-server proftpd-core proftpd-mod-crypto
 python3-asyncssh python3-paramiko qemu-block-extra qemu-utils rclone rpcbind
@@ -68,9 +68,9 @@ packages_install () {
 
 # vm_kernel DIR: a kernel with its modules, for virtual machines, unpacked from
 # its package: installing that would make an initrd and a boot menu here. The
-# same with the programs of the kernel's NFS server.
+# same with the programs of the kernel's NFS server, and with udev.
 vm_kernel () {
-  [ ! -s "$1/kernel" ] || [ ! -d "$1/nfsd" ] || return 0
+  [ ! -s "$1/kernel" ] || [ ! -d "$1/nfsd" ] || [ ! -d "$1/udev" ] || return 0
   rm -rf "$1"
   mkdir -p "$1" || return 1
   (
@@ -81,6 +81,8 @@ vm_kernel () {
       && rm -f "$package"_*.deb && depmod -b "$PWD" "$(ls lib/modules)" \
       && apt-get -q download nfs-kernel-server \
       && dpkg-deb -x nfs-kernel-server_*.deb nfsd \
-      && rm -f nfs-kernel-server_*.deb && echo "$package" >kernel
+      && rm -f nfs-kernel-server_*.deb && apt-get -q download udev \
+      && dpkg-deb -x udev_*.deb udev && rm -f udev_*.deb \
+      && echo "$package" >kernel
   )
 }

@@ -54,7 +54,7 @@ guest_make () {
 export HOME=/root PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin
 export LD_LIBRARY_PATH=
 mkdir -p /run /mnt
-mount -t tmpfs tmpfs /run
+[ -d /run/systemd ] || mount -t tmpfs tmpfs /run
 mount -t devpts devpts /dev/pts 2>/dev/null || mkdir -p /dev/pts
 cd /tmp
 

@@ -19,7 +19,8 @@ vm_version=$(ls "$BULKHEAD_VM_KERNEL/lib/modules")
 
 # vm_start NAME "MODULE…" "GUESTPORT…" SCRIPT: boots, and waits until the script
 # (busybox sh, as process 1's child, with these modules loaded and eth0 up) has
-# printed "VM READY". $vm_programs, files of this host, are in its /bin, with
+# printed "VM READY". If there is an /etc/init, that becomes process 1 instead.
+# $vm_programs, files of this host, are in its /bin, with
 # their libraries; it has $vm_memory MiB; $vm_disk, a file, is its /dev/vda. Port
 # i is reached at 127.0.0.1, ${vm_port[i]}. $vm_pid is qemu's.
 vm_start () {
@@ -52,6 +53,7 @@ ip link set lo up
 ip link set eth0 up
 ip addr add 10.0.2.15/24 dev eth0
 ip route add default via 10.0.2.2
+[ ! -x /etc/init ] || exec /etc/init
 sh -e /etc/script || echo "VM FAILED"
 sleep 100000
 EOF
