@@ -40,13 +40,24 @@ foreign_file (int fd)
              && socket_is (fd, SO_TYPE, SOCK_STREAM));
 }
 
+/* Whether it is a memfd of that name, which nobody can change. */
+static bool
+is_named (int fd, const char *name)
+{
+  char path[40], is[80] = "", wanted[80];
+
+  snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+  snprintf (wanted, sizeof wanted, "/memfd:%s (deleted)", name);
+  return readlink (path, is, sizeof is - 1) > 0 && strcmp (is, wanted) == 0;
+}
+
 bool
-foreign_object (int fd)
+foreign_object (int fd, const char *name)
 {
   struct stat st;
 
   return has_seals (fd, FIXED) && fstat (fd, &st) == 0
-         && st.st_uid == geteuid ();
+         && st.st_uid == geteuid () && is_named (fd, name);
 }
 
 bool

@@ -14,8 +14,12 @@
  */
 bool foreign_file (int fd);
 
-/* Sealed memory that a daemon of this uid has made: its inode belongs to us. */
-bool foreign_object (int fd);
+/* Sealed memory that a daemon of this uid has made, by the name that it gave
+ * it: its inode belongs to us. We open it again for writing, whatever its
+ * gateway may do with it; so it must not be another object of ours than it is
+ * handed over as, one that a gateway may only read.
+ */
+bool foreign_object (int fd, const char *name);
 
 /* TCP: what is done to reset it does nothing else. */
 bool foreign_net (int fd);

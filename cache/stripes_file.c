@@ -84,7 +84,7 @@ enum err
 stripes_file_create_memory (struct stripes_file *ret, uint32_t count)
 {
   CLEANUP_CLOSE int fd = -1;
-  enum err e = shm_create ("bh-stripes", stripes_bytes (count), &fd);
+  enum err e = shm_create (STRIPES_MEMORY_NAME, stripes_bytes (count), &fd);
 
   return e ? e : format_file (ret, &fd, count);
 }

@@ -24,6 +24,9 @@
 #define STRIPES_PATH_BYTES 400
 #define STRIPES_SUFFIX ".stripes"
 
+/* Of stripes_file_create_memory, as the kernel knows it. */
+#define STRIPES_MEMORY_NAME "bh-stripes"
+
 struct stripes_file {
   int fd; /* the daemon's own; without locks */
   size_t size_bytes;

@@ -14,6 +14,7 @@
 #include "cache/credentials.h"
 #include "cache/foreign.h"
 #include "cache/status.h"
+#include "cache/stripes_file.h"
 #include "cache/volume_params.h"
 #include "common/cleanup.h"
 #include "ipc/shm.h"
@@ -438,13 +439,15 @@ check_files (const struct control *m, unsigned files, struct fault *f)
 static enum err
 check_before (const struct volume *v, struct fault *f)
 {
-  bool ok = foreign_object (v->before.stripes_fd);
+  bool ok = foreign_object (v->before.stripes_fd, STRIPES_MEMORY_NAME);
 
   for (unsigned i = 0; ok && i < v->paths; i++) {
     const struct volume_path *p = &v->path[i];
 
     for (unsigned k = 0; k <= CHANNEL_IDENTITY; k++)
-      ok = ok && foreign_object (p->channel_fd[k]);
+      ok = ok
+           && foreign_object (p->channel_fd[k],
+                              channel_object_name ((enum channel_object)k));
     for (unsigned k = 0; k < p->before.lanes; k++)
       ok = ok && foreign_net (p->before.net_fd[k]);
     if (p->before.pidfd >= 0)

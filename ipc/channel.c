@@ -33,6 +33,12 @@ channel_object_bytes (enum channel_object object)
   return objects[object].size_bytes;
 }
 
+const char *
+channel_object_name (enum channel_object object)
+{
+  return objects[object].name;
+}
+
 bool
 channel_object_writable (enum channel_object object, enum channel_side side)
 {

@@ -50,6 +50,8 @@ enum channel_side { CHANNEL_SIDE_GATEWAY, CHANNEL_SIDE_WORKER };
 
 /* Size of an object in bytes; 0 for the eventfds. */
 size_t channel_object_bytes (enum channel_object object);
+/* Of its memfd. */
+const char *channel_object_name (enum channel_object object);
 bool channel_object_writable (enum channel_object object,
                               enum channel_side side);
 

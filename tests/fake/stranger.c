@@ -7,6 +7,8 @@
  *   stranger SOCKET file KEY PATH     OPEN with a file of its own, as it is
  *   stranger SOCKET kill PID          ADOPT of that process as its worker
  *   stranger SOCKET truncate          ADOPT with stripes that it can shorten
+ *   stranger SOCKET index             ADOPT with a volume's index as stripes:
+ *                                     "writable" if it gets to write to it
  *   stranger SOCKET garbage N         N messages of any bytes, types and fds
  *   stranger SOCKET flood N           N connections at once; how many are kept
  *   stranger SOCKET deaf              OPEN, and never reads
@@ -30,6 +32,7 @@
 #include "common/cleanup.h"
 #include "ipc/channel.h"
 #include "ipc/control.h"
+#include "ipc/fill.h"
 #include "ipc/shm.h"
 #include "ipc/stripes.h"
 #include "ipc/volume.h"
@@ -182,6 +185,68 @@ adopt (pid_t pid, bool shortened)
   tell_answer (sock);
 }
 
+/* OPEN of path, or ADOPT with these objects if there are any: what a gateway
+ * gets. False: a FAULT, or the end, comes before CACHE.
+ */
+static bool
+take_objects (const char *path, int channel[CHANNEL_FDS], int stripes,
+              int cache[CACHE_FDS])
+{
+  int sock = dial ();
+  struct wirebuf b;
+
+  if (!greet (sock))
+    fail ("greet");
+  control_begin (&message, stripes < 0 ? CONTROL_OPEN : CONTROL_ADOPT);
+  b = control_body (&message);
+  if (stripes >= 0) {
+    wirebuf_u8 (&b, 0);
+    wirebuf_u8 (&b, 1);
+    wirebuf_u64 (&b, 1);
+    wirebuf_u8 (&b, 0);
+    wirebuf_u32 (&b, 0);
+    control_add_fd (&message, stripes);
+    for (int i = 0; i < CHANNEL_FDS; i++)
+      control_add_fd (&message, channel[i]);
+  }
+  put_spec (&b, "path", path, -1);
+  if (control_send_credentials (sock, &message, &b, TIMEOUT_NS))
+    fail ("send");
+  for (;;) {
+    if (control_recv (sock, &message, TIMEOUT_NS)
+        || message.type == CONTROL_FAULT)
+      return false;
+    for (int i = 0; message.type == CONTROL_CHANNEL && i < CHANNEL_FDS; i++)
+      channel[i] = control_take_fd (&message, (unsigned)i);
+    for (int i = 0; message.type == CONTROL_CACHE && i < CACHE_FDS; i++)
+      cache[i] = control_take_fd (&message, (unsigned)i);
+    if (message.type == CONTROL_CACHE)
+      return true;
+  }
+}
+
+/* The daemon may open again for writing what the stranger has for reading: not
+ * to be talked into handing that out. It believes what is in an index.
+ */
+static void
+confuse (void)
+{
+  int channel[CHANNEL_FDS], cache[CACHE_FDS], stripes;
+
+  if (!take_objects ("/x", channel, -1, cache))
+    fail ("open");
+  stripes = cache[CACHE_INDEX];
+  if (!take_objects ("/y", channel, stripes, cache)) {
+    puts ("refused");
+    return;
+  }
+  if (!take_objects ("/y", channel, -1, cache))
+    fail ("open again");
+  puts ((fcntl (cache[CACHE_STRIPES], F_GETFL) & O_ACCMODE) == O_RDWR
+          ? "writable"
+          : "readable");
+}
+
 /* Whatever happens, the daemon is to live: its answers do not count. */
 static void
 garbage (unsigned long n)
@@ -290,6 +355,8 @@ main (int argc, char **argv)
     adopt ((pid_t)atol (argv[3]), false);
   else if (strcmp (mode, "truncate") == 0)
     adopt (0, true);
+  else if (strcmp (mode, "index") == 0)
+    confuse ();
   else if (strcmp (mode, "garbage") == 0 && argc == 4)
     garbage (strtoul (argv[3], NULL, 10));
   else if (strcmp (mode, "flood") == 0 && argc == 4)

@@ -257,6 +257,7 @@ says 'fault: what was handed over is not of' kill "$victim"
 alive "$victim" || die "it killed in alice's name"
 kill "$victim"
 says 'fault: what was handed over is not of' truncate
+says refused index
 ok "files by name, slow files, others' processes, memory that shrinks: refused"
 
 kept=$(strange flood 60)

@@ -34,11 +34,13 @@ only_what_cannot_be_slow_is_a_file (void)
   CU_ASSERT (!foreign_file (-1));
   fcntl (growing, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
   CU_ASSERT (!foreign_file (growing));
-  CU_ASSERT (foreign_object (growing));
-  CU_ASSERT (!foreign_object (plain));
+  CU_ASSERT (foreign_object (growing, "x"));
+  CU_ASSERT (!foreign_object (growing, "y"));
+  CU_ASSERT (!foreign_object (growing, ""));
+  CU_ASSERT (!foreign_object (plain, "x"));
   if (geteuid () == 0) {
     CU_ASSERT_EQUAL (fchown (growing, 12345, 12345), 0);
-    CU_ASSERT (!foreign_object (growing));
+    CU_ASSERT (!foreign_object (growing, "x"));
   }
   CU_ASSERT (!foreign_net (pair[0]));
   CU_ASSERT (!foreign_net (plain));
