@@ -7,6 +7,7 @@ libcommon_la_SOURCES = \
 	%D%/listing.c %D%/listing.h \
 	%D%/log.c %D%/log.h \
 	%D%/param.c %D%/param.h \
+	%D%/stranger.c %D%/stranger.h \
 	%D%/text.c %D%/text.h \
 	%D%/want.h \
 	%D%/wire.h

@@ -38,6 +38,19 @@ after_identification (const uint8_t *p, const uint8_t *end)
 }
 
 bool
+greeting_identified (const struct greeting *g)
+{
+  const uint8_t *p = g->bytes, *end = p + g->used_bytes;
+
+  for (const uint8_t *newline; p; p = newline ? newline + 1 : NULL) {
+    if (end - p >= 4 && memcmp (p, "SSH-", 4) == 0)
+      return true;
+    newline = memchr (p, '\n', (size_t)(end - p));
+  }
+  return false;
+}
+
+bool
 greeting_hostkeys (const struct greeting *g, char dst[GREETING_NAMES_BYTES])
 {
   const uint8_t *end = g->bytes + g->used_bytes;

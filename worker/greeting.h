@@ -22,6 +22,8 @@ struct greeting {
 
 /* Takes what came next; ignores what does not fit. */
 void greeting_add (struct greeting *g, const void *bytes, size_t length_bytes);
+/* Whether it has begun to say that it is a server of SSH (RFC 4253 §4.2). */
+bool greeting_identified (const struct greeting *g);
 /* The server_host_key_algorithms (RFC 4253 §7.1). False if there is no whole
  * KEXINIT, or the list is longer than dst or not printable.
  */

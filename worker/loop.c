@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/stranger.h"
 
 #define NS_PER_S 1000000000ull
 #define GO_TIMEOUT_NS (30 * NS_PER_S)
@@ -235,8 +236,11 @@ receive_lane (struct loop *l, unsigned lane, struct fault *f)
 
     if (e == ERR_AGAIN)
       return ERR_OK;
+    if (e && !l->heard)
+      stranger_hung_up (f);
     if (e)
       return lane_ended (l, lane, e);
+    l->heard = true;
     if (l->ops->rx_done (l->proto, lane, n, l->now_ns))
       return engine_fault (l, f);
   }
@@ -464,14 +468,19 @@ static enum err
 check_time (struct loop *l, struct fault *f)
 {
   if (l->now_ns >= l->ops->deadline_ns (l->proto)
-      && l->ops->tick (l->proto, l->now_ns))
-    return engine_fault (l, f);
+      && l->ops->tick (l->proto, l->now_ns)) {
+    enum err e = engine_fault (l, f);
+
+    return e == ERR_TIMEOUT && !l->heard ? stranger_silent (f) : e;
+  }
   if (l->asked && l->now_ns >= l->asked_until_ns)
     return fault_set (f, ERR_TIMEOUT, "bulkheadd did not answer in time");
   if (l->now_ns < l->deadline_ns)
     return ERR_OK;
   if (l->state == LOOP_LEAVING)
     return ERR_TIMEOUT;
+  if (l->state == LOOP_STARTING && !l->heard)
+    return stranger_silent (f);
   if (l->state == LOOP_STARTING)
     return fault_set (f, ERR_TIMEOUT,
                       "the server did not answer in time while the %s session "

@@ -53,6 +53,7 @@ struct loop {
   bool answered; /* completions stand in the ring that nobody was woken for */
   enum proto_want_type asked; /* the daemon, who has not answered yet */
   uint64_t asked_until_ns;
+  bool heard; /* anything from the server */
   bool moved; /* the daemon was told: the next worker goes on elsewhere */
   uint64_t now_ns;
   unsigned free_slots;

@@ -57,6 +57,7 @@ struct transport {
   struct fault sign_fault;
   struct rsa_name rsa_name;
   char password[BROKER_PASSWORD_BYTES]; /* for keyboard-interactive */
+  uint64_t heard_ns; /* the first bytes, while it greets; 0: none yet */
   unsigned prompts;                     /* that it has answered */
   struct fault prompt_fault;
 };

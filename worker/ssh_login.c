@@ -11,12 +11,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/stranger.h"
+
 /* The daemon may have to ask a person, by way of an agent. */
 #define ANSWER_TIMEOUT_NS 30000000000ull
 #define LOGIN_TRIES 16
 #define METHODS_BYTES 256
 #define PROMPT_SHOWN_BYTES 80
 #define NS_PER_S 1000000000ull
+#define STRANGER_NS (5 * NS_PER_S)
 
 /* Fastest first among what is still sound: libssh2 encrypts block by block, so
  * that AES-128 with the processor's SHA-256 wins. SHA-1 comes last, for
@@ -122,18 +125,63 @@ ssh_fault (struct transport *t, int rc, const char *doing, struct fault *f)
                       t->goodbye);
   if (t->net.sys_errno == ENOBUFS)
     return fault_set (f, ERR_LIMIT, "the server does not read what we send");
-  if (t->net.sys_errno)
-    return fault_set (f, err_from_errno (t->net.sys_errno),
-                      "the connection failed while %s: %s", doing,
-                      strerrordesc_np (t->net.sys_errno));
-  if (t->net.rx_end)
-    return fault_set (f, ERR_CLOSED,
-                      "the server closed the connection while %s", doing);
+  if (t->net.sys_errno || t->net.rx_end) {
+    if (t->net.sys_errno)
+      fault_set (f, err_from_errno (t->net.sys_errno),
+                 "the connection failed while %s: %s", doing,
+                 strerrordesc_np (t->net.sys_errno));
+    else
+      fault_set (f, ERR_CLOSED, "the server closed the connection while %s",
+                 doing);
+    if (t->greets && !t->greeting.used_bytes)
+      stranger_hung_up (f);
+    return f->code;
+  }
   if (rc == LIBSSH2_ERROR_ALLOC)
     return fault_set (f, ERR_NOMEM, "out of memory while %s", doing);
   libssh2_session_last_error (t->session, &text, NULL, 0);
   return fault_set (f, ERR_PEER, "SSH failed while %s: %s (libssh2 error %d)",
                     doing, text && text[0] ? text : "no details", rc);
+}
+
+/* Other lines may come before the one that says SSH (RFC 4253 §4.2), but in one
+ * go with it.
+ */
+static bool
+is_stranger (const struct transport *t)
+{
+  return t->greets && t->greeting.used_bytes
+         && !greeting_identified (&t->greeting);
+}
+
+static enum err
+stranger (const struct transport *t, struct fault *f)
+{
+  return stranger_fault (f, "SSH", "SSH has 22", t->greeting.bytes,
+                         t->greeting.used_bytes);
+}
+
+/* How long to wait for what comes next. */
+static uint64_t
+patience_until_ns (struct transport *t, uint64_t now_ns)
+{
+  if (!is_stranger (t))
+    return t->deadline_ns;
+  if (!t->heard_ns)
+    t->heard_ns = now_ns;
+  return t->heard_ns + STRANGER_NS < t->deadline_ns ? t->heard_ns + STRANGER_NS
+                                                    : t->deadline_ns;
+}
+
+static enum err
+too_late (const struct transport *t, const char *doing, struct fault *f)
+{
+  if (is_stranger (t))
+    return stranger (t, f);
+  if (t->greets && !t->greeting.used_bytes)
+    return stranger_silent (f);
+  return fault_set (f, ERR_TIMEOUT,
+                    "the server did not answer in time while %s", doing);
 }
 
 /* Sends what is waiting, then waits until the server has said something. */
@@ -142,18 +190,18 @@ wait_for_server (struct transport *t, const char *doing, struct fault *f)
 {
   struct pollfd p[2] = {{.fd = t->config.fd},
                         {.fd = t->config.broker->fd}}; /* only its end */
-  uint64_t now_ns;
+  uint64_t now_ns, until_ns;
   struct timespec ts;
 
   if (netbuf_flush (&t->net))
     return ssh_fault (t, LIBSSH2_ERROR_SOCKET_SEND, doing, f);
   p[0].events = netbuf_unsent (&t->net) ? POLLIN | POLLOUT : POLLIN;
   now_ns = clock_now_ns ();
-  if (now_ns >= t->deadline_ns)
-    return fault_set (f, ERR_TIMEOUT,
-                      "the server did not answer in time while %s", doing);
-  ts.tv_sec = (time_t)((t->deadline_ns - now_ns) / NS_PER_S);
-  ts.tv_nsec = (long)((t->deadline_ns - now_ns) % NS_PER_S);
+  until_ns = patience_until_ns (t, now_ns);
+  if (now_ns >= until_ns)
+    return too_late (t, doing, f);
+  ts.tv_sec = (time_t)((until_ns - now_ns) / NS_PER_S);
+  ts.tv_nsec = (long)((until_ns - now_ns) % NS_PER_S);
   if (ppoll (p, 2, &ts, NULL) < 0 && errno != EINTR)
     return fault_set (f, err_from_errno (errno), "ppoll failed while %s",
                       doing);
@@ -260,18 +308,14 @@ handshake (struct transport *t, struct fault *f)
   t->greets = true;
   UNTIL_DONE (t, libssh2_session_handshake (t->session, t->config.fd), doing,
               rc, e, f);
+  if (rc && !e && is_stranger (t))
+    e = stranger (t, f);
   t->greets = false;
   if (e)
     return e;
   if (rc == LIBSSH2_ERROR_KEX_FAILURE && !t->net.rx_end
       && !t->net.sys_errno)
     return nothing_in_common (t, f);
-  if (rc == LIBSSH2_ERROR_BANNER_RECV && !t->net.rx_end
-      && !t->net.sys_errno) {
-    fault_set (f, ERR_PEER, "what answers there does not speak SSH");
-    fault_hint (f, "is it the right port?");
-    return f->code;
-  }
   return rc ? ssh_fault (t, rc, doing, f) : ERR_OK;
 }
 

@@ -4,12 +4,13 @@
 
 #include <assert.h>
 
+#include "common/stranger.h"
 #include "protocols/iscsi/digest.h"
 
 void
 inbox_init (struct inbox *in)
 {
-  in->header_digest = in->data_digest = false;
+  in->greeted = in->header_digest = in->data_digest = false;
   in->data_max_bytes = INBOX_BODY_BYTES;
   in->step = INBOX_WHOLE;
   inbox_next (in);
@@ -79,6 +80,7 @@ head_received (struct inbox *in, struct fault *f)
                       "§11.2.1.6, §13.12)",
                       pdu_opcode_name ((uint8_t)in->pdu.opcode),
                       in->pdu.data_bytes, in->data_max_bytes);
+  in->greeted = true;
   in->step = INBOX_PLACE;
   return ERR_OK;
 }
@@ -111,6 +113,9 @@ inbox_received (struct inbox *in, size_t length_bytes, struct fault *f)
   switch (in->step) {
   case INBOX_HEAD:
     in->head_have_bytes += length_bytes;
+    if (!in->greeted && stranger_speaks (in->head, in->head_have_bytes))
+      return stranger_fault (f, "iSCSI", "iSCSI has 3260", in->head,
+                             in->head_have_bytes);
     return in->head_have_bytes < in->head_need_bytes ? ERR_OK
                                                      : head_received (in, f);
   case INBOX_DATA:

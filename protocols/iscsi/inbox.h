@@ -9,7 +9,8 @@
  *
  * PLACE and WHOLE last only until the caller has acted, in the same rx_done.
  * inbox_received always looks at the same borders, so that it does not matter
- * in which pieces the bytes come.
+ * in which pieces the bytes come. But for the first: a server of another kind
+ * may say less than a header, and wait.
  */
 #ifndef BH_PROTOCOLS_ISCSI_INBOX_H
 #define BH_PROTOCOLS_ISCSI_INBOX_H
@@ -31,6 +32,7 @@ enum inbox_step { INBOX_HEAD, INBOX_PLACE, INBOX_DATA, INBOX_TAIL,
 
 struct inbox {
   enum inbox_step step;
+  bool greeted;                    /* a header was whole and right */
   bool header_digest, data_digest; /* from the next PDU on */
   uint32_t data_max_bytes; /* the MaxRecvDataSegmentLength that we declared */
 

@@ -133,6 +133,7 @@ struct rpc_sink {
 struct rpc_inbox {
   uint8_t stage[RPC_STAGE_BYTES];
   uint8_t mark[4];
+  bool greeted; /* a record was whole and right */
   unsigned mark_bytes;
   bool last_fragment;
   uint32_t fragment_left_bytes;

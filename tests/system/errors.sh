@@ -71,6 +71,39 @@ refused_url 'a closed port' 'refused|connect' \
 refused_url 'a host that does not resolve' 'resolve' \
   "sftp://$user@no-such-host.invalid$dir/disk"
 
+# stranger PORT WORDS: a server of another kind. It says that, and waits.
+stranger () {
+  perl -MSocket -e '
+    $SIG{CHLD} = "IGNORE";
+    socket my $s, AF_INET, SOCK_STREAM, 0 or die;
+    setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;
+    bind $s, pack_sockaddr_in ($ARGV[0], INADDR_LOOPBACK) or die "bind: $!";
+    listen $s, 9; $| = 1; print "ready\n";
+    while (accept my $c, $s) {
+      next if fork;
+      syswrite $c, $ARGV[1];
+      1 while sysread $c, my $x, 4096;
+      exit }' "$@" >"stranger.$1" &
+  wait_for 5 grep -q ready "stranger.$1"
+}
+stranger 3025 $'220 mail.example.org ESMTP \e[2J\r\n'
+refused_url 'SFTP to a mail server' \
+  'not speak SSH: it says "220 mail.example.org ESMTP "; .*right port' \
+  "sftp://$user@127.0.0.1:3025/disk"
+# Of those that are lines no protocol but SSH has to expect more.
+for url_of in "iSCSI iscsi://127.0.0.1:3025/iqn.2001-04.org.example:x/0" \
+  "NFS nfs://127.0.0.1:3025/disk"; do
+  begun=$SECONDS
+  refused "${url_of%% *} to a mail server" \
+    "not speak ${url_of%% *}: it says \"220 mail.example.org ESMTP \"; .*port" \
+    "${url_of#* }"
+  [ $((SECONDS - begun)) -le 10 ] || die "that took $((SECONDS - begun)) s"
+done
+refused 'iSCSI to sshd' 'not speak iSCSI: it says "SSH-2.0-.* .SSH.' \
+  "iscsi://127.0.0.1:$sshd_port/iqn.2001-04.org.example:x/0"
+refused 'NFS to sshd' 'not speak NFS: it says "SSH-2.0-.* .SSH.' \
+  "nfs://127.0.0.1:$sshd_port/disk"
+
 if [ "$(id -u)" != 0 ]; then
   chmod 0 disk
   refused_url 'no permission' 'permission|denied' "$url"

@@ -43,3 +43,8 @@ TESTS += tests/unit/common/text_test
 tests_unit_common_text_test_SOURCES = %D%/text_test.c
 tests_unit_common_text_test_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 tests_unit_common_text_test_LDADD = libcommon.la $(JANSSON_LIBS) $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/common/stranger_test
+TESTS += tests/unit/common/stranger_test
+tests_unit_common_stranger_test_SOURCES = %D%/stranger_test.c
+tests_unit_common_stranger_test_LDADD = libcommon.la $(UNIT_LIBS)

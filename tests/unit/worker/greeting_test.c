@@ -62,6 +62,28 @@ refuses_what_is_no_whole_kexinit (void)
 }
 
 static void
+knows_who_does_not_identify_itself (void)
+{
+  static const struct {
+    const char *said;
+    bool identified;
+  } rows[] = {{"", false},
+              {"SSH", false},
+              {"SSH-", true},
+              {"SSH-2.0-x\r\n", true},
+              {"hello\nSSH-2.0-x", true},
+              {"220 mail\r\n", false},
+              {"no SSH-2.0-x\n", false},
+              {"\n\n", false}};
+
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    memset (&g, 0, sizeof g);
+    greeting_add (&g, rows[i].said, strlen (rows[i].said));
+    CU_ASSERT_EQUAL (greeting_identified (&g), rows[i].identified);
+  }
+}
+
+static void
 keeps_no_more_than_fits (void)
 {
   static uint8_t much[GREETING_BYTES + 5000];
@@ -76,4 +98,5 @@ keeps_no_more_than_fits (void)
 
 UNIT_MAIN ("greeting", UNIT_TEST (finds_the_host_keys),
            UNIT_TEST (refuses_what_is_no_whole_kexinit),
+           UNIT_TEST (knows_who_does_not_identify_itself),
            UNIT_TEST (keeps_no_more_than_fits))

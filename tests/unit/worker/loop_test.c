@@ -563,6 +563,23 @@ waits_for_the_server_until_its_deadline (void)
   begin (SECOND / 20);
   /* nobody hangs up before that */
   CU_ASSERT (join () == ERR_TIMEOUT);
+  CU_ASSERT_PTR_NOT_NULL (strstr (fault.text, "says nothing"));
+  (void)end ();
+}
+
+static void
+who_hangs_up_without_a_word_is_at_the_wrong_port_maybe (void)
+{
+  begin (5 * SECOND);
+  shut (&server);
+  CU_ASSERT (join () == ERR_CLOSED);
+  CU_ASSERT_PTR_NOT_NULL (strstr (fault.hint, "is it the right port?"));
+  (void)end ();
+  begin (5 * SECOND);
+  say ("\1", 1);
+  shut (&server);
+  CU_ASSERT (join () == ERR_CLOSED);
+  CU_ASSERT_STRING_EQUAL (fault.hint, "");
   (void)end ();
 }
 
@@ -804,6 +821,7 @@ UNIT_MAIN ("loop", UNIT_TEST (answers_each_request_once),
            UNIT_TEST (delivers_what_came_before_the_end),
            UNIT_TEST (hands_on_the_engines_fault),
            UNIT_TEST (waits_for_the_server_until_its_deadline),
+           UNIT_TEST (who_hangs_up_without_a_word_is_at_the_wrong_port_maybe),
            UNIT_TEST (asks_the_daemon_and_is_given),
            UNIT_TEST (only_answers_to_its_question),
            UNIT_TEST (moves_on_although_the_server_has_gone),

@@ -689,6 +689,27 @@ checks_the_identity (void)
   target_close (&t);
 }
 
+/* They say less than a header, and wait for us: told in any pieces. */
+static void
+tells_servers_of_another_kind (void)
+{
+  static const struct {
+    const char *said, *words;
+  } rows[] = {{"SSH-2.0-x\r\n", "it says \"SSH-"},
+              {"220 mail ready\r\n", "it says \"220 "},
+              {"HTTP/1.1 400 Bad Request\r\n", "it says \"HTTP"},
+              {"\x15\x03\x01\x02\x02", "it says 15 03 01 02"}};
+
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t pieces = 0; pieces < 3; pieces++) {
+      reset ();
+      t.rx_max_bytes = pieces;
+      begin ();
+      end (target_feed (&t, rows[i].said, strlen (rows[i].said)), ERR_PEER,
+           rows[i].words);
+    }
+}
+
 UNIT_MAIN ("iscsi login", UNIT_TEST (offers_what_it_should),
            UNIT_TEST (proves_itself_by_chap),
            UNIT_TEST (has_the_target_prove_itself),
@@ -697,6 +718,7 @@ UNIT_MAIN ("iscsi login", UNIT_TEST (offers_what_it_should),
            UNIT_TEST (says_why_it_is_refused),
            UNIT_TEST (is_redirected), UNIT_TEST (refuses_bad_responses),
            UNIT_TEST (ends_what_does_not_end), UNIT_TEST (insists_on_digests),
+           UNIT_TEST (tells_servers_of_another_kind),
            UNIT_TEST (discovers_targets), UNIT_TEST (lists_luns),
            UNIT_TEST (takes_the_only_lun),
            UNIT_TEST (refuses_bad_paths), UNIT_TEST (checks_the_identity))

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+#include "common/stranger.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SHOWN_TEXT 80u
+#define SHOWN_BYTES 16u
+
+static bool
+is_text (uint8_t c)
+{
+  return (c >= 0x20 && c < 0x7f) || c == '\r' || c == '\n' || c == '\t';
+}
+
+/* RFC 8446 §5.1: ContentType, and the first half of the version. */
+static bool
+is_tls (const uint8_t *p)
+{
+  return p[0] >= 20 && p[0] <= 23 && p[1] == 3;
+}
+
+bool
+stranger_speaks (const void *bytes, size_t length_bytes)
+{
+  const uint8_t *p = bytes;
+  bool text = true;
+
+  if (length_bytes < STRANGER_BYTES)
+    return false;
+  for (size_t i = 0; i < STRANGER_BYTES; i++)
+    text = text && is_text (p[i]);
+  return text || is_tls (p);
+}
+
+/* The first line in quotes, or some bytes in hexadecimal. */
+static void
+show (char dst[SHOWN_TEXT + 3], const uint8_t *p, size_t n)
+{
+  size_t used = 0;
+
+  while (used < n && used < SHOWN_TEXT && is_text (p[used]) && p[used] != '\r'
+         && p[used] != '\n')
+    used++;
+  if (used >= STRANGER_BYTES) {
+    snprintf (dst, SHOWN_TEXT + 3, "\"%.*s\"", (int)used, (const char *)p);
+    return;
+  }
+  dst[0] = 0;
+  for (size_t i = 0; i < n && i < SHOWN_BYTES; i++)
+    sprintf (dst + strlen (dst), "%s%02x", i ? " " : "", p[i]);
+}
+
+static const char *
+kind_of (const uint8_t *p, size_t n)
+{
+  static const struct {
+    const char *begins, *kind;
+  } kinds[] = {
+      {"SSH-", " (SSH)"}, {"HTTP/", " (HTTP)"}, {"NBDMAGIC", " (NBD)"}};
+
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    size_t length = strlen (kinds[i].begins);
+
+    if (n >= length && memcmp (p, kinds[i].begins, length) == 0)
+      return kinds[i].kind;
+  }
+  return n >= STRANGER_BYTES && is_tls (p) ? " (TLS)" : "";
+}
+
+enum err
+stranger_fault (struct fault *f, const char *protocol, const char *ports,
+                const void *bytes, size_t length_bytes)
+{
+  char shown[SHOWN_TEXT + 3];
+
+  show (shown, bytes, length_bytes);
+  fault_set (f, ERR_PEER, "what answers there does not speak %s: it says %s%s",
+             protocol, shown, kind_of (bytes, length_bytes));
+  fault_hint (f, "is it the right port? %s as a rule", ports);
+  return ERR_PEER;
+}
+
+void
+stranger_hung_up (struct fault *f)
+{
+  if (f && !f->hint[0])
+    fault_hint (f, "it had said nothing before: is it the right port?");
+}
+
+enum err
+stranger_silent (struct fault *f)
+{
+  fault_set (f, ERR_TIMEOUT,
+             "what answers there takes the connection, and says nothing");
+  fault_hint (f, "is it the right port, and is the server well?");
+  return ERR_TIMEOUT;
+}
