@@ -38,12 +38,21 @@ layers_of () {
   daemon=$!
   wait_for 10 grep -q 'serves' "$log" || die "$name: $(cat "$log")"
   BULKHEAD_RUNTIME_DIR=$folder/run HOME=$folder "$@" "$run" nbdkit -t 32 \
-    -U "$folder/$name.sock" --run 'nbdcopy "$uri" '"$folder/$name.copy" \
+    -U "$folder/$name.sock" --run 'nbdcopy "$uri" '"$folder/$name.copy && \
+    $run bulkhead status --json >$folder/$name.json && \
+    $run bulkhead status >$folder/$name.status" \
     bulkhead "$(sftp_url "$dir/disk")" identity="$folder/id" \
     known-hosts="$folder/known_hosts" >"$name.log" 2>&1 </dev/null \
     || die "$name: $(cat "$name.log" "$log")"
   cmp "$folder/$name.copy" disk
   layers=$(sed -n 's/.*: worker [0-9]* sealed: //p' "$log" | head -n 1)
+  shown=$(jq -r '[.volumes[].gateways[].workers[].layers[]] | join(" ")' \
+    "$folder/$name.json")
+  [ "$shown" = "$layers" ] || die "status shows: $shown; the log: $layers"
+  for l in $layers; do
+    grep -qw -- "$l" "$folder/$name.status" \
+      || die "status has no $l in words: $(cat "$folder/$name.status")"
+  done
   wait_for 20 gone "$daemon" || die "$name: the daemon does not end"
   wait "$daemon" || :
 }

@@ -365,10 +365,11 @@ a_failed_start_says_why (void)
 }
 
 /* A distribution, or a container, that says no: a filter in a child of ours
- * that refuses the call with EPERM, then the same start. */
+ * that refuses the calls (names with blanks between) with sys_errno, then the
+ * same start. */
 static struct run
-run_where_refused (const char *call_name, int arg, uint64_t mask,
-                   uint64_t value)
+run_where_refused_with (int sys_errno, const char *names, int arg,
+                        uint64_t mask, uint64_t value)
 {
   struct run *shared = mmap (NULL, sizeof *shared, PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -385,11 +386,17 @@ run_where_refused (const char *call_name, int arg, uint64_t mask,
     struct scmp_arg_cmp cmp = {(unsigned)(arg < 0 ? 0 : arg),
                                SCMP_CMP_MASKED_EQ, mask, value};
 
-    if (seccomp_rule_add_array (ctx, SCMP_ACT_ERRNO (EPERM),
-                                seccomp_syscall_resolve_name (call_name),
-                                arg < 0 ? 0 : 1, &cmp)
-            < 0
-        || seccomp_load (ctx) < 0)
+    char copy[200], *name, *save = NULL;
+
+    snprintf (copy, sizeof copy, "%s", names);
+    for (name = strtok_r (copy, " ", &save); name;
+         name = strtok_r (NULL, " ", &save))
+      if (seccomp_rule_add_array (ctx, SCMP_ACT_ERRNO ((uint32_t)sys_errno),
+                                  seccomp_syscall_resolve_name (name),
+                                  arg < 0 ? 0 : 1, &cmp)
+          < 0)
+        _exit (2);
+    if (seccomp_load (ctx) < 0)
       _exit (2);
     *shared = run (SBX_WORKER, argv);
     _exit (0);
@@ -401,16 +408,47 @@ run_where_refused (const char *call_name, int arg, uint64_t mask,
   return r;
 }
 
+static struct run
+run_where_refused (const char *names, int arg, uint64_t mask, uint64_t value)
+{
+  return run_where_refused_with (EPERM, names, arg, mask, value);
+}
+
+#define NAMESPACES                                                            \
+  (SBX_LAYER_NS_USER | SBX_LAYER_NS_PID | SBX_LAYER_NS_NET                    \
+   | SBX_LAYER_NS_IPC | SBX_LAYER_NS_UTS)
+
 static void
 without_namespaces_it_still_seals (void)
 {
-  struct run r = run_where_refused ("clone", 0, CLONE_NEWPID, CLONE_NEWPID);
-  uint32_t ns = SBX_LAYER_NS_USER | SBX_LAYER_NS_PID | SBX_LAYER_NS_NET
-                | SBX_LAYER_NS_IPC | SBX_LAYER_NS_UTS;
+  /* unprivileged_userns_clone=0 and seccomp of containers; a security module;
+   * max_user_namespaces=0; too deep; a kernel without them */
+  static const int refusals[] = {EPERM, EACCES, ENOSPC, EUSERS, EINVAL};
+
+  for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+    struct run r = run_where_refused_with (refusals[i], "clone", 0,
+                                           CLONE_NEWPID, CLONE_NEWPID);
+
+    CU_ASSERT (sealed (&r));
+    CU_ASSERT_EQUAL (r.seen.layers & NAMESPACES, 0);
+    CU_ASSERT_EQUAL (r.seen.layers & SBX_MANDATORY, SBX_MANDATORY);
+  }
+}
+
+/* As AppArmor's rule of Ubuntu has it: there is a user namespace, but no right
+ * in it, so no mount of one's own. */
+static void
+a_namespace_without_rights_is_no_empty_root (void)
+{
+  struct run r = run_where_refused_with (
+      EACCES, "unshare mount pivot_root umount2 chroot", -1, 0, 0);
 
   CU_ASSERT (sealed (&r));
-  CU_ASSERT_EQUAL (r.seen.layers & ns, 0);
+  CU_ASSERT_EQUAL (r.seen.layers & (SBX_LAYER_NS_MOUNT | SBX_LAYER_EMPTY_ROOT),
+                   0);
   CU_ASSERT_EQUAL (r.seen.layers & SBX_MANDATORY, SBX_MANDATORY);
+  CU_ASSERT (r.seen.layers & SBX_LAYER_NS_PID);
+  CU_ASSERT (r.seen.layers & SBX_LAYER_NS_NET);
 }
 
 static void
@@ -527,6 +565,7 @@ UNIT_MAIN ("spawn", UNIT_TEST (layers_as_text),
            UNIT_TEST (the_resolver_seals), UNIT_TEST (fds_do_not_collide),
            UNIT_TEST (a_failed_start_says_why),
            UNIT_TEST (without_namespaces_it_still_seals),
+           UNIT_TEST (a_namespace_without_rights_is_no_empty_root),
            UNIT_TEST (optional_layers_may_be_missing),
            UNIT_TEST (mandatory_layers_may_not),
            UNIT_TEST (only_a_worker_outlives_its_parent))
