@@ -43,6 +43,7 @@ never () {
   ok "$1: in the daemon, and in no worker"
 }
 
+export BULKHEAD_CANARY='a canary in the environment'
 url=$(sftp_url "$dir/disk")
 seed=$(seed_of id)
 [ ${#seed} = 64 ] || die "no seed"
@@ -65,6 +66,20 @@ only_its_fds () {
 }
 only_its_fds
 ok "its descriptors: $(wc -l <those), sockets and eventfds"
+
+# only_its_words: what the kernel keeps of its start; nothing of the user's own
+# environment.
+only_its_words () {
+  local names
+  names=$(tr '\0' '\n' <"/proc/$(worker_pids)/environ" | cut -d= -f1 | sort \
+    | grep -v 'SAN_OPTIONS$' | paste -sd' ')
+  [ "$names" = 'BULKHEAD_NAMESPACES LANG' ] || die "its environment: $names"
+  [ "$(tr '\0' ' ' <"/proc/$(worker_pids)/cmdline")" = 'bulkhead-worker ' ] \
+    || die "its arguments: $(tr '\0' ' ' <"/proc/$(worker_pids)/cmdline")"
+}
+only_its_words
+# The daemon was started by this nbdkit, in this environment.
+never "what stands in the environment" "$(hex_of "$BULKHEAD_CANARY")"
 
 # Nothing of the daemon, or of a worker, goes to a core file.
 for pid in $(daemon_pids) $(worker_pids); do

@@ -21,10 +21,11 @@ perl -e 'print pack "Q>*", map { $_ * 8 } 0 .. (16 << 20) / 8 - 1' >expected
 
 log=$dir/runtime/bulkheadd.log
 
+more= # parameters
 # export_of MODE
 export_of () {
   start_nbdkit "$1" bulkhead "sftp://$user@127.0.0.1:$sshd_port/possess/$1" \
-    identity="$dir/id" known-hosts="$dir/possessed_hosts"
+    identity="$dir/id" known-hosts="$dir/possessed_hosts" $more
 }
 
 mkdir once
@@ -68,6 +69,11 @@ replaced unprotect "${sanitizer:+exit|}it called mprotect"
 replaced overwrite "${sanitizer:+exit|}SIGSEGV"
 replaced remap "${sanitizer:+exit|}SIGSEGV"
 ok "so does one that tries to write what it may only read"
+
+more=timeout=1
+replaced spin 'has not answered a request in time'
+more=
+ok "so does one that looks busy and never answers"
 
 replaced unasked 'answers no request'
 replaced duplicate 'answers no request'
