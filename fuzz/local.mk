@@ -19,6 +19,7 @@ FUZZ_TARGETS = \
 	%D%/nfs_starttls \
 	%D%/nfs_walk \
 	%D%/openssh_key \
+	%D%/opening \
 	%D%/options \
 	%D%/places \
 	%D%/rings \
@@ -81,6 +82,8 @@ fuzz_nfs_walk_SOURCES = %D%/nfs_walk.c
 fuzz_nfs_walk_LDADD = $(FUZZ_LIBS) libprotocols.la
 fuzz_openssh_key_SOURCES = %D%/openssh_key.c
 fuzz_openssh_key_LDADD = $(FUZZ_LIBS) libcache.la
+fuzz_opening_SOURCES = %D%/opening.c
+fuzz_opening_LDADD = $(FUZZ_LIBS) libcache.la
 fuzz_options_SOURCES = %D%/options.c
 fuzz_options_LDADD = $(FUZZ_LIBS) $(GATEWAY_LIBS)
 fuzz_places_SOURCES = %D%/places.c
