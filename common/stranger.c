@@ -48,9 +48,10 @@ show (char dst[SHOWN_TEXT + 3], const uint8_t *p, size_t n)
     snprintf (dst, SHOWN_TEXT + 3, "\"%.*s\"", (int)used, (const char *)p);
     return;
   }
-  dst[0] = 0;
+  dst[used = 0] = 0;
   for (size_t i = 0; i < n && i < SHOWN_BYTES; i++)
-    sprintf (dst + strlen (dst), "%s%02x", i ? " " : "", p[i]);
+    used += (size_t)snprintf (dst + used, SHOWN_TEXT + 3 - used, "%s%02x",
+                              i ? " " : "", p[i]);
 }
 
 static const char *

@@ -10,6 +10,7 @@ b=${BULKHEAD_BUILDDIR:-.}
 objects=$(find "$b/protocols" -path '*/.libs/*.o' ! -name params.o
   for o in gateway/inflight gateway/join gateway/prefetch gateway/retained \
     gateway/revalidate \
+    common/stranger common/text \
     cache/store cache/lease cache/report \
     ipc/ring ipc/pages ipc/stripes ipc/fill; do
     echo "$b/${o%/*}/.libs/${o##*/}.o"
