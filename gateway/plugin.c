@@ -543,9 +543,9 @@ static struct nbdkit_plugin plugin = {
     .longname = "bulkhead: remote storage through a sandboxed worker",
     .version = PACKAGE_VERSION,
     .description =
-        "Serves a file on an SFTP server, or each file of a directory. "
-        "The protocol\nclient runs as a sandboxed process of its "
-        "own.",
+        "Serves a file of an SFTP or NFS server, or an iSCSI LUN; or each "
+        "file of a\ndirectory, each LUN of a target. The protocol client "
+        "runs as a sandboxed\nprocess of its own.",
     .load = bulkhead_load,
     .unload = bulkhead_unload,
     .dump_plugin = bulkhead_dump_plugin,
