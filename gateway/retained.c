@@ -208,7 +208,8 @@ insert (struct retained *r, struct retained_entry *e,
   e->prev = before->prev;
   e->prev->next = e;
   before->prev = e;
-  r->doubts += e->doubt;
+  if (e->doubt)
+    r->doubts++;
   tree_insert (r, e);
 }
 
@@ -218,7 +219,8 @@ drop (struct retained *r, struct retained_entry *e)
   tree_remove (r, e);
   e->prev->next = e->next;
   e->next->prev = e->prev;
-  r->doubts -= e->doubt;
+  if (e->doubt)
+    r->doubts--;
   buffer_put (r, e->buffer);
   e->next = r->spare;
   r->spare = e;
@@ -229,7 +231,8 @@ drop (struct retained *r, struct retained_entry *e)
 static void
 set_doubt (struct retained *r, struct retained_entry *e, bool doubt)
 {
-  r->doubts += (uint32_t)doubt - (uint32_t)e->doubt;
+  if (doubt != e->doubt)
+    r->doubts += doubt ? 1 : -1u;
   e->doubt = doubt;
 }
 

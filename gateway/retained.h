@@ -80,7 +80,8 @@ struct retained {
   uint32_t entries;
   uint32_t reserved; /* entries that writes under way may need */
   uint32_t spare_entries;
-  uint32_t doubts; /* entries in doubt */
+  _Atomic uint32_t doubts; /* entries in doubt; to be read without the lock,
+                              too */
   uint64_t clock;  /* the last stamp */
   uint64_t random;
   struct retained_entry *root;

@@ -571,12 +571,34 @@ run (struct transfer *t)
   return t->result;
 }
 
+/* What the cache has of it, from the front. Other processes do not know what is
+ * in doubt: they may have read it from a server that has lost it, and offered
+ * that to the cache. With the lock held, as what takes bytes in doubt out of
+ * the log would leave none of them to put over what was found before.
+ */
+static uint32_t
+read_cached (struct link *l, void *buf, uint32_t length_bytes, uint64_t offset)
+{
+  uint32_t n = 0;
+
+  if (!l->proof.log.doubts) {
+    n = hot_read (&l->hot, buf, length_bytes, offset);
+    if (!n || !l->proof.log.doubts)
+      return n;
+  }
+  pthread_mutex_lock (&l->lock);
+  n = hot_read (&l->hot, buf, length_bytes, offset);
+  retained_overlay (&l->proof.log, buf, offset, n);
+  pthread_mutex_unlock (&l->lock);
+  return n;
+}
+
 int
 link_read (struct link *l, void *buf, uint32_t length_bytes, uint64_t offset)
 {
   struct stats_seat *seat = stats_sit (&l->stats);
   uint64_t began_ns = stats_hot_begin (seat);
-  uint32_t hot_bytes = hot_read (&l->hot, buf, length_bytes, offset);
+  uint32_t hot_bytes = read_cached (l, buf, length_bytes, offset);
   uint64_t start = offset + hot_bytes;
   struct transfer t = {.link = l, .op = IO_READ,
                        .read_buf = (uint8_t *)buf + hot_bytes,

@@ -416,6 +416,51 @@ doubtful_ranges_are_read_without_a_server (void)
   peer_end (&peer);
 }
 
+static bool
+is_in_doubt (struct link *l)
+{
+  struct link_stats s;
+
+  link_stats (l, &s);
+  return s.doubts > 0;
+}
+
+/* Another process may have read what the server has lost, and have offered that
+ * to the cache that all share.
+ */
+static void
+doubtful_ranges_are_not_what_others_cached (void)
+{
+  const uint64_t page = 3 * MB / PAGE;
+  static uint8_t lost[PAGE];
+  struct link *l;
+  uint64_t version;
+
+  begin (PEER_HONEST);
+  peer.forgets = true;
+  l = open_link ();
+  memset (block, 5, 2 * PAGE);
+  CU_ASSERT_EQUAL (link_write (l, block, 2 * PAGE - 100, 3 * MB, 0), 0);
+  memset (block + 2 * PAGE - 100, 0, 100);
+  peer.hold = true;
+  peer.kills++;
+  CU_ASSERT (eventually (is_in_doubt, l));
+  for (uint64_t i = 0; i < 2; i++) {
+    CU_ASSERT (stripes_quiet (&peer.map, page + i, &version));
+    store_insert (&peer.store, page + i, version, lost);
+  }
+  CU_ASSERT_EQUAL (link_read (l, got, 2 * PAGE, 3 * MB), 0);
+  CU_ASSERT_EQUAL (memcmp (got, block, 2 * PAGE), 0);
+  CU_ASSERT_EQUAL (link_read (l, got, 7, 3 * MB + 4093), 0);
+  CU_ASSERT_EQUAL (memcmp (got, block, 7), 0);
+  peer.hold = false;
+  CU_ASSERT (eventually (log_is_empty, l));
+  CU_ASSERT_EQUAL (link_read (l, got, 2 * PAGE, 3 * MB), 0);
+  CU_ASSERT_EQUAL (memcmp (got, block, 2 * PAGE), 0);
+  link_close (l);
+  peer_end (&peer);
+}
+
 /* Whoever takes the lease over finds everything stable. */
 static void
 the_lease_goes_with_an_empty_log (void)
@@ -574,6 +619,7 @@ UNIT_MAIN ("proof", UNIT_TEST (nothing_is_sent_again_without_need),
            UNIT_TEST (full_log_fails_writes_as_the_flush_does),
            UNIT_TEST (a_failed_flush_is_not_forgotten),
            UNIT_TEST (doubtful_ranges_are_read_without_a_server),
+           UNIT_TEST (doubtful_ranges_are_not_what_others_cached),
            UNIT_TEST (the_lease_goes_with_an_empty_log),
            UNIT_TEST (status_is_told_in_extents),
            UNIT_TEST (lies_about_status_are_no_answer),
