@@ -231,13 +231,14 @@ attend (struct copy *k, struct progress *p)
     uint64_t bytes = k->bytes;
     struct fault f = {0};
 
-    clock_gettime (CLOCK_REALTIME, &until);
+    clock_gettime (CLOCK_MONOTONIC, &until);
     until.tv_nsec += LOOK_NS;
     if (until.tv_nsec >= 1000000000) {
       until.tv_nsec -= 1000000000;
       until.tv_sec++;
     }
-    pthread_cond_timedwait (&k->changed, &k->lock, &until);
+    pthread_cond_clockwait (&k->changed, &k->lock, CLOCK_MONOTONIC,
+                            &until);
     if (session_interrupted () && !k->stop) {
       k->stop = true;
       pthread_cond_broadcast (&k->changed);

@@ -401,13 +401,14 @@ wait_for_change (struct exports *x)
   struct timespec until;
   bool leave;
 
-  clock_gettime (CLOCK_REALTIME, &until);
+  clock_gettime (CLOCK_MONOTONIC, &until);
   until.tv_nsec += 100000000;
   if (until.tv_nsec >= 1000000000) {
     until.tv_nsec -= 1000000000;
     until.tv_sec++;
   }
-  pthread_cond_timedwait (&x->changed, &x->lock, &until);
+  pthread_cond_clockwait (&x->changed, &x->lock, CLOCK_MONOTONIC,
+                          &until);
   pthread_mutex_unlock (&x->lock);
   leave = x->interrupted ();
   pthread_mutex_lock (&x->lock);
