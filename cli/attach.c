@@ -173,6 +173,25 @@ clean_up (const char *dir)
     sweep (&s);
 }
 
+/* By systemd-logind, or by a user's own systemd: what ends before file systems
+ * are unmounted.
+ */
+static bool
+in_session (void)
+{
+  FILE *file = access ("/run/systemd/system", F_OK) == 0
+                   ? fopen ("/proc/self/cgroup", "re")
+                   : NULL;
+  char line[4096];
+  bool found = false;
+
+  while (file && !found && fgets (line, sizeof line, file))
+    found = strstr (line, ":/user.slice/");
+  if (file)
+    fclose (file);
+  return found;
+}
+
 static enum cli_status
 tell (struct cli *c, const struct target *t, int index)
 {
@@ -180,10 +199,10 @@ tell (struct cli *c, const struct target *t, int index)
 
   snprintf (device, sizeof device, "/dev/nbd%d", index);
   if (c->json)
-    return cli_json (
-        c, json_pack ("{s:o, s:s, s:I}", "volume", view_json_text (t->name),
-                      "device", device, "size",
-                      (json_int_t)block_size_bytes (index)));
+    return cli_json (c,
+                     json_pack ("{s:o, s:s, s:I}", "volume",
+                                view_json_text (t->name), "device", device,
+                                "size", (json_int_t)block_size_bytes (index)));
   if (c->quiet)
     return CLI_OK;
   printf ("%s\n", device);
@@ -223,7 +242,12 @@ attach (struct cli *c, struct supervise *o, const char *dir)
     fault_hint (&f, "%s/" ATTACH_LOG " may say why", dir);
     return cli_fault (c, &f);
   }
-  return r.e ? cli_fault (c, &r.f) : tell (c, o->target, r.index);
+  if (r.e)
+    return cli_fault (c, &r.f);
+  if (in_session ())
+    cli_note (c, "unmount it before the machine goes down, or let systemd "
+                 "attach it: man bulkhead-attach");
+  return tell (c, o->target, r.index);
 }
 
 struct foreground {

@@ -17,6 +17,7 @@ udev=$BULKHEAD_VM_KERNEL/udev
 [ -d "$udev" ] || skip "no $udev: make check-vm says how"
 
 start_sshd
+truncate -s 1M hand2.img
 for name in boot hand; do
   truncate -s 32M $name.img
   mkfs.ext4 -q -F $name.img
@@ -35,13 +36,17 @@ volumes:
     url: sftp://$user@10.0.2.2:$sshd_port$dir/hand.img
     identity: ~/key
     known-hosts: ~/known_hosts
+  hand2:
+    url: sftp://$user@10.0.2.2:$sshd_port$dir/hand2.img
+    identity: ~/key
+    known-hosts: ~/known_hosts
 END
 
 # ------------------------------------------------------- systemd, and what it needs
 
 copy_program /lib/systemd/systemd /lib/systemd/systemd-shutdown \
   /lib/systemd/systemd-fsck /lib/systemd/system-generators/systemd-fstab-generator \
-  "$(command -v systemctl)"
+  "$(command -v systemctl)" "$(command -v systemd-run)"
 for program in mount umount; do # where systemd looks for them
   cp -L "$(command -v $program)" "$root/bin/$program"
 done
@@ -140,6 +145,11 @@ until_ok 20 is_another || bad "$(systemctl status 'bulkhead*'; systemctl list-jo
 file-model /mnt/file 1000000 1 2 || bad "other data"
 no_io_errors "a supervisor killed"
 good "a supervisor that is killed comes back"
+
+systemd-run --quiet --scope --slice=user.slice \
+  sh -ec 'bulkhead attach hand2; bulkhead detach hand2' >out 2>&1 || bad "$(cat out)"
+grep -q 'unmount it before the machine goes down' out || bad "a session: $(cat out)"
+good "in a session: $(grep unmount out)"
 
 ! systemctl start bulkhead-attach@none 2>/dev/null || bad "a volume that there is not"
 good "what cannot be attached fails"
