@@ -60,7 +60,7 @@ kind_of (const uint8_t *p, size_t n)
   static const struct {
     const char *begins, *kind;
   } kinds[] = {
-      {"SSH-", " (SSH)"}, {"HTTP/", " (HTTP)"}, {"NBDMAGIC", " (NBD)"}};
+      {"SSH-", " (SSH)"}, {"HTTP", " (HTTP)"}, {"NBDM", " (NBD)"}};
 
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     size_t length = strlen (kinds[i].begins);

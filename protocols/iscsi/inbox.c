@@ -115,7 +115,7 @@ inbox_received (struct inbox *in, size_t length_bytes, struct fault *f)
     in->head_have_bytes += length_bytes;
     if (!in->greeted && stranger_speaks (in->head, in->head_have_bytes))
       return stranger_fault (f, "iSCSI", "iSCSI has 3260", in->head,
-                             in->head_have_bytes);
+                             STRANGER_BYTES);
     return in->head_have_bytes < in->head_need_bytes ? ERR_OK
                                                      : head_received (in, f);
   case INBOX_DATA:

@@ -31,25 +31,9 @@ rpc_next_record (struct rpc_inbox *in)
   in->payload_bytes = in->payload_left_bytes = 0;
 }
 
+/* The header of a fragment is there. */
 static enum err
-speaks_no_rpc (const struct rpc_inbox *in, const uint8_t *behind,
-               size_t behind_bytes, struct fault *f)
-{
-  uint8_t said[128];
-  size_t n = sizeof in->mark;
-
-  memcpy (said, in->mark, n);
-  if (behind_bytes > sizeof said - n)
-    behind_bytes = sizeof said - n;
-  memcpy (said + n, behind, behind_bytes);
-  return stranger_fault (f, "NFS", "NFS has 2049, its portmapper 111", said,
-                         n + behind_bytes);
-}
-
-/* The header of a fragment is there, and some bytes behind it. */
-static enum err
-on_mark (struct rpc_inbox *in, const uint8_t *behind, size_t behind_bytes,
-         struct fault *f)
+on_mark (struct rpc_inbox *in, struct fault *f)
 {
   struct wire w = wire_init (in->mark, sizeof in->mark);
   uint32_t mark = wire_u32 (&w);
@@ -57,7 +41,8 @@ on_mark (struct rpc_inbox *in, const uint8_t *behind, size_t behind_bytes,
   size_t so_far = in->have_bytes + in->payload_bytes;
 
   if (!in->greeted && stranger_speaks (in->mark, sizeof in->mark))
-    return speaks_no_rpc (in, behind, behind_bytes, f);
+    return stranger_fault (f, "NFS", "NFS has 2049, its portmapper 111",
+                           in->mark, sizeof in->mark);
   if (length_bytes > RECORD_MAX_BYTES - so_far)
     return fault_set (f, ERR_PEER,
                       "the server sends a record fragment of %u bytes, behind "
@@ -249,9 +234,7 @@ step (struct rpc *r, const uint8_t *bytes, size_t length_bytes,
     memcpy (in->mark + in->mark_bytes, bytes, n);
     in->mark_bytes += (unsigned)n;
     *ret_bytes = n;
-    return in->mark_bytes < sizeof in->mark
-               ? ERR_OK
-               : on_mark (in, bytes + n, length_bytes - n, f);
+    return in->mark_bytes < sizeof in->mark ? ERR_OK : on_mark (in, f);
   }
   n = least (length_bytes, in->fragment_left_bytes);
   if (in->payload_left_bytes > 0) {

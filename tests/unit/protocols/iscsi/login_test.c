@@ -695,9 +695,9 @@ tells_servers_of_another_kind (void)
 {
   static const struct {
     const char *said, *words;
-  } rows[] = {{"SSH-2.0-x\r\n", "it says \"SSH-"},
-              {"220 mail ready\r\n", "it says \"220 "},
-              {"HTTP/1.1 400 Bad Request\r\n", "it says \"HTTP"},
+  } rows[] = {{"SSH-2.0-x\r\n", "it says \"SSH-\" (SSH)"},
+              {"220 mail ready\r\n", "it says \"220 \""},
+              {"HTTP/1.1 400 Bad Request\r\n", "it says \"HTTP\" (HTTP)"},
               {"\x15\x03\x01\x02\x02", "it says 15 03 01 02"}};
 
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
