@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@ struct credentials {
   void *ctx;
   int fd[CREDENTIALS_SECRETS];
   unsigned secret; /* the one that is read; CREDENTIALS_SECRETS: all are */
-  bool is_file;
+  bool is_file, is_socket;
   size_t used_bytes;
   ev_io readable;
   ev_timer timer; /* of the secret; afterwards: the next step, from the loop */
@@ -162,6 +163,7 @@ read_next (struct credentials *c)
     return;
   }
   c->is_file = S_ISREG (st.st_mode);
+  c->is_socket = S_ISSOCK (st.st_mode);
   c->used_bytes = 0;
   ev_io_set (&c->readable, fd, EV_READ);
   ev_io_start (loop, &c->readable);
@@ -215,9 +217,12 @@ on_readable (struct ev_loop *loop, ev_io *w, int events)
   int fd = c->fd[c->secret];
   char *at = text_of (c) + c->used_bytes;
   size_t room = LOGIN_PASSWORD_BYTES - c->used_bytes;
-  /* A gateway gives the same file again to the next daemon. */
-  ssize_t n = c->is_file ? pread (fd, at, room, (off_t)c->used_bytes)
-                         : read (fd, at, room);
+  /* A gateway gives the same file again to the next daemon. Of a socket, which
+   * another user may have sent, whoever has it as well may have been faster.
+   */
+  ssize_t n = c->is_file     ? pread (fd, at, room, (off_t)c->used_bytes)
+              : c->is_socket ? recv (fd, at, room, MSG_DONTWAIT)
+                             : read (fd, at, room);
 
   (void)loop;
   (void)events;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -253,10 +254,71 @@ cancelled_at_any_point (void)
   }
 }
 
+static int shared_end, other_end;
+static unsigned polls;
+
+/* Between the poll that finds a byte there, the second one, and the read. */
+static void
+on_polled (struct ev_loop *loop, ev_check *w, int events)
+{
+  char byte;
+
+  (void)events;
+  if (++polls < 2)
+    return;
+  CU_ASSERT_EQUAL (recv (shared_end, &byte, 1, MSG_DONTWAIT), 1);
+  ev_check_stop (loop, w);
+  ticks++;
+}
+
+static void
+on_stolen (struct ev_loop *loop, ev_timer *w, int events)
+{
+  (void)events;
+  if (!ticks)
+    return;
+  ev_timer_stop (loop, w);
+  CU_ASSERT_EQUAL (write (other_end, "secret", 6), 6);
+  shutdown (other_end, SHUT_WR);
+}
+
+/* Who sends a socket has it still: the daemon of a host waits for nobody. */
+static void
+a_socket_that_somebody_else_reads_holds_nothing_up (void)
+{
+  ev_check polled;
+  ev_timer stolen;
+  int pair[2];
+
+  CU_ASSERT_EQUAL_FATAL (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  shared_end = dup (pair[0]);
+  other_end = pair[1];
+  polls = 0;
+  begin (0, pair[0], -1);
+  ev_check_init (&polled, on_polled);
+  ev_set_priority (&polled, EV_MAXPRI);
+  ev_check_start (d.loop, &polled);
+  ev_timer_init (&stolen, on_stolen, 0.01, 0.01);
+  ev_timer_start (d.loop, &stolen);
+  CU_ASSERT_EQUAL (write (other_end, "x", 1), 1);
+  alarm (10);
+  turn_until_done ();
+  alarm (0);
+  CU_ASSERT_EQUAL (ticks, 1);
+  CU_ASSERT_EQUAL (last.code, ERR_OK);
+  CU_ASSERT_STRING_EQUAL (login.password, "secret");
+  ev_check_stop (d.loop, &polled);
+  ev_timer_stop (d.loop, &stolen);
+  close (shared_end);
+  close (other_end);
+  end ();
+}
+
 UNIT_MAIN ("credentials", UNIT_TEST (nothing_to_wait_for),
            UNIT_TEST (keys_are_decrypted_beside_the_loop),
            UNIT_TEST (a_wrong_passphrase_is_the_keys_fault),
            UNIT_TEST (a_passphrase_may_be_typed_late),
+           UNIT_TEST (a_socket_that_somebody_else_reads_holds_nothing_up),
            UNIT_TEST (odd_secrets_are_named),
            UNIT_TEST (mutual_chap_has_two_secrets),
            UNIT_TEST (cancelled_at_any_point))
