@@ -178,7 +178,8 @@ attach (struct gateway *g)
 }
 
 static enum err
-join (struct gateway *g, uint8_t key, int stripes_fd, bool holds_lease)
+join_as (uid_t uid, struct gateway *g, uint8_t key, int stripes_fd,
+         bool holds_lease)
 {
   struct volume_key k = {{key}};
   struct member_before before = {stripes_fd, holds_lease};
@@ -188,10 +189,16 @@ join (struct gateway *g, uint8_t key, int stripes_fd, bool holds_lease)
   memset (g, 0, sizeof *g);
   g->wake = -1;
   g->stripes_fd = stripes_fd;
-  e = member_join (set, &k, 0, "test", &before, &hooks, g, &g->m, &f);
+  e = member_join (set, &k, uid, "test", &before, &hooks, g, &g->m, &f);
   if (!e)
     attach (g);
   return e;
+}
+
+static enum err
+join (struct gateway *g, uint8_t key, int stripes_fd, bool holds_lease)
+{
+  return join_as (0, g, key, stripes_fd, holds_lease);
 }
 
 /* A map is a use of the file too: of the description that it was made with. */
@@ -344,6 +351,42 @@ volumes_share_the_memory (void)
   CU_ASSERT (set->used_slots <= SLOTS);
   die (&b);
   stop ();
+}
+
+/* In a host's daemon: two volumes of one user have half of it all together,
+ * whatever they read; what is left is another's. */
+static void
+a_user_has_half_of_the_memory (void)
+{
+  struct gateway a, b, other;
+  unsigned has = 0;
+
+  start ();
+  d.host = true;
+  CU_ASSERT_EQUAL_FATAL (join_as (4001, &a, 1, -1, false), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (join_as (4001, &b, 2, -1, false), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (join_as (4003, &other, 3, -1, false), ERR_OK);
+  for (unsigned i = 0; i < 2 * SLOTS; i++) {
+    offer (i % 2 ? &a : &b, i, 0, 1);
+    turn (0);
+  }
+  turn (10);
+  CU_ASSERT_EQUAL (set->used_slots, SLOTS / 2);
+  CU_ASSERT (cached (&a, 2 * SLOTS - 1, 1));
+  for (unsigned i = 0; i < SLOTS / 2; i++) {
+    offer (&other, i, 0, 2);
+    turn (0);
+  }
+  turn (10);
+  for (unsigned i = 0; i < SLOTS / 2; i++)
+    has += cached (&other, i, 2);
+  CU_ASSERT (has > SLOTS * 3 / 8);
+  CU_ASSERT (set->used_slots <= SLOTS);
+  die (&a);
+  die (&b);
+  die (&other);
+  stop ();
+  d.host = false;
 }
 
 static void
@@ -547,6 +590,7 @@ a_key_is_of_everything_that_is_configured (void)
 UNIT_MAIN ("shared", UNIT_TEST (what_one_reads_the_other_has),
            UNIT_TEST (fills_that_lie_hurt_nobody),
            UNIT_TEST (volumes_share_the_memory),
+           UNIT_TEST (a_user_has_half_of_the_memory),
            UNIT_TEST (the_lease_moves_and_the_dead_are_settled),
            UNIT_TEST (a_new_daemon_takes_over),
            UNIT_TEST (stripes_that_nobody_knows_mean_no_cache),
