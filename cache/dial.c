@@ -88,6 +88,20 @@ finish (struct dialer *x, int fd)
   done (ctx, fd, index, fd < 0 ? &f : NULL);
 }
 
+static const char *
+hint_of (int sys_errno)
+{
+  switch (sys_errno) {
+  case ECONNREFUSED:
+    return "is the server running, and is the port in the URL right?";
+  case ENETUNREACH:
+    return "this machine has no route there: is its network up, and the "
+           "address right?";
+  default:
+    return "is the host up, and does a firewall let this port through?";
+  }
+}
+
 static void
 refused (struct dialer *x, int sys_errno)
 {
@@ -96,11 +110,7 @@ refused (struct dialer *x, int sys_errno)
   address_text (&x->list.a[x->index], x->port, text);
   fault_set (&x->last, ERR_DIAL, "cannot connect to %s (%s): %s", x->host, text,
              strerror (sys_errno));
-  fault_hint (
-      &x->last,
-      sys_errno == ECONNREFUSED
-          ? "is the server running, and is the port in the URL right?"
-          : "is the host up, and does a firewall let this port through?");
+  fault_hint (&x->last, "%s", hint_of (sys_errno));
 }
 
 /* The address did not do; its socket goes, the next one is tried. */

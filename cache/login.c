@@ -244,19 +244,30 @@ locked_hint (const struct login_config *c)
   return NULL;
 }
 
-static enum control_type
-nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
-              struct fault *f)
+static bool
+has_usable_key (const struct login_config *c)
+{
+  for (unsigned i = 0; i < c->keys; i++)
+    if (c->key[i].key)
+      return true;
+  return false;
+}
+
+/* What was given already, and is not taken, is not what is missing. */
+static void
+hint_at_login (const struct login *l, bool key, bool password, struct fault *f)
 {
   const struct login_config *c = l->config;
-  bool key = list_has (methods, "publickey");
-  bool password = takes_password (methods);
 
-  fault_set (f, ERR_AUTH, "%s@%s refused the login; it accepts %s; tried: %s",
-             c->user, c->host, methods[0] ? methods : "nothing",
-             l->tried[0] ? l->tried : "nothing");
   if (key && locked_hint (c))
     fault_hint (f, "%s", locked_hint (c));
+  else if (password && l->password_tried)
+    fault_hint (f, "is that the password of this user?%s",
+                key ? " A key can be given with identity=FILE" : "");
+  else if (key && has_usable_key (c))
+    fault_hint (f, "is the key's .pub in authorized_keys of this user on the "
+                   "server?%s",
+                password ? " A password can be given with password=-" : "");
   else if (key && password)
     fault_hint (f, "give a key with identity=FILE or a password with "
                    "password=-");
@@ -267,6 +278,19 @@ nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
     fault_hint (f, "give the password with password=- or password=+FILE");
   else
     fault_hint (f, "only public keys and passwords are supported");
+}
+
+static enum control_type
+nothing_left (const struct login *l, const char *methods, struct wirebuf *b,
+              struct fault *f)
+{
+  const struct login_config *c = l->config;
+
+  fault_set (f, ERR_AUTH, "%s@%s refused the login; it accepts %s; tried: %s",
+             c->user, c->host, methods[0] ? methods : "nothing",
+             l->tried[0] ? l->tried : "nothing");
+  hint_at_login (l, list_has (methods, "publickey"), takes_password (methods),
+                 f);
   fault_put (b, f);
   return CONTROL_AUTH_NONE;
 }

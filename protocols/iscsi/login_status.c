@@ -10,8 +10,8 @@ static const struct {
 } table[] = {
     {2, 0x00, ERR_PEER, "the target found the login request wrong", ""},
     {2, 0x01, ERR_AUTH, "the target refuses the user name or the password",
-     "see user= and password=; with tgt and LIO the account must be bound to "
-     "this target and this initiator-name="},
+     "are user= and password= given, and right? With tgt and LIO the account "
+     "must be bound to this target and this initiator-name="},
     {2, 0x02, ERR_ACCESS, "this initiator is not allowed to use the target",
      "the target's access list must have the initiator's name "
      "(initiator-name=) or this machine's address"},

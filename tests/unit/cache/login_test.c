@@ -138,6 +138,21 @@ the_hint_fits_what_the_server_takes (void)
   next ("password", &f);
   CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "password="));
   end ();
+  /* Nor does it ask for what it was given. */
+  begin (0, "secret", NULL);
+  next ("password,publickey", &f);
+  next ("password,publickey", &f);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "the password of this user?"));
+  CU_ASSERT_PTR_NULL (strstr (f.hint, "password="));
+  next ("publickey", &f); /* which was right: it wants both */
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "identity="));
+  end ();
+  begin (1, NULL, NULL);
+  next ("password,publickey", &f);
+  next ("password,publickey", &f);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, "authorized_keys"));
+  CU_ASSERT_PTR_NULL (strstr (f.hint, "identity="));
+  end ();
 }
 
 static void
