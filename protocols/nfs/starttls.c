@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/stranger.h"
 #include "protocols/nfs/engine.h"
 
 #define AUTH_TLS 7u /* RFC 9289 §7.1 */
@@ -131,6 +132,9 @@ nfs_starttls_welcome (uint32_t xid, const uint8_t *bytes, size_t length_bytes,
     return ERR_AGAIN;
   }
   mark = wire_u32 (&w);
+  if (stranger_speaks (bytes, length_bytes))
+    return stranger_fault (f, "NFS", "NFS has 2049, its portmapper 111", bytes,
+                           length_bytes);
   if (!(mark & LAST_FRAGMENT))
     return broken (f, "last fragment (RFC 5531 §11)");
   mark &= ~LAST_FRAGMENT;

@@ -141,6 +141,7 @@ what_is_no_reply_is_refused (void)
     wirebuf_u32 (&b, marks[i]);
     CU_ASSERT_EQUAL (judged (), ERR_PEER);
   }
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "not speak NFS: it says \"HTTP"));
   accepted (XID, 0, "STARTTLS", 0);
   reply[0] = 0; /* more fragments come, of a yes that is whole already */
   CU_ASSERT_EQUAL (judged (), ERR_PEER);
