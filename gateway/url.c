@@ -68,8 +68,8 @@ known_protocols (char *dst, size_t dst_bytes)
 
   dst[0] = 0;
   for (const struct proto_params *p = proto_params_table; p->name; p++) {
-    int n = snprintf (dst + used, dst_bytes - used, "%s%s://",
-                      used ? ", " : "", p->name);
+    int n = snprintf (dst + used, dst_bytes - used, "%s%s://", used ? ", " : "",
+                      p->name);
 
     if (n < 0 || (size_t)n >= dst_bytes - used)
       return;
@@ -99,6 +99,7 @@ set_proto (struct volume_spec *spec, const UriUriA *u, const char *url,
            struct fault *f)
 {
   size_t n = range_bytes (&u->scheme);
+  const char *hint = "";
   char known[128];
 
   known_protocols (known, sizeof known);
@@ -108,10 +109,11 @@ set_proto (struct volume_spec *spec, const UriUriA *u, const char *url,
     spec->proto[n] = 0;
     if (proto_params_find (spec->proto))
       return ERR_OK;
+    hint = meant (spec->proto);
   }
   fault_set (f, ERR_INVAL, "\"%s\" is not a URL of a protocol that is known",
              url);
-  fault_hint (f, "%sbegin it with one of: %s", meant (spec->proto), known);
+  fault_hint (f, "%sbegin it with one of: %s", hint, known);
   return ERR_INVAL;
 }
 
@@ -141,8 +143,8 @@ set_path (struct volume_spec *spec, const UriUriA *u, const char *url,
   const struct proto_params *proto = proto_params_find (spec->proto);
   const char *first, *end;
 
-  if (range_bytes (&u->query) || u->query.first
-      || range_bytes (&u->fragment) || u->fragment.first) {
+  if (range_bytes (&u->query) || u->query.first || range_bytes (&u->fragment)
+      || u->fragment.first) {
     fault_set (f, ERR_INVAL, "the URL has a query or a fragment");
     fault_hint (f, "write ? as %%3F and # as %%23 in a path; parameters "
                    "follow the URL as key=value");
@@ -164,6 +166,31 @@ set_path (struct volume_spec *spec, const UriUriA *u, const char *url,
   return set_decoded (spec, "path", first, (size_t)(end - first), f);
 }
 
+/* The parser points behind a port that is none. The host's part ends at the
+ * first slash, and begins behind the user's.
+ */
+static void
+hint_of_host (const char *url, struct fault *f)
+{
+  const char *host = strstr (url, "://"), *port;
+  size_t n;
+
+  host = host ? host + 3 : "";
+  n = strcspn (host, "/?#");
+  for (const char *at; (at = memchr (host, '@', n)); host = at + 1)
+    n -= (size_t)(at + 1 - host);
+  port = memchr (host, ':', n);
+  if (!port || host[0] == '[')
+    return;
+  port++;
+  n -= (size_t)(port - host);
+  if (memchr (port, ':', n))
+    fault_hint (f, "an IPv6 address stands in brackets: sftp://[::1]/path");
+  else if (strspn (port, "0123456789") < n)
+    fault_hint (f, "the port behind the host is no number: \"%.*s\"",
+                n > 100 ? 100 : (int)n, port);
+}
+
 enum err
 url_parse (const char *url, struct volume_spec *spec, struct fault *f)
 {
@@ -180,6 +207,7 @@ url_parse (const char *url, struct volume_spec *spec, struct fault *f)
                error_at ? error_at : "");
     fault_hint (f, "it looks like sftp://[user@]host[:port]/path/to/file; "
                    "write a space as %%20");
+    hint_of_host (url, f);
     return ERR_INVAL;
   }
   if ((e = set_proto (spec, &u, url, f)))

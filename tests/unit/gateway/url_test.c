@@ -102,6 +102,34 @@ bad_urls_have_words (void)
 }
 
 static void
+what_is_wrong_is_hinted_at (void)
+{
+  static const struct {
+    const char *url, *hint;
+  } table[] = {
+    {"sftp://h:22x/x", "no number: \"22x\""},
+    {"sftp://me@h:ssh/x", "no number: \"ssh\""},
+    {"sftp://a:b@c@h:x/x", "no number: \"x\""},
+    {"sftp://::1/x", "in brackets"},
+    {"sftp://fe80::1:22/x", "in brackets"},
+    {"sftp://h/a b", "as %20"},
+    {"sftp://h:22/a b", "as %20"},
+    {"sftp://[::1/x", "looks like"},
+    {"ssh://h/x", "SSH servers are sftp://"},
+    {"averyveryverylongscheme://h/x", "begin it with one of"},
+  };
+  static struct volume_spec s;
+  struct fault f;
+
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    memset (&f, 0, sizeof f);
+    memset (&s, 0, sizeof s);
+    CU_ASSERT_EQUAL (url_parse (table[i].url, &s, &f), ERR_INVAL);
+    CU_ASSERT_PTR_NOT_NULL (strstr (f.hint, table[i].hint));
+  }
+}
+
+static void
 long_urls_are_bounded (void)
 {
   static char url[70000];
@@ -118,4 +146,6 @@ long_urls_are_bounded (void)
 }
 
 UNIT_MAIN ("url", UNIT_TEST (good_urls), UNIT_TEST (urls_of_other_protocols),
-           UNIT_TEST (bad_urls_have_words), UNIT_TEST (long_urls_are_bounded))
+           UNIT_TEST (bad_urls_have_words),
+           UNIT_TEST (what_is_wrong_is_hinted_at),
+           UNIT_TEST (long_urls_are_bounded))
