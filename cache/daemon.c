@@ -26,11 +26,10 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
 }
 
 void
-daemon_discard_child (struct daemon *d, int pidfd)
+daemon_reap_child (struct daemon *d, int pidfd)
 {
   struct discarded *x = malloc (sizeof *x);
 
-  syscall (SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
   if (!x) {
     close (pidfd); /* stays a zombie until we end */
     return;
@@ -38,4 +37,11 @@ daemon_discard_child (struct daemon *d, int pidfd)
   ev_io_init (&x->readable, on_dead, pidfd, EV_READ);
   x->readable.data = x;
   ev_io_start (d->loop, &x->readable);
+}
+
+void
+daemon_discard_child (struct daemon *d, int pidfd)
+{
+  syscall (SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+  daemon_reap_child (d, pidfd);
 }

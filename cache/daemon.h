@@ -42,5 +42,8 @@ struct daemon {
  */
 void
 daemon_discard_child (struct daemon *d, int pidfd);
+/* The same, of one that ends by itself. */
+void
+daemon_reap_child (struct daemon *d, int pidfd);
 
 #endif

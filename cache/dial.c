@@ -5,11 +5,15 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -23,6 +27,9 @@
 #define RESERVED_FIRST 512
 #define RESERVED_LAST 1023
 #define SOURCE_TRIES 8u
+
+/* Far more than it takes, if nobody is in the way. */
+#define FENCE_WAIT_MS 100
 
 struct dialer {
   struct daemon *d;
@@ -329,4 +336,56 @@ dial_fence (int fd)
   /* tcp_disconnect sends a reset and purges the send queue. */
   while (connect (fd, &sa, sizeof sa) < 0 && errno == EINTR)
     ;
+}
+
+/* Sockets and locks of the daemon must not live as long as the child does. */
+static void
+close_others (const int *fd, unsigned n)
+{
+  unsigned next = STDERR_FILENO + 1, least;
+
+  do {
+    least = ~0u;
+    for (unsigned i = 0; i < n; i++)
+      if ((unsigned)fd[i] >= next && (unsigned)fd[i] < least)
+        least = (unsigned)fd[i];
+    if (least > next)
+      close_range (next, least == ~0u ? least : least - 1, 0);
+    next = least + 1;
+  } while (least != ~0u);
+}
+
+static int
+fence_apart (const int *fd, unsigned n)
+{
+  pid_t pid = fork ();
+  int pidfd;
+
+  if (pid == 0) {
+    close_others (fd, n);
+    for (unsigned i = 0; i < n; i++)
+      dial_fence (fd[i]);
+    _exit (0);
+  }
+  /* Not reaped yet, so the number is still its own. */
+  pidfd = pid > 0 ? pidfd_open (pid, 0) : -1;
+  if (pidfd < 0 && pid > 0)
+    kill (pid, SIGKILL);
+  return pidfd;
+}
+
+void
+dial_fence_all (struct daemon *d, const int *fd, unsigned n, bool apart)
+{
+  struct pollfd child = {.fd = -1, .events = POLLIN};
+
+  if (apart && n)
+    child.fd = fence_apart (fd, n);
+  if (child.fd >= 0) {
+    poll (&child, 1, FENCE_WAIT_MS);
+    daemon_reap_child (d, child.fd);
+    return;
+  }
+  for (unsigned i = 0; i < n; i++)
+    dial_fence (fd[i]);
 }

@@ -55,4 +55,11 @@ dial_source_port (int fd);
 void
 dial_fence (int fd);
 
+/* All of a worker's. Another user's gateway has them, too, and can hold a
+ * socket's lock for as long as it likes (by sending from memory whose pages do
+ * not come): apart, a process of its own does it, which is waited for shortly.
+ */
+void
+dial_fence_all (struct daemon *d, const int *fd, unsigned n, bool apart);
+
 #endif

@@ -208,10 +208,10 @@ close_worker (struct supervisor *s)
 
   ev_io_stop (loop, &w->control_readable);
   ev_io_stop (loop, &w->dead);
-  for (unsigned i = 0; i < w->lanes; i++) {
-    dial_fence (w->net_fd[i]);
+  dial_fence_all (s->c.daemon, w->net_fd, w->lanes,
+                  s->c.daemon->host && s->c.uid != 0);
+  for (unsigned i = 0; i < w->lanes; i++)
     close (w->net_fd[i]);
-  }
   w->lanes = 0;
   cleanup_close (&w->pidfd);
   cleanup_close (&w->control_fd);

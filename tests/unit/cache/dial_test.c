@@ -3,8 +3,16 @@
 #include "cache/dial.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -108,5 +116,131 @@ dials_from_a_reserved_port (void)
   ev_loop_destroy (d.loop);
 }
 
+static uint64_t
+now_ms (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static bool
+is_reset (int fd)
+{
+  struct sockaddr_in peer;
+  socklen_t n = sizeof peer;
+
+  return getpeername (fd, (struct sockaddr *)&peer, &n) < 0
+         && errno == ENOTCONN;
+}
+
+static void
+no_child_stays (void)
+{
+  uint64_t end_ms = now_ms () + 10000;
+
+  while (waitid (P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) == 0
+         && now_ms () < end_ms)
+    ev_run (d.loop, EVRUN_ONCE);
+  CU_ASSERT_EQUAL (waitpid (-1, NULL, WNOHANG), -1);
+}
+
+static void
+several_are_fenced_apart (void)
+{
+  int fd[3], l;
+  uint16_t port;
+
+  d.loop = ev_loop_new (EVFLAG_NOENV);
+  l = listen_somewhere (&port);
+  for (int i = 2; i >= 0; i--)
+    CU_ASSERT_FATAL ((fd[i] = dial (port, (struct dial_from){0})) >= 0);
+  dial_fence_all (&d, fd, 0, true);
+  dial_fence_all (&d, fd, 3, true);
+  no_child_stays ();
+  for (int i = 0; i < 3; i++) {
+    CU_ASSERT (is_reset (fd[i]));
+    close (fd[i]);
+  }
+  close (l);
+  ev_loop_destroy (d.loop);
+}
+
+/* A page that does not come before somebody gives it. */
+static char *
+page_that_waits (int *ret_fd)
+{
+  struct uffdio_api api = {.api = UFFD_API};
+  char *page = mmap (NULL, 4096, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct uffdio_register r = {.range = {(uintptr_t)page, 4096},
+                              .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+  *ret_fd = (int)syscall (SYS_userfaultfd, O_CLOEXEC);
+  return *ret_fd >= 0 && page != MAP_FAILED
+             && ioctl (*ret_fd, UFFDIO_API, &api) == 0
+             && ioctl (*ret_fd, UFFDIO_REGISTER, &r) == 0
+           ? page
+           : NULL;
+}
+
+struct sender {
+  int fd;
+  char *page;
+};
+
+static void *
+send_page (void *arg)
+{
+  struct sender *s = arg;
+
+  (void)!send (s->fd, s->page, 4096, MSG_NOSIGNAL);
+  return NULL;
+}
+
+/* Who holds its lock holds up the fence of that connection, not the daemon. */
+static void
+a_locked_socket_holds_nothing_up (void)
+{
+  struct uffd_msg fault;
+  struct uffdio_zeropage give;
+  struct sender s;
+  pthread_t thread;
+  uint64_t began_ms;
+  int uffd, l;
+  uint16_t port;
+
+  if (!(s.page = page_that_waits (&uffd))) {
+    printf (" (only root's pages can wait) ");
+    return;
+  }
+  d.loop = ev_loop_new (EVFLAG_NOENV);
+  l = listen_somewhere (&port);
+  CU_ASSERT_FATAL ((s.fd = dial (port, (struct dial_from){0})) >= 0);
+  pthread_create (&thread, NULL, send_page, &s);
+  CU_ASSERT_EQUAL (read (uffd, &fault, sizeof fault), sizeof fault);
+  alarm (20);
+  began_ms = now_ms ();
+  dial_fence_all (&d, &s.fd, 1, true);
+  CU_ASSERT (now_ms () - began_ms < 5000);
+  CU_ASSERT_EQUAL (waitid (P_ALL, 0, &(siginfo_t){0},
+                           WEXITED | WNOHANG | WNOWAIT),
+                   0); /* at work still */
+  give = (struct uffdio_zeropage){.range = {(uintptr_t)s.page, 4096}};
+  CU_ASSERT_EQUAL (ioctl (uffd, UFFDIO_ZEROPAGE, &give), 0);
+  pthread_join (thread, NULL);
+  no_child_stays ();
+  alarm (0);
+  CU_ASSERT (is_reset (s.fd));
+  munmap (s.page, 4096);
+  close (uffd);
+  close (s.fd);
+  close (l);
+  ev_loop_destroy (d.loop);
+}
+
 UNIT_MAIN ("dial", UNIT_TEST (dials_again_from_the_same_port),
-           UNIT_TEST (dials_from_a_reserved_port))
+           UNIT_TEST (dials_from_a_reserved_port),
+           UNIT_TEST (several_are_fenced_apart),
+           UNIT_TEST (a_locked_socket_holds_nothing_up))
