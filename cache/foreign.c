@@ -35,9 +35,14 @@ socket_is (int fd, int option, int value)
 bool
 foreign_file (int fd)
 {
-  return has_seals (fd, FROZEN)
-         || (socket_is (fd, SO_DOMAIN, AF_UNIX)
-             && socket_is (fd, SO_TYPE, SOCK_STREAM));
+  return has_seals (fd, FROZEN);
+}
+
+bool
+foreign_agent (int fd)
+{
+  return socket_is (fd, SO_DOMAIN, AF_UNIX)
+         && socket_is (fd, SO_TYPE, SOCK_STREAM);
 }
 
 /* Whether it is a memfd of that name, which nobody can change. */

@@ -9,10 +9,14 @@
 #include <stdbool.h>
 
 /* A file of a volume: memory that is sealed for good, which cannot be slow or
- * shrink as a file of that user's own file system could; or a Unix stream
- * socket (an agent), which is never waited for.
+ * shrink as a file of that user's own file system could.
  */
 bool foreign_file (int fd);
+
+/* An agent: a Unix stream socket, which is never waited for. But who has it,
+ * too, can hold its lock (SECURITY.md, limits): for nothing else.
+ */
+bool foreign_agent (int fd);
 
 /* Sealed memory that a daemon of this uid has made, by the name that it gave
  * it: its inode belongs to us. We open it again for writing, whatever its

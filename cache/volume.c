@@ -426,10 +426,13 @@ take_before (struct volume *v, struct control *m, unsigned first)
 
 /* Of a gateway of another user: see foreign.h. */
 static enum err
-check_files (const struct control *m, unsigned files, struct fault *f)
+check_files (const struct volume *v, const struct control *m, unsigned files,
+             struct fault *f)
 {
+  int agent = volume_spec_fd (&v->spec, "agent");
+
   for (unsigned i = 0; i < files; i++)
-    if (!foreign_file (m->fd[i]))
+    if (!((int)i == agent ? foreign_agent : foreign_file) (m->fd[i]))
       return fault_set (f, ERR_ACCESS,
                         "a file of another user must come to the host's "
                         "bulkheadd as sealed memory");
@@ -569,7 +572,7 @@ volume_open (struct daemon *d, const struct requester *who,
                       control_type_name (open->type));
   volume_spec_name (&v->spec, v->name, sizeof v->name);
   if (foreign
-      && ((e = check_files (open, files, f))
+      && ((e = check_files (v, open, files, f))
           || (open->type == CONTROL_ADOPT && (e = check_before (v, f)))))
     return e;
   e = volume_params_take (&v->spec, open, &v->login, v->secret_fd, f);

@@ -5,6 +5,7 @@
  *
  *   stranger SOCKET path KEY VALUE    OPEN that names a file by its path alone
  *   stranger SOCKET file KEY PATH     OPEN with a file of its own, as it is
+ *   stranger SOCKET secret            OPEN with a socket as password=
  *   stranger SOCKET kill PID          ADOPT of that process as its worker
  *   stranger SOCKET truncate          ADOPT with stripes that it can shorten
  *   stranger SOCKET index             ADOPT with a volume's index as stripes:
@@ -351,6 +352,8 @@ main (int argc, char **argv)
     open_with (argv[3], argv[4], -1);
   else if (strcmp (mode, "file") == 0 && argc == 5)
     open_with (argv[3], argv[4], open (argv[4], O_RDONLY));
+  else if (strcmp (mode, "secret") == 0)
+    open_with ("password", "(secret)", socket (AF_UNIX, SOCK_STREAM, 0));
   else if (strcmp (mode, "kill") == 0 && argc == 4)
     adopt ((pid_t)atol (argv[3]), false);
   else if (strcmp (mode, "truncate") == 0)

@@ -252,6 +252,7 @@ says () {
 says 'fault: identity came without a file' path identity "$dir/secret"
 says 'fault: a file of another user must come' file identity "$dir/4001/id"
 says 'fault: password came without a file' path password /etc/shadow
+says 'fault: a file of another user must come' secret
 victim=$(sleep 100 >/dev/null & echo $!)
 says 'fault: what was handed over is not of' kill "$victim"
 alive "$victim" || die "it killed in alice's name"

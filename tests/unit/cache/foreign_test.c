@@ -27,7 +27,10 @@ only_what_cannot_be_slow_is_a_file (void)
   growing = memfd_create ("x", MFD_ALLOW_SEALING);
   CU_ASSERT_EQUAL (shm_copy_sealed (plain, 64 << 20, 0, &frozen), ERR_OK);
   CU_ASSERT (foreign_file (frozen));
-  CU_ASSERT (foreign_file (pair[0]));
+  CU_ASSERT (!foreign_file (pair[0]));
+  CU_ASSERT (foreign_agent (pair[0]));
+  CU_ASSERT (!foreign_agent (frozen));
+  CU_ASSERT (!foreign_agent (pipes[0]));
   CU_ASSERT (!foreign_file (plain));
   CU_ASSERT (!foreign_file (pipes[0]));
   CU_ASSERT (!foreign_file (growing));
