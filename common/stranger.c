@@ -22,28 +22,47 @@ is_tls (const uint8_t *p)
   return p[0] >= 20 && p[0] <= 23 && p[1] == 3;
 }
 
+/* Up to the end of the line. */
+static size_t
+line_bytes (const uint8_t *p, size_t n)
+{
+  size_t i = 0;
+
+  while (i < n && is_text (p[i]) && p[i] != '\r' && p[i] != '\n')
+    i++;
+  return i;
+}
+
 bool
+stranger_begins (const uint8_t bytes[STRANGER_BYTES])
+{
+  for (size_t i = 0; i < STRANGER_BYTES; i++)
+    if (!is_text (bytes[i]))
+      return is_tls (bytes);
+  return true;
+}
+
+size_t
 stranger_speaks (const void *bytes, size_t length_bytes)
 {
-  const uint8_t *p = bytes;
-  bool text = true;
+  size_t n;
 
-  if (length_bytes < STRANGER_BYTES)
-    return false;
-  for (size_t i = 0; i < STRANGER_BYTES; i++)
-    text = text && is_text (p[i]);
-  return text || is_tls (p);
+  if (length_bytes > STRANGER_LINE_BYTES)
+    length_bytes = STRANGER_LINE_BYTES;
+  if (length_bytes < STRANGER_BYTES || !stranger_begins (bytes))
+    return 0;
+  n = is_tls (bytes) ? 0 : line_bytes (bytes, length_bytes);
+  if (n == length_bytes && n < STRANGER_LINE_BYTES)
+    return 0;
+  return n < STRANGER_BYTES ? STRANGER_BYTES : n;
 }
 
 /* The first line in quotes, or some bytes in hexadecimal. */
 static void
 show (char dst[SHOWN_TEXT + 3], const uint8_t *p, size_t n)
 {
-  size_t used = 0;
+  size_t used = line_bytes (p, n < SHOWN_TEXT ? n : SHOWN_TEXT);
 
-  while (used < n && used < SHOWN_TEXT && is_text (p[used]) && p[used] != '\r'
-         && p[used] != '\n')
-    used++;
   if (used >= STRANGER_BYTES) {
     snprintf (dst, SHOWN_TEXT + 3, "\"%.*s\"", (int)used, (const char *)p);
     return;

@@ -7,16 +7,25 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
-/* So many bytes tell. */
-#define STRANGER_BYTES 4u
-
-/* Whether the first bytes of a binary protocol are lines of text, or a record
- * of TLS. False as long as there are fewer than STRANGER_BYTES.
+/* So many bytes tell that it is a stranger, and so many at most are waited for
+ * to show them.
  */
-bool stranger_speaks (const void *bytes, size_t length_bytes);
+#define STRANGER_BYTES 4u
+#define STRANGER_LINE_BYTES 44u
+
+/* Whether a binary protocol's first STRANGER_BYTES bytes are text, or begin a
+ * record of TLS.
+ */
+bool stranger_begins (const uint8_t bytes[STRANGER_BYTES]);
+/* How many of the first bytes are a stranger's, as far as they are worth
+ * showing: the first line of text. 0: that cannot be told, or not yet. It does
+ * not matter in which pieces they came.
+ */
+size_t stranger_speaks (const void *bytes, size_t length_bytes);
 
 /* ERR_PEER: whose first bytes are these does not speak `protocol`. ports: "SSH
  * has 22".

@@ -85,6 +85,9 @@ head_received (struct inbox *in, struct fault *f)
   return ERR_OK;
 }
 
+_Static_assert (STRANGER_LINE_BYTES < PDU_BHS_BYTES,
+                "a stranger is told before its header is looked at");
+
 static enum err
 tail_received (struct inbox *in, struct fault *f)
 {
@@ -106,6 +109,8 @@ tail_received (struct inbox *in, struct fault *f)
 enum err
 inbox_received (struct inbox *in, size_t length_bytes, struct fault *f)
 {
+  size_t strange_bytes;
+
   assert (length_bytes <= in->offered_bytes);
   if (length_bytes == 0)
     return ERR_OK;
@@ -113,9 +118,11 @@ inbox_received (struct inbox *in, size_t length_bytes, struct fault *f)
   switch (in->step) {
   case INBOX_HEAD:
     in->head_have_bytes += length_bytes;
-    if (!in->greeted && stranger_speaks (in->head, in->head_have_bytes))
+    strange_bytes
+        = in->greeted ? 0 : stranger_speaks (in->head, in->head_have_bytes);
+    if (strange_bytes)
       return stranger_fault (f, "iSCSI", "iSCSI has 3260", in->head,
-                             STRANGER_BYTES);
+                             strange_bytes);
     return in->head_have_bytes < in->head_need_bytes ? ERR_OK
                                                      : head_received (in, f);
   case INBOX_DATA:

@@ -9,8 +9,8 @@
  *
  * PLACE and WHOLE last only until the caller has acted, in the same rx_done.
  * inbox_received always looks at the same borders, so that it does not matter
- * in which pieces the bytes come. A server of another kind, which may say less
- * than a header and wait, is told by its first STRANGER_BYTES alone.
+ * in which pieces the bytes come. Before the first header is whole, those are
+ * stranger.h's: a server of another kind may say less, and wait.
  */
 #ifndef BH_PROTOCOLS_ISCSI_INBOX_H
 #define BH_PROTOCOLS_ISCSI_INBOX_H

@@ -134,6 +134,7 @@ struct rpc_inbox {
   uint8_t stage[RPC_STAGE_BYTES];
   uint8_t mark[4];
   bool greeted; /* a record was whole and right */
+  bool strange; /* what comes is no RPC (stranger.h), but not yet a line */
   unsigned mark_bytes;
   bool last_fragment;
   uint32_t fragment_left_bytes;

@@ -31,6 +31,21 @@ rpc_next_record (struct rpc_inbox *in)
   in->payload_bytes = in->payload_left_bytes = 0;
 }
 
+/* Where the first record should be, as far as it is worth showing. */
+static enum err
+hear_stranger (struct rpc_inbox *in, const uint8_t *bytes, size_t length_bytes,
+               struct fault *f)
+{
+  size_t n;
+
+  memcpy (in->buffer + in->have_bytes, bytes, length_bytes);
+  in->have_bytes += length_bytes;
+  n = stranger_speaks (in->buffer, in->have_bytes);
+  return n ? stranger_fault (f, "NFS", "NFS has 2049, its portmapper 111",
+                             in->buffer, n)
+           : ERR_OK;
+}
+
 /* The header of a fragment is there. */
 static enum err
 on_mark (struct rpc_inbox *in, struct fault *f)
@@ -40,9 +55,10 @@ on_mark (struct rpc_inbox *in, struct fault *f)
   uint32_t length_bytes = mark & ~LAST_FRAGMENT;
   size_t so_far = in->have_bytes + in->payload_bytes;
 
-  if (!in->greeted && stranger_speaks (in->mark, sizeof in->mark))
-    return stranger_fault (f, "NFS", "NFS has 2049, its portmapper 111",
-                           in->mark, sizeof in->mark);
+  if (!in->greeted && !in->fragments && stranger_begins (in->mark)) {
+    in->strange = true;
+    return hear_stranger (in, in->mark, sizeof in->mark, f);
+  }
   if (length_bytes > RECORD_MAX_BYTES - so_far)
     return fault_set (f, ERR_PEER,
                       "the server sends a record fragment of %u bytes, behind "
@@ -236,6 +252,10 @@ step (struct rpc *r, const uint8_t *bytes, size_t length_bytes,
     *ret_bytes = n;
     return in->mark_bytes < sizeof in->mark ? ERR_OK : on_mark (in, f);
   }
+  if (in->strange) {
+    *ret_bytes = n = least (length_bytes, STRANGER_LINE_BYTES - in->have_bytes);
+    return hear_stranger (in, bytes, n, f);
+  }
   n = least (length_bytes, in->fragment_left_bytes);
   if (in->payload_left_bytes > 0) {
     n = least (n, in->payload_left_bytes); /* R4 */
@@ -262,7 +282,8 @@ border (struct rpc *r, uint64_t now_ns, struct fault *f)
   struct rpc_inbox *in = &r->inbox;
   enum err e;
 
-  if (in->mark_bytes < sizeof in->mark || in->fragment_left_bytes > 0)
+  if (in->mark_bytes < sizeof in->mark || in->fragment_left_bytes > 0
+      || in->strange)
     return ERR_OK;
   if (!in->last_fragment) {
     in->mark_bytes = 0;

@@ -120,6 +120,19 @@ answer (uint32_t xid, const uint8_t *bytes, size_t length_bytes,
   }
 }
 
+/* Byte by byte up to the end of the line. */
+static enum err
+strange (const uint8_t *bytes, size_t length_bytes, size_t *ret_more,
+         struct fault *f)
+{
+  size_t n = stranger_speaks (bytes, length_bytes);
+
+  *ret_more = 1;
+  return n ? stranger_fault (f, "NFS", "NFS has 2049, its portmapper 111",
+                             bytes, n)
+           : ERR_AGAIN;
+}
+
 enum err
 nfs_starttls_welcome (uint32_t xid, const uint8_t *bytes, size_t length_bytes,
                       size_t *ret_more, struct fault *f)
@@ -132,9 +145,8 @@ nfs_starttls_welcome (uint32_t xid, const uint8_t *bytes, size_t length_bytes,
     return ERR_AGAIN;
   }
   mark = wire_u32 (&w);
-  if (stranger_speaks (bytes, length_bytes))
-    return stranger_fault (f, "NFS", "NFS has 2049, its portmapper 111", bytes,
-                           length_bytes);
+  if (stranger_begins (bytes))
+    return strange (bytes, length_bytes, ret_more, f);
   if (!(mark & LAST_FRAGMENT))
     return broken (f, "last fragment (RFC 5531 §11)");
   mark &= ~LAST_FRAGMENT;

@@ -95,13 +95,13 @@ for url_of in "iSCSI iscsi://127.0.0.1:3025/iqn.2001-04.org.example:x/0" \
   "NFS nfs://127.0.0.1:3025/disk"; do
   begun=$SECONDS
   refused "${url_of%% *} to a mail server" \
-    "not speak ${url_of%% *}: it says \"220 \"; .*port" \
+    "not speak ${url_of%% *}: it says \"220 mail.example.org ESMTP \"; .*port" \
     "${url_of#* }"
   [ $((SECONDS - begun)) -le 10 ] || die "that took $((SECONDS - begun)) s"
 done
-refused 'iSCSI to sshd' 'not speak iSCSI: it says "SSH-" .SSH.' \
+refused 'iSCSI to sshd' 'not speak iSCSI: it says "SSH-2.0-.* .SSH.' \
   "iscsi://127.0.0.1:$sshd_port/iqn.2001-04.org.example:x/0"
-refused 'NFS to sshd' 'not speak NFS: it says "SSH-" .SSH.' \
+refused 'NFS to sshd' 'not speak NFS: it says "SSH-2.0-.* .SSH.' \
   "nfs://127.0.0.1:$sshd_port/disk"
 
 if [ "$(id -u)" != 0 ]; then

@@ -12,23 +12,30 @@ what_speaks_is_known (void)
 {
   static const struct {
     const char *bytes;
-    size_t n;
-    bool speaks;
+    size_t n, speaks;
   } rows[] = {
-      {"SSH-2.0-x\r\n", 11, true},
-      {"220 \r\n", 6, true},
-      {"HTTP", 4, true},
-      {"\x15\x03\x01\x00\x02\x02\x16", 7, true},
-      {"SSH", 3, false},
-      {"", 0, false},
-      {"\x80\x00\x00\x1c", 4, false}, /* RPC */
-      {"\x23\x87\x00\x00", 4, false}, /* iSCSI */
-      {"SSH\x80", 4, false},
+      {"SSH-2.0-x\r\n", 11, 9},
+      {"220 \r\n", 6, 4},
+      {"\r\n\r\n", 4, 4},
+      {"NBDMAGICIHAVEOPT\0\3", 18, 16},
+      {"HTTP/1.1", 8, 0}, /* not yet */
+      {"\x15\x03\x01\x00\x02\x02\x16", 7, 4},
+      {"SSH", 3, 0},
+      {"", 0, 0},
+      {"\x80\x00\x00\x1c", 4, 0}, /* RPC */
+      {"\x23\x87\x00\x00", 4, 0}, /* iSCSI */
+      {"SSH\x80", 4, 0},
   };
+  char line[100];
 
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
     CU_ASSERT_EQUAL (stranger_speaks (rows[i].bytes, rows[i].n),
                      rows[i].speaks);
+  /* A line without an end: the same for whoever has more of it. */
+  memset (line, 'x', sizeof line);
+  for (size_t n = 0; n <= sizeof line; n++)
+    CU_ASSERT_EQUAL (stranger_speaks (line, n),
+                     n < STRANGER_LINE_BYTES ? 0 : STRANGER_LINE_BYTES);
 }
 
 static const char *

@@ -695,10 +695,10 @@ tells_servers_of_another_kind (void)
 {
   static const struct {
     const char *said, *words;
-  } rows[] = {{"SSH-2.0-x\r\n", "it says \"SSH-\" (SSH)"},
-              {"220 mail ready\r\n", "it says \"220 \""},
-              {"HTTP/1.1 400 Bad Request\r\n", "it says \"HTTP\" (HTTP)"},
-              {"\x15\x03\x01\x02\x02", "it says 15 03 01 02"}};
+  } rows[] = {{"SSH-2.0-x\r\n", "it says \"SSH-2.0-x\" (SSH)"},
+              {"220 mail ready\r\n", "it says \"220 mail ready\""},
+              {"HTTP/1.1 400 Bad Request\r\n", "it says \"HTTP/1.1 400 B"},
+              {"\x15\x03\x01\x02\x02", "it says 15 03 01 02 (TLS)"}};
 
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
     for (size_t pieces = 0; pieces < 3; pieces++) {
