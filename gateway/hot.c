@@ -61,6 +61,7 @@ attach_stripes (struct hot *h, int fd, uint32_t count)
   struct stripe_map m;
   struct stat st, had;
   void *base;
+  int own;
 
   if (fstat (fd, &st) < 0 || st.st_size != (off_t)bytes)
     return ERR_VERSION;
@@ -69,14 +70,22 @@ attach_stripes (struct hot *h, int fd, uint32_t count)
                && had.st_dev == st.st_dev
              ? ERR_OK
              : ERR_PEER;
-  base = mmap (NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED)
+  own = fcntl (fd, F_DUPFD_CLOEXEC, 0); /* for the next daemon */
+  if (own < 0)
     return err_from_errno (errno);
+  base = mmap (NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) {
+    enum err e = err_from_errno (errno);
+
+    close (own);
+    return e;
+  }
   if (stripes_open (base, bytes, &m)) {
     munmap (base, bytes);
+    close (own);
     return ERR_VERSION;
   }
-  h->stripes_fd = fcntl (fd, F_DUPFD_CLOEXEC, 0);
+  h->stripes_fd = own;
   h->stripes = m;
   h->stripes_bytes = bytes;
   return ERR_OK;

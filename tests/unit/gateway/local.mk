@@ -3,7 +3,7 @@ FAKE_PEER = tests/fake/peer.c tests/fake/peer.h \
 FAKE_PEER_LIBS = $(GATEWAY_LIBS) libcache_logic.la
 check_PROGRAMS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/coherence_test tests/unit/gateway/growth_test \
-	tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
+	tests/unit/gateway/hot_test tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
 	tests/unit/gateway/joined_test tests/unit/gateway/link_test \
 	tests/unit/gateway/notes_test \
 	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
@@ -12,7 +12,7 @@ check_PROGRAMS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/url_test
 TESTS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/coherence_test tests/unit/gateway/growth_test \
-	tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
+	tests/unit/gateway/hot_test tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
 	tests/unit/gateway/joined_test tests/unit/gateway/link_test \
 	tests/unit/gateway/notes_test \
 	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
@@ -26,6 +26,8 @@ tests_unit_gateway_joined_test_SOURCES = %D%/joined_test.c $(FAKE_PEER)
 tests_unit_gateway_joined_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_growth_test_SOURCES = %D%/growth_test.c $(FAKE_PEER)
 tests_unit_gateway_growth_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
+tests_unit_gateway_hot_test_SOURCES = %D%/hot_test.c
+tests_unit_gateway_hot_test_LDADD = $(GATEWAY_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_unanswered_test_SOURCES = %D%/unanswered_test.c $(FAKE_PEER)
 tests_unit_gateway_unanswered_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_inflight_test_SOURCES = %D%/inflight_test.c
