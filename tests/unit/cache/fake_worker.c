@@ -314,7 +314,7 @@ play_without_ssh (const char *script)
   if (strncmp (script, "/babble-", 8) == 0)
     babble ((unsigned)atoi (script + 8));
   sealed (ALL_LAYERS);
-  if (IS ("/ready") || IS ("/leave")) {
+  if (IS ("/ready") || IS ("/ready-adopted") || IS ("/leave")) {
     ready ();
   } else if (IS ("/hostkey")) {
     hostkey (7);
@@ -353,12 +353,12 @@ play_without_ssh (const char *script)
       ready ();
     else
       move ("", "there");
-  } else if (IS ("/lanes") || IS ("/lanes-greedy")) {
+  } else if (IS ("/lanes") || IS ("/lanes-adopted") || IS ("/lanes-greedy")) {
     if (lanes_wanted != (path == 0 ? 3 : 1))
       _exit (24);
     expect_lanes (moved[0] ? 3 : 1);
     if (path == 0 && !moved[0])
-      move_over (IS ("/lanes") ? 3 : 4, "", "over three");
+      move_over (IS ("/lanes-greedy") ? 4 : 3, "", "over three");
     ready ();
   } else if (IS ("/move-stale")) {
     /* the second time it leads nowhere */

@@ -278,7 +278,9 @@ one_session_with_all_connections (void)
 }
 
 /* By ADOPT, as after another daemon: the first of three connections has a
- * worker with one socket. shared: whose session is for all of them.
+ * worker with one socket. shared: whose session is for all of them. The script
+ * is this test's alone: another volume of that name would have other stripes,
+ * until it has gone.
  */
 static int
 adopt_three (const char *script, bool shared, pid_t *ret_worker)
@@ -340,7 +342,7 @@ static void
 a_session_for_all_is_taken_over_as_that (void)
 {
   pid_t worker;
-  int sock = adopt_three ("/lanes", true, &worker);
+  int sock = adopt_three ("/lanes-adopted", true, &worker);
 
   turn (50);
   CU_ASSERT_EQUAL (control_recv (sock, &m, 0), ERR_AGAIN);
@@ -358,7 +360,7 @@ a_session_of_its_own_gets_others_beside_it (void)
 {
   unsigned seen = 0;
   pid_t worker;
-  int sock = adopt_three ("/ready", false, &worker);
+  int sock = adopt_three ("/ready-adopted", false, &worker);
 
   for (unsigned i = 0; i < 2; i++) {
     struct wire w;
