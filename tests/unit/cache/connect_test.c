@@ -174,7 +174,7 @@ says_what_keeps_the_daemon_from_starting (void)
 
   use_dir ("none");
   setenv ("BULKHEAD_LIBEXEC_DIR", base, 1);
-  CU_ASSERT_EQUAL (daemon_connect ("test", TIMEOUT_NS, &sock, &f), ERR_NOENT);
+  CU_ASSERT_EQUAL (daemon_connect ("test", TIMEOUT_NS, &sock, &f), ERR_NOTSUP);
   CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "bulkheadd"));
   /* There is a bulkheadd, but it has no worker. */
   snprintf (program, sizeof program, "%s/bulkheadd", build);
