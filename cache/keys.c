@@ -16,6 +16,7 @@
 #include <openssl/pem.h>
 
 #include "cache/known_hosts.h"
+#include "cache/private_key.h"
 #include "common/cleanup.h"
 #include "common/wire.h"
 
@@ -166,6 +167,8 @@ make_key (EVP_PKEY *pkey, struct ssh_key **ret, struct fault *f)
     return fault_set (f, ERR_NOMEM, "out of memory");
   }
   k->pkey = pkey;
+  if (!private_key_is_sound (pkey))
+    return fault_set (f, ERR_INVAL, "the key is damaged");
   b = wirebuf_init (k->blob, sizeof k->blob);
   switch (EVP_PKEY_get_base_id (pkey)) {
   case EVP_PKEY_ED25519:
@@ -279,44 +282,12 @@ ssh_key_public (const char *text, size_t length_bytes, uint8_t **ret,
   return e;
 }
 
-/* Whether there is an armoured block with the name of a private key, and all
- * before it is whole, too. OpenSSL sets up each decoder that it has, for half a
- * millisecond, before it looks at the first byte of what it is given.
- */
-static bool
-armours_key (const char *text, size_t length_bytes)
-{
-  static const char want[] = "PRIVATE KEY";
-  CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
-  char *name, *header;
-  unsigned char *data;
-  long data_bytes;
-  bool found = false;
-
-  while (!found && bio
-         && PEM_read_bio (bio, &name, &header, &data, &data_bytes)) {
-    size_t n = strlen (name);
-
-    found = n >= sizeof want - 1
-            && !strcmp (name + n - (sizeof want - 1), want);
-    OPENSSL_free (name);
-    OPENSSL_free (header);
-    OPENSSL_clear_free (data, (size_t)data_bytes);
-  }
-  ERR_clear_error ();
-  return found;
-}
-
 static enum err
 load_pem (const char *text, size_t length_bytes, const char *passphrase,
           EVP_PKEY **ret, struct fault *f)
 {
-  CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
   struct pem_passphrase p = {.text = passphrase};
-  EVP_PKEY *pkey =
-      bio && armours_key (text, length_bytes)
-          ? PEM_read_bio_PrivateKey (bio, NULL, give_passphrase, &p)
-          : NULL;
+  EVP_PKEY *pkey = private_key_read (text, length_bytes, give_passphrase, &p);
 
   if (!pkey && p.asked)
     return passphrase ? fault_set (f, ERR_AUTH,
@@ -324,7 +295,8 @@ load_pem (const char *text, size_t length_bytes, const char *passphrase,
                                    "of encryption that is not supported")
                       : ssh_key_locked (f);
   if (!pkey) {
-    fault_set (f, ERR_INVAL, "this is not a private key, or it is damaged");
+    fault_set (f, ERR_INVAL, "this is not a private key (Ed25519, ECDSA or "
+                             "RSA), or it is damaged");
     fault_hint (f, "identity= takes the private key, not the .pub file");
     return ERR_INVAL;
   }

@@ -24,6 +24,7 @@ libcache_la_SOURCES = \
 	%D%/foreign.c %D%/foreign.h \
 	%D%/grace.c %D%/grace.h \
 	%D%/keys.c %D%/keys.h \
+	%D%/private_key.c %D%/private_key.h \
 	%D%/keys_decrypt.c %D%/keys_decrypt.h \
 	%D%/keys_openssh.c \
 	%D%/known_hosts.c %D%/known_hosts.h \

@@ -15,6 +15,7 @@
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 
+#include "cache/private_key.h"
 #include "common/cleanup.h"
 
 /* RFC 8446 §4.2.3: what TLS 1.3 has for the kinds of keys that we take. */
@@ -124,12 +125,9 @@ static enum err
 parse_key (struct tls_login *t, const char *text, size_t length_bytes,
            struct fault *f)
 {
-  CLEANUP_BIO BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
   bool asked = false;
 
-  t->key =
-      bio ? PEM_read_bio_PrivateKey (bio, NULL, no_passphrase, &asked) : NULL;
-  ERR_clear_error ();
+  t->key = private_key_read (text, length_bytes, no_passphrase, &asked);
   if (t->key)
     return ERR_OK;
   if (asked) {

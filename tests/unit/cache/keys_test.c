@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 
 #include "common/wire.h"
 #include "tests/unit/unit.h"
@@ -304,6 +307,108 @@ refuses_what_is_no_key (void)
   }
 }
 
+/* OpenSSL computes with what such a key says while it decodes it, for as long
+ * as its numbers are large.
+ */
+static void
+other_kinds_are_not_even_decoded (void)
+{
+  static const char dsa[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIIBWgIBADCCATMGByqGSM44BAEwggEmAoGBAI76S7LxI7G47Nxw/hzuRZg4qKB5\n"
+    "pd9+Un7gdSeu4HnOI0boeXVq1NGzVf02SxJEarYWMfTnB2xePbCkHqdjZWquCuvT\n"
+    "Qpcw2pX3P3Uy+bLGjZkECgpftbCLm/q99GJiMxT+sfKPrZvonIBHCT47a+d8st0O\n"
+    "T5JHxCHUCRezHcHvAh0A68S8XXN6cyIQl3CC1yTPvHEtdMTO5yBGb4IihwKBgEwT\n"
+    "1778gflD7DWv+/CZbpmUfJxEh3LayigNBYpw1fLS9lWUdAIhsTkKiqfvtBnbHhhB\n"
+    "7oC7661RURFeMzTo3t7kMR08d9Ual6avwGTP6ZHaxihLmWP3shDoef91YXs2UwP1\n"
+    "56iM7Cr+dFlkuiNyLRqk6qRLObRLZ9E49NuEcuDhBB4CHGk9/fSbPykk2By/FDpy\n"
+    "V8MkfdI3RymqfPrHLkI=\n"
+    "-----END PRIVATE KEY-----\n";
+  char behind[2048];
+  struct ssh_key *k = NULL;
+  struct fault f = {0};
+
+  CU_ASSERT_EQUAL (ssh_key_load (dsa, strlen (dsa), NULL, &k, &f), ERR_INVAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "Ed25519, ECDSA or RSA"));
+  snprintf (behind, sizeof behind,
+            "-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n%s",
+            dsa);
+  CU_ASSERT_EQUAL (ssh_key_load (behind, strlen (behind), NULL, &k, &f),
+                   ERR_INVAL);
+}
+
+/* An RSA key of 2048 bits, of which one number has so many (NULL: none). */
+static EVP_PKEY *
+rsa_with (const char *name, int bits)
+{
+  static const char *const names[]
+      = {OSSL_PKEY_PARAM_RSA_N,         OSSL_PKEY_PARAM_RSA_E,
+         OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+         OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+         OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+  enum { NAMES = sizeof names / sizeof names[0] };
+  static EVP_PKEY *good;
+  BIGNUM *number[NAMES] = {0};
+  OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new ();
+  EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name (NULL, "RSA", NULL);
+  OSSL_PARAM *params;
+  EVP_PKEY *ret = NULL;
+
+  if (!good)
+    good = EVP_RSA_gen (2048);
+  for (size_t i = 0; i < NAMES; i++) {
+    EVP_PKEY_get_bn_param (good, names[i], &number[i]);
+    if (name && strcmp (name, names[i]) == 0)
+      BN_set_bit (number[i], bits - 1);
+    OSSL_PARAM_BLD_push_BN (build, names[i], number[i]);
+  }
+  params = OSSL_PARAM_BLD_to_param (build);
+  CU_ASSERT (EVP_PKEY_fromdata_init (ctx) == 1
+             && EVP_PKEY_fromdata (ctx, &ret, EVP_PKEY_KEYPAIR, params) == 1);
+  OSSL_PARAM_free (params);
+  OSSL_PARAM_BLD_free (build);
+  EVP_PKEY_CTX_free (ctx);
+  for (size_t i = 0; i < NAMES; i++)
+    BN_free (number[i]);
+  return ret;
+}
+
+static enum err
+load_rsa_with (const char *name, int bits)
+{
+  EVP_PKEY *pkey = rsa_with (name, bits);
+  BIO *bio = BIO_new (BIO_s_mem ());
+  struct ssh_key *k = NULL;
+  struct fault f = {0};
+  char *text;
+  long n;
+  enum err e;
+
+  CU_ASSERT_FATAL (PEM_write_bio_PrivateKey_traditional (bio, pkey, NULL, NULL,
+                                                         0, NULL, NULL));
+  n = BIO_get_mem_data (bio, &text);
+  e = ssh_key_load (text, (size_t)n, NULL, &k, &f);
+  if (!e)
+    ssh_key_free (k);
+  BIO_free (bio);
+  EVP_PKEY_free (pkey);
+  return e;
+}
+
+static void
+numbers_that_do_not_belong_to_the_modulus (void)
+{
+  static const char *const names[]
+      = {OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+         OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+         OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+
+  CU_ASSERT_EQUAL (load_rsa_with (NULL, 0), ERR_OK);
+  CU_ASSERT_EQUAL (load_rsa_with (OSSL_PKEY_PARAM_RSA_E, 65), ERR_INVAL);
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    CU_ASSERT_EQUAL (load_rsa_with (names[i], 2100), ERR_INVAL);
+}
+
 /* Damage anywhere: an error or a key, never a crash; every cut too. */
 static void
 survives_damage (void)
@@ -364,5 +469,7 @@ UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
            UNIT_TEST (refuses_odd_encryption),
            UNIT_TEST (exports_what_it_loads),
            UNIT_TEST (finds_the_key_behind_other_things),
+           UNIT_TEST (other_kinds_are_not_even_decoded),
+           UNIT_TEST (numbers_that_do_not_belong_to_the_modulus),
            UNIT_TEST (refuses_what_is_no_key), UNIT_TEST (survives_damage),
            UNIT_TEST (the_parser_takes_any_bytes))
