@@ -46,12 +46,11 @@ end_take (struct end *e, const struct cli *c, unsigned first, bool writes,
   e->block_min = 1;
   *ret_next = first + 1;
   snprintf (e->name, sizeof e->name, "%s", word);
-  if (is_nbd (word)) {
-    e->kind = END_NBD;
-    return ERR_OK;
-  }
-  if (is_file (word)) {
-    e->kind = END_FILE;
+  if (is_nbd (word) || is_file (word)) {
+    e->kind = is_nbd (word) ? END_NBD : END_FILE;
+    if (strlen (word) >= sizeof e->name) /* another one, cut off */
+      return fault_set (f, ERR_LIMIT, "%.60s…: a name of more than %zu bytes",
+                        word, sizeof e->name - 1);
     return ERR_OK;
   }
   e->kind = END_VOLUME;
@@ -134,7 +133,9 @@ file_size (struct end *e, const struct stat *st, uint64_t size,
 static enum err
 open_file (struct end *e, uint64_t size, struct fault *f)
 {
-  int how = O_CLOEXEC | O_NOCTTY | (e->writes ? O_RDWR : O_RDONLY);
+  /* O_NONBLOCK: a FIFO is refused, not waited for. */
+  int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+            | (e->writes ? O_RDWR : O_RDONLY);
   struct stat st;
   enum err error;
 

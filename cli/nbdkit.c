@@ -56,7 +56,6 @@ command_line (struct args *a, const struct target *t, const char *const *own,
   const char *run = secure_getenv ("BULKHEAD_RUN");
   char number[16];
   enum err e = ERR_OK;
-  char *word;
 
   snprintf (number, sizeof number, "%u", threads);
   if (run && run[0])
@@ -73,8 +72,9 @@ command_line (struct args *a, const struct target *t, const char *const *own,
     e = add (a, *own);
   if (!e)
     e = add (a, run && run[0] ? "bulkhead" : PLUGIN);
-  for (unsigned i = 0; !e && (word = target_word (t, i)); i++)
-    e = add_word (a, word);
+  /* The URL and each pair: one that is missing may be what protects. */
+  for (unsigned i = 0; !e && i <= t->pairs; i++)
+    e = add_word (a, target_word (t, i));
   return e;
 }
 
@@ -140,7 +140,7 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
 {
   __attribute__ ((cleanup (cleanup_args))) struct args a = {.n = 0};
   CLEANUP_CLOSE int in = -1, out = -1;
-  char number[16];
+  char number[16], guard_pid[16];
   int p[2];
   pid_t pid;
   enum err e = command_line (&a, t, own, threads, mode);
@@ -155,10 +155,11 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
   in = p[0];
   out = p[1];
   snprintf (number, sizeof number, "%d", out);
-  setenv ("BULKHEAD_STATUS_FD", number, 1);
-  snprintf (number, sizeof number, "%d", (int)getpid ());
-  if (mode == NBDKIT_GUARDED)
-    setenv ("BULKHEAD_GUARD_PID", number, 1);
+  snprintf (guard_pid, sizeof guard_pid, "%d", (int)getpid ());
+  if (setenv ("BULKHEAD_STATUS_FD", number, 1)
+      || (mode == NBDKIT_GUARDED
+          && setenv ("BULKHEAD_GUARD_PID", guard_pid, 1)))
+    return fault_set (f, ERR_NOMEM, "out of memory");
   fflush (NULL);
   pid = fork ();
   if (pid == 0)

@@ -224,6 +224,13 @@ says 3 '/nowhere' serve "$url" "${key[@]}" --tls=on --tls-psk=/nowhere
 says 5 'refused' copy "$url" "${key[@]}" nbd://127.0.0.1:9
 says 5 'No such file' copy "$url" "${key[@]}" "nbd+unix:///?socket=/nowhere"
 says 2 'no file and no block device' copy "$url" "${key[@]}" /dev/null
+mkfifo fifo # nobody writes into it
+says 2 'no file and no block device' copy ./fifo "$url" "${key[@]}"
+rm fifo
+long=./$(printf 'x%.0s' {1..200})/$(printf 'y%.0s' {1..200})
+long=$long/$(printf 'z%.0s' {1..200})
+says 2 'a name of more than 599 bytes' copy ./disk.img "$long"
+says 2 'a name of more than 599 bytes' copy "nbd://h/$long" ./out.img
 says 3 'No such file' copy "$url" "${key[@]}" ./nowhere/out.img
 nothing_left "what is in the way of serve and copy"
 
