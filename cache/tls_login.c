@@ -136,8 +136,10 @@ parse_key (struct tls_login *t, const char *text, size_t length_bytes,
                    "chmod 600 NEW");
     return ERR_AUTH;
   }
-  return fault_set (f, ERR_INVAL,
-                    "tls-key= is not a private key (PEM), or it is damaged");
+  fault_set (f, ERR_INVAL,
+             "tls-key= is not a private key (PEM), or it is damaged");
+  fault_hint (f, "use ECDSA (NIST curves), Ed25519 or RSA");
+  return ERR_INVAL;
 }
 
 /* The first certificate of the chain is the key's; the rest is as it came, cut
@@ -186,18 +188,6 @@ parse_chain (struct tls_login *t, const char *text, size_t length_bytes,
   return t->chain ? ERR_OK : fault_set (f, ERR_NOMEM, "out of memory");
 }
 
-/* The kinds that schemes[] has. */
-static enum err
-check_kind (const struct tls_login *t, struct fault *f)
-{
-  for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
-    if (EVP_PKEY_get_base_id (t->key) == schemes[i].kind)
-      return ERR_OK;
-  fault_set (f, ERR_NOTSUP, "this kind of key in tls-key= is not supported");
-  fault_hint (f, "use ECDSA (NIST curves), Ed25519 or RSA");
-  return ERR_NOTSUP;
-}
-
 static enum err
 take_own (struct tls_login *t, const int fd[3], struct fault *f)
 {
@@ -208,7 +198,7 @@ take_own (struct tls_login *t, const int fd[3], struct fault *f)
   if ((e = read_file (fd[1], "tls-cert", &chain, &chain_bytes, f))
       || (e = read_file (fd[2], "tls-key", &key, &key_bytes, f)))
     return e;
-  if ((e = parse_key (t, key, key_bytes, f)) || (e = check_kind (t, f)))
+  if ((e = parse_key (t, key, key_bytes, f)))
     return e;
   return parse_chain (t, chain, chain_bytes, f);
 }
