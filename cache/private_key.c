@@ -49,15 +49,17 @@ judge (const char *name, const unsigned char *der, long der_bytes)
              : BLOCK_REFUSED;
 }
 
-/* The first block with the name of a private key is one that we take, and all
- * before it is whole, too. Besides: OpenSSL sets up each decoder that it has,
- * for half a millisecond, before it looks at the first byte.
+/* Leaves of the text the first block with the name of a private key, if it is
+ * one that we take, and all before it is whole. No other one, as OpenSSL goes
+ * on to the next if it cannot decode this. Besides: it sets up each decoder
+ * that it has, for half a millisecond, before it looks at the first byte.
  */
 static bool
-begins_well (const char *text, size_t length_bytes)
+find_block (const char **text, size_t *length_bytes)
 {
-  BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
+  BIO *bio = BIO_new_mem_buf (*text, (int)*length_bytes);
   enum block b = BLOCK_OTHER;
+  size_t from = 0, to = 0;
   char *name, *header;
   unsigned char *data;
   long data_bytes;
@@ -65,12 +67,16 @@ begins_well (const char *text, size_t length_bytes)
   while (b == BLOCK_OTHER && bio
          && PEM_read_bio (bio, &name, &header, &data, &data_bytes)) {
     b = judge (name, data, data_bytes);
+    from = to;
+    to = *length_bytes - BIO_ctrl_pending (bio);
     OPENSSL_free (name);
     OPENSSL_free (header);
     OPENSSL_clear_free (data, (size_t)data_bytes);
   }
   BIO_free (bio);
   ERR_clear_error ();
+  *text += from;
+  *length_bytes = to - from;
   return b == BLOCK_TAKEN;
 }
 
@@ -78,10 +84,13 @@ EVP_PKEY *
 private_key_read (const char *text, size_t length_bytes,
                   pem_password_cb *passphrase, void *ctx)
 {
-  BIO *bio = BIO_new_mem_buf (text, (int)length_bytes);
   EVP_PKEY *key = NULL;
+  BIO *bio;
 
-  if (bio && begins_well (text, length_bytes))
+  if (!find_block (&text, &length_bytes))
+    return NULL;
+  bio = BIO_new_mem_buf (text, (int)length_bytes);
+  if (bio)
     key = PEM_read_bio_PrivateKey (bio, NULL, passphrase, ctx);
   BIO_free (bio);
   if (key && !private_key_is_sound (key)) {

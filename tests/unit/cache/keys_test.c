@@ -285,6 +285,28 @@ finds_the_key_behind_other_things (void)
   CU_ASSERT (found >= 6);
 }
 
+/* A second key is never asked for: it has not been looked at. */
+static void
+only_the_first_key_counts (void)
+{
+  static const char damaged[] = "-----BEGIN RSA PRIVATE KEY-----\nMAA=\n"
+                                "-----END RSA PRIVATE KEY-----\n";
+  unsigned seen = 0;
+
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    struct ssh_key *k = NULL;
+    char text[4096];
+    int n = snprintf (text, sizeof text, "%s%s", damaged, key_vectors[i].text);
+
+    if (!key_vectors[i].algorithm
+        || strstr (key_vectors[i].text, "BEGIN OPENSSH"))
+      continue;
+    CU_ASSERT_EQUAL (ssh_key_load (text, (size_t)n, NULL, &k, NULL), ERR_INVAL);
+    seen++;
+  }
+  CU_ASSERT (seen >= 3);
+}
+
 static void
 refuses_what_is_no_key (void)
 {
@@ -471,5 +493,6 @@ UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
            UNIT_TEST (finds_the_key_behind_other_things),
            UNIT_TEST (other_kinds_are_not_even_decoded),
            UNIT_TEST (numbers_that_do_not_belong_to_the_modulus),
+           UNIT_TEST (only_the_first_key_counts),
            UNIT_TEST (refuses_what_is_no_key), UNIT_TEST (survives_damage),
            UNIT_TEST (the_parser_takes_any_bytes))
