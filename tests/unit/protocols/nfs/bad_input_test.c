@@ -128,6 +128,7 @@ static void
 strangers (void)
 {
   static const uint8_t said[] = "SSH-2.0-OpenSSH_9.2\r\n";
+  static const uint8_t nbd[] = "NBDMAGICIHAVEOPT\0\3";
   struct peer s;
   size_t n;
 
@@ -138,6 +139,12 @@ strangers (void)
     CU_ASSERT (peer_call (&s) > 0);
     ends (&s, peer_feed (&s, said, sizeof said - 1),
           "NFS: it says \"SSH-2.0-OpenSSH_9.2\" (SSH)");
+    peer_init (&s, "");
+    s.cut_bytes = cut;
+    CU_ASSERT_EQUAL_FATAL (peer_open (&s), ERR_OK);
+    CU_ASSERT (peer_call (&s) > 0);
+    ends (&s, peer_feed (&s, nbd, sizeof nbd - 1),
+          "NFS: it says \"NBDMAGICIHAVEOPT\" (NBD)");
   }
   reading (&s, &n);
   ends (&s, peer_feed (&s, said, sizeof said - 1), "record fragment");
