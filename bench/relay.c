@@ -35,6 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define CONNECTIONS_MAX 64
 #define CHUNK_BYTES 65536u
 #define QUEUE_MAX (256u << 20)
@@ -76,15 +78,6 @@ static void __attribute__ ((noreturn)) die (const char *what)
 {
   fprintf (stderr, "relay: %s: %s\n", what, strerror (errno));
   exit (EXIT_FAILURE);
-}
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
 }
 
 /* -------------------------------------------------------------- connections */
@@ -346,7 +339,7 @@ static void
 turn (struct relay *r)
 {
   struct pollfd p[2 + 2 * CONNECTIONS_MAX];
-  uint64_t now = now_ns (), wake_ns = UINT64_MAX;
+  uint64_t now = clock_now_ns (), wake_ns = UINT64_MAX;
   struct timespec wait;
 
   p[0] = (struct pollfd){.fd = r->control_ended ? -1 : STDIN_FILENO,
@@ -364,7 +357,7 @@ turn (struct relay *r)
           == -1
       && errno != EINTR)
     die ("ppoll");
-  now = now_ns ();
+  now = clock_now_ns ();
   for (int i = 0; i < CONNECTIONS_MAX; i++) {
     struct connection *c = &r->connection[i];
 

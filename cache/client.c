@@ -10,6 +10,7 @@
 #include "cache/status.h"
 #include "cache/volume.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/control.h"
 #include "ipc/stats.h"
 
@@ -518,7 +519,7 @@ client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
   c->pid = pid;
   c->uid = uid;
   c->id = server_next_id (server);
-  c->began_ns = status_now_ns ();
+  c->began_ns = clock_now_ns ();
   c->stats_fd = -1;
   ev_io_init (&c->readable, on_readable, sock, EV_READ);
   ev_timer_init (&c->deadline, on_deadline, states[CLIENT_NEW].seconds, 0.);
@@ -545,7 +546,7 @@ client_status (const struct client *c, uid_t uid, struct status_gateway *ret,
       .id = c->id,
       .pid = (uint32_t)c->pid,
       .uid = c->uid,
-      .age_ns = status_now_ns () - c->began_ns,
+      .age_ns = clock_now_ns () - c->began_ns,
       .has_stats = c->stats_fd >= 0,
       .stats_fd = -1,
   };

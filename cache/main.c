@@ -23,6 +23,7 @@
 #include "cache/shared.h"
 #include "cache/status.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/connect.h"
 #include "ipc/runtime.h"
 #include "sandbox/cgroup.h"
@@ -466,7 +467,7 @@ open_to_host (struct program *p, struct fault *f)
   p->daemon.host = true;
   p->daemon.socket_mode = p->options.socket_mode;
   quota_init (&p->daemon.quota, &p->options.quota);
-  grace_open (&p->daemon.grace, p->dir, status_now_ns ());
+  grace_open (&p->daemon.grace, p->dir, clock_now_ns ());
   return ERR_OK;
 }
 
@@ -492,7 +493,7 @@ start (struct program *p, struct fault *f)
   p->term.data = p->intr.data = p;
   ev_signal_start (loop, &p->term);
   ev_signal_start (loop, &p->intr);
-  p->daemon.began_ns = status_now_ns ();
+  p->daemon.began_ns = clock_now_ns ();
   if ((e = shared_set_open (&p->daemon, p->dir, &p->options.limits,
                             &p->daemon.volumes, f)))
     return e;

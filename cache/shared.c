@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cache/fills.h"
@@ -17,6 +16,7 @@
 #include "cache/status.h"
 #include "cache/store.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/fence.h"
 #include "ipc/shm.h"
 
@@ -58,15 +58,6 @@ struct shared {
   ev_timer turn;   /* of the lease */
   ev_timer retain; /* after the last member */
 };
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* Pages */
 
@@ -198,7 +189,7 @@ static void
 plan_turn (struct shared *s)
 {
   uint64_t next = lease_next_ns (&s->lease);
-  uint64_t now = now_ns ();
+  uint64_t now = clock_now_ns ();
 
   ev_timer_stop (s->set->d->loop, &s->turn);
   if (next == UINT64_MAX)
@@ -222,7 +213,7 @@ grant (struct shared *s, struct member *m)
              "%s: the write lease is held by a process that this daemon does "
              "not know (%s)",
              s->name, err_text (e));
-  lease_foreign (&s->lease, now_ns ());
+  lease_foreign (&s->lease, clock_now_ns ());
   lease_want (&s->lease, m);
 }
 
@@ -262,7 +253,7 @@ look (struct shared *s)
                  "bulkheadd: what it had not flushed may be lost, and the "
                  "next FLUSH fails",
                  s->name);
-    lease_foreign_gone (&s->lease, has_open_stripes (s), now_ns ());
+    lease_foreign_gone (&s->lease, has_open_stripes (s), clock_now_ns ());
   } else if (s->lease.waiters && !s->foreign_told) {
     s->foreign_told = true;
     log_write (s->set->d->log, LOG_LEVEL_WARN,
@@ -281,7 +272,8 @@ on_turn (struct ev_loop *loop, ev_timer *w, int events)
 
   (void)loop;
   (void)events;
-  while ((act = lease_step (&s->lease, now_ns (), &who)) != LEASE_ACT_NONE)
+  while ((act = lease_step (&s->lease, clock_now_ns (), &who))
+         != LEASE_ACT_NONE)
     switch (act) {
     case LEASE_ACT_GRANT:
       grant (s, (struct member *)who);
@@ -546,7 +538,7 @@ member_join (struct shared_set *set, const struct volume_key *key, uid_t uid,
     fault_set (f, e, "cannot make shared memory: %s", err_text (e));
   if (e) {
     if (s && s->lease.holder == m) { /* take_seat */
-      lease_gone (&s->lease, m, has_open_stripes (s), now_ns ());
+      lease_gone (&s->lease, m, has_open_stripes (s), clock_now_ns ());
       plan_turn (s);
     }
     member_free (m);
@@ -578,7 +570,7 @@ member_leave (struct member *m)
       *p = m->next;
       break;
     }
-  lease_gone (&s->lease, m, has_open_stripes (s), now_ns ());
+  lease_gone (&s->lease, m, has_open_stripes (s), clock_now_ns ());
   member_free (m);
   plan_turn (s);
   if (!s->members)

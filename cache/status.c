@@ -3,11 +3,11 @@
 #include "cache/status.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cache/client.h"
 #include "cache/shared.h"
+#include "common/clock.h"
 
 /* A page that is being filled. */
 struct page {
@@ -17,15 +17,6 @@ struct page {
   uint64_t id;
   uint16_t records;
 };
-
-uint64_t
-status_now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* Whether the record that was put since used_bytes has found room. */
 static bool
@@ -93,7 +84,7 @@ status_answer (struct daemon *d, const struct server *server, uid_t uid,
 {
   struct status_daemon me = {.pid = (uint32_t)getpid (),
                              .uid = geteuid (),
-                             .age_ns = status_now_ns () - d->began_ns};
+                             .age_ns = clock_now_ns () - d->began_ns};
   struct page p = {.out = out, .b = b};
   struct wirebuf head;
   uint8_t *place;

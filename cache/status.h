@@ -17,8 +17,4 @@ enum err
 status_answer (struct daemon *d, const struct server *server, uid_t uid,
                struct wire *w, struct control *out, struct wirebuf *b);
 
-/* CLOCK_MONOTONIC. */
-uint64_t
-status_now_ns (void);
-
 #endif

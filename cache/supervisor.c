@@ -10,12 +10,12 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cache/report.h"
 #include "cache/status.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/shm.h"
 #include "sandbox/sandbox.h"
 
@@ -70,7 +70,7 @@ sup_set_state (struct supervisor *s, enum sup_state state)
 
   assert (transitions[s->state] & 1u << state);
   if (state == SUP_READY || s->state == SUP_READY)
-    s->since_ns = status_now_ns ();
+    s->since_ns = clock_now_ns ();
   s->state = state;
   ev_timer_stop (loop, &s->deadline);
   if (states[state].seconds > 0) {
@@ -97,15 +97,6 @@ is_permanent (enum err e)
     if (permanent[i] == e)
       return true;
   return false;
-}
-
-uint64_t
-sup_now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static uint32_t
@@ -167,7 +158,7 @@ plan_next (struct supervisor *s, const struct fault *f,
     s->failures_logged = 0;
   log_failure (s, f, delay_ns);
   sup_set_state (s, SUP_BACKOFF);
-  s->retry_at_ns = status_now_ns () + delay_ns;
+  s->retry_at_ns = clock_now_ns () + delay_ns;
   ev_timer_set (&s->deadline, (double)delay_ns / NS_PER_S, 0.);
   ev_timer_start (s->c.daemon->loop, &s->deadline);
 }
@@ -304,7 +295,7 @@ log_in_hand (struct supervisor *s)
   if (shm_map (s->c.channel_fd[CHANNEL_REQUESTS], CHANNEL_RING_BYTES, false,
                &requests))
     return;
-  if (report_in_hand (requests, s->c.completions, s->epoch, sup_now_ns (),
+  if (report_in_hand (requests, s->c.completions, s->epoch, clock_now_ns (),
                       text, sizeof text))
     log_write (s->c.daemon->log, LOG_LEVEL_WARN, "%s: %.300s; in hand: %s",
                s->c.name, s->why.text, text);
@@ -541,7 +532,7 @@ supervisor_start (const struct supervisor_config *c,
   ev_timer_init (&s->acknowledge, on_acknowledge, 0., ACKNOWLEDGE_S);
   s->deadline.data = s->acknowledge.data = s;
   s->epoch = before->epoch;
-  s->since_ns = status_now_ns ();
+  s->since_ns = clock_now_ns ();
   s->ever_ready = before->epoch > 0 || c->background;
   if (before->pidfd >= 0)
     adopt_worker (s, before);
@@ -601,7 +592,7 @@ supervisor_status (const struct supervisor *s, struct status_worker *ret)
       [SUP_GIVEN_UP] = STATUS_WORKER_GIVEN_UP,
   };
   bool lives = s->worker.pidfd >= 0;
-  uint64_t now = status_now_ns ();
+  uint64_t now = clock_now_ns ();
 
   *ret = (struct status_worker){
       .state = words[s->state],

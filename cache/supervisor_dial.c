@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "common/clock.h"
+
 static enum err
 dial (struct supervisor *s, const struct address_list *to, uint16_t from_port,
       dialer_done *done, struct fault *f)
@@ -32,7 +34,7 @@ dial_lane_or_start (struct supervisor *s)
   struct fault f = {0};
 
   if (s->worker.lanes < s->route.lanes
-      && !quota_dial (&s->c.daemon->quota, s->c.uid, sup_now_ns (), &f)
+      && !quota_dial (&s->c.daemon->quota, s->c.uid, clock_now_ns (), &f)
       && !dial (s, &there, 0, on_lane_dialled, &f))
     return;
   if (f.code)
@@ -110,7 +112,7 @@ sup_follow_route (struct supervisor *s)
   const char *host = s->route.now.host;
   struct fault f = {0};
 
-  if (quota_dial (&s->c.daemon->quota, s->c.uid, sup_now_ns (), &f)) {
+  if (quota_dial (&s->c.daemon->quota, s->c.uid, clock_now_ns (), &f)) {
     sup_set_state (s, SUP_RESOLVING);
     sup_attempt_failed (s, &f);
     return;

@@ -107,9 +107,6 @@ void
 sup_end_worker (struct supervisor *s, enum sup_end how,
                 const struct fault *why);
 
-/* CLOCK_MONOTONIC */
-uint64_t
-sup_now_ns (void);
 /* Resolves and dials where the route leads, then sup_start_worker or
  * sup_attempt_failed.
  */

@@ -17,6 +17,7 @@
 #include "cache/stripes_file.h"
 #include "cache/volume_params.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/shm.h"
 
 #define NAME_BYTES 512
@@ -330,7 +331,7 @@ on_credentials (void *ctx, const struct fault *why)
 {
   struct volume *v = ctx;
   uint64_t wait_ns = v->foreign && v->before.stripes_fd < 0
-                         ? grace_left_ns (&v->d->grace, status_now_ns ())
+                         ? grace_left_ns (&v->d->grace, clock_now_ns ())
                          : 0;
 
   v->credentials = NULL;

@@ -21,6 +21,7 @@
 #include "cli/units.h"
 #include "cli/view.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define DEPTH_MAX 32u
 #define WORKING_SET (64ull << 20) /* of cached reads */
@@ -160,7 +161,7 @@ on_done (void *user_data, int *error)
     return 1;
   }
   b->now->requests++;
-  b->now->bucket[stats_bucket (session_now_ns () - s->began_ns)]++;
+  b->now->bucket[stats_bucket (clock_now_ns () - s->began_ns)]++;
   return 1;
 }
 
@@ -187,7 +188,7 @@ issue (struct bench *b, const struct job *j, struct slot *s, uint64_t n)
 
   s->busy = true;
   b->flying++;
-  s->began_ns = session_now_ns ();
+  s->began_ns = clock_now_ns ();
   if (j->writes)
     r = nbd_aio_pwrite (b->h, b->scratch + (at - b->scratch_at), j->bytes, at,
                         done, 0);
@@ -204,14 +205,14 @@ issue (struct bench *b, const struct job *j, struct slot *s, uint64_t n)
 static enum err
 drive (struct bench *b, const struct job *j, double seconds, struct fault *f)
 {
-  uint64_t began_ns = session_now_ns (), n = 0, last = 0;
+  uint64_t began_ns = clock_now_ns (), n = 0, last = 0;
   uint64_t end_ns = began_ns + (uint64_t)(seconds * 1e9);
   uint64_t stall_ns = began_ns + STALL_NS;
   bool more = true;
 
   b->error = 0;
   while (more || b->flying) {
-    uint64_t now = session_now_ns ();
+    uint64_t now = clock_now_ns ();
 
     more = more && now < end_ns && !b->error && !session_interrupted ();
     for (unsigned i = 0; more && i < j->depth; i++)
@@ -226,7 +227,7 @@ drive (struct bench *b, const struct job *j, double seconds, struct fault *f)
     } else if (now > stall_ns)
       return fault_set (f, ERR_TIMEOUT, "the server does not answer");
   }
-  b->now->seconds = (double)(session_now_ns () - began_ns) / 1e9;
+  b->now->seconds = (double)(clock_now_ns () - began_ns) / 1e9;
   if (b->error)
     return fault_set (f, ERR_IO, "%s failed: %s", j->name,
                       strerrordesc_np (b->error));
@@ -500,7 +501,7 @@ run (struct cli *c)
   }
   b->c = c;
   b->log_fd = -1;
-  b->seed = session_now_ns () | 1;
+  b->seed = clock_now_ns () | 1;
   session_catch_signals ();
   if (!(e = prepare (b, &f)))
     e = measure (b, &f);

@@ -24,6 +24,7 @@
 #include "cli/end.h"
 #include "cli/output.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define THREADS_MAX 64u
 #define SAVE_NS 3000000000ull
@@ -223,7 +224,7 @@ save (struct copy *k, struct fault *f)
 static void
 attend (struct copy *k, struct progress *p)
 {
-  uint64_t saved_ns = session_now_ns ();
+  uint64_t saved_ns = clock_now_ns ();
 
   pthread_mutex_lock (&k->lock);
   while (k->running) {
@@ -245,9 +246,9 @@ attend (struct copy *k, struct progress *p)
     }
     pthread_mutex_unlock (&k->lock);
     progress_update (p, bytes);
-    if (!k->verifying && session_now_ns () - saved_ns >= SAVE_NS) {
+    if (!k->verifying && clock_now_ns () - saved_ns >= SAVE_NS) {
       save (k, &f);
-      saved_ns = session_now_ns ();
+      saved_ns = clock_now_ns ();
     }
     pthread_mutex_lock (&k->lock);
     if (f.code && !k->fault.code) {

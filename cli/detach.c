@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/attach_state.h"
@@ -16,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/sweep.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define LOOK_MS 20
 #define LOCK_NS 5000000000ull
@@ -53,21 +53,12 @@ match (void *ctx, const struct attach_state *s)
   return true;
 }
 
-static uint64_t
-now_ms (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* Its end, or a refusal. */
 static enum err
 await (const char *dir, const struct attach_state *s, int pidfd,
        uint64_t wait_ms, struct fault *f)
 {
-  uint64_t deadline_ms = now_ms () + wait_ms;
+  uint64_t deadline_ms = clock_now_ms () + wait_ms;
   struct attach_state now = *s;
 
   while (1) {
@@ -85,7 +76,7 @@ await (const char *dir, const struct attach_state *s, int pidfd,
       fault_hint (f, "%s", hint ? hint + 2 : "bulkhead list shows it");
       return ERR_AGAIN;
     }
-    if (now_ms () < deadline_ms)
+    if (clock_now_ms () < deadline_ms)
       continue;
     fault_set (f, ERR_TIMEOUT,
                "what was written to /dev/nbd%d has not reached the server yet"

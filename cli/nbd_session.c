@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 
 #include <libnbd.h>
 #include <linux/nbd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define NS_PER_MS 1000000ull
 
@@ -18,15 +18,6 @@ static void
 cleanup_nbd (struct nbd_handle **h)
 {
   nbd_close (*h);
-}
-
-static uint64_t
-now_ms (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / NS_PER_MS;
 }
 
 static enum err
@@ -51,7 +42,7 @@ await (struct nbd_handle *h, int (*state) (struct nbd_handle *),
        const int *error, uint64_t deadline_ms, struct fault *f)
 {
   while (state (h) != 1) {
-    uint64_t now = now_ms ();
+    uint64_t now = clock_now_ms ();
 
     if (*error) {
       fault_set (f, ERR_NOENT, "nbdkit refuses the export: %s",
@@ -126,7 +117,7 @@ enum err
 nbd_session_open (const char *socket, unsigned timeout_ms,
                   struct nbd_session *ret, int *ret_fd, struct fault *f)
 {
-  uint64_t deadline_ms = now_ms () + timeout_ms;
+  uint64_t deadline_ms = clock_now_ms () + timeout_ms;
   __attribute__ ((cleanup (cleanup_nbd))) struct nbd_handle *h =
       begin (socket, deadline_ms, f);
   int fd, error = 0;

@@ -15,6 +15,7 @@
 #include "cli/units.h"
 #include "cli/view.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "sandbox/sandbox.h"
 
 #define ROUNDS 20u
@@ -49,13 +50,13 @@ measure (struct session *s, struct finding *r, struct fault *f)
     return fault_set (f, ERR_NOMEM, "out of memory");
   for (unsigned i = 0; blocks && i < ROUNDS; i++) {
     uint64_t at = (blocks - 1) * i / ROUNDS * r->info.block_min;
-    uint64_t began_ns = session_now_ns ();
+    uint64_t began_ns = clock_now_ns ();
     int error = link_read (s->link, buf, r->info.block_min, at);
 
     if (error)
       return fault_set (f, err_from_errno (error), "cannot read at %llu: %s",
                         (unsigned long long)at, strerrordesc_np (error));
-    r->round_ns[r->rounds++] = session_now_ns () - began_ns;
+    r->round_ns[r->rounds++] = clock_now_ns () - began_ns;
   }
   qsort (r->round_ns, r->rounds, sizeof r->round_ns[0], compare_ns);
   return ERR_OK;

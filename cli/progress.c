@@ -4,21 +4,13 @@
 
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 #define NS_PER_S 1000000000ull
 #define REDRAW_NS (NS_PER_S / 10)
 #define BAR_MAX 60
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static unsigned
 columns (void)
@@ -38,7 +30,7 @@ progress_begin (struct progress *p, const struct cli *c, const char *what,
                          .what = what,
                          .first = first,
                          .total = total,
-                         .begun_ns = now_ns (),
+                         .begun_ns = clock_now_ns (),
                          .shown = !c->quiet && isatty (STDERR_FILENO)};
 }
 
@@ -83,7 +75,7 @@ progress_update (struct progress *p, uint64_t done)
     return;
   if (p->total && done > p->total)
     done = p->total;
-  now = now_ns ();
+  now = clock_now_ns ();
   if (now - p->drawn_ns >= REDRAW_NS)
     draw (p, done, now);
 }
@@ -93,6 +85,6 @@ progress_end (struct progress *p, uint64_t done)
 {
   if (!p->shown)
     return;
-  draw (p, p->total && done > p->total ? p->total : done, now_ns ());
+  draw (p, p->total && done > p->total ? p->total : done, clock_now_ns ());
   fputc ('\n', stderr);
 }

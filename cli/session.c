@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/files.h"
 #include "cli/output.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "protocols/params.h"
 
 /* What a signal can reach. */
@@ -38,15 +38,6 @@ bool
 session_interrupted (void)
 {
   return interrupted != 0;
-}
-
-uint64_t
-session_now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static void
@@ -173,7 +164,7 @@ enum err
 session_open (struct session *s, struct fault *f)
 {
   enum err e = session_resolve (s, f);
-  uint64_t began_ns = session_now_ns ();
+  uint64_t began_ns = clock_now_ns ();
 
   if (!e)
     e = exports_open (&s->options, &s->log, session_interrupted, &s->exports,
@@ -182,7 +173,7 @@ session_open (struct session *s, struct fault *f)
     e = exports_start (s->exports, f);
   if (!e && !exports_is_directory (s->exports))
     e = exports_get (s->exports, "", &s->link, f);
-  s->opened_ns = session_now_ns () - began_ns;
+  s->opened_ns = clock_now_ns () - began_ns;
   return e;
 }
 

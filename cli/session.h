@@ -56,6 +56,4 @@ void session_close (struct session *s);
 void session_catch_signals (void);
 bool session_interrupted (void);
 
-uint64_t session_now_ns (void);
-
 #endif

@@ -22,6 +22,7 @@
 #include "cli/supervisor_child.h"
 #include "cli/sweep.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 
@@ -57,15 +58,6 @@ struct supervisor {
   uint64_t due_ms, look_ms, detach_ms; /* when: it, look, to detach */
   uint64_t size_wait_ms, size_ms; /* a refused size: pause, when to offer it */
 };
-
-static uint64_t
-now_ms (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void __attribute__ ((format (printf, 2, 3)))
 say (const struct supervisor *v, const char *fmt, ...)
@@ -140,7 +132,7 @@ wait_or_end (struct supervisor *v, const struct fault *f)
   }
   snprintf (v->s.why, sizeof v->s.why, "%s", f->text);
   say (v, "%s; tried again in %.1f s", f->text, (double)v->wait_ms / 1000);
-  v->due_ms = now_ms () + v->wait_ms;
+  v->due_ms = clock_now_ms () + v->wait_ms;
   v->wait_ms = v->wait_ms * 2 > WAIT_MAX_MS ? WAIT_MAX_MS : v->wait_ms * 2;
   enter (v, SUP_WAITING);
 }
@@ -350,7 +342,7 @@ reconnect (struct supervisor *v)
     return;
   }
   v->wait_ms = WAIT_MIN_MS;
-  v->look_ms = now_ms () + LOOK_MS;
+  v->look_ms = clock_now_ms () + LOOK_MS;
   v->s.why[0] = 0;
   enter (v, SUP_READY);
 }
@@ -368,7 +360,7 @@ size_refused (struct supervisor *v, const struct fault *f)
          (unsigned long long)v->nbdkit.size_bytes, f->text);
     v->size_wait_ms = WAIT_MIN_MS;
   }
-  v->size_ms = now_ms () + v->size_wait_ms;
+  v->size_ms = clock_now_ms () + v->size_wait_ms;
   v->size_wait_ms =
       v->size_wait_ms * 2 > WAIT_MAX_MS ? WAIT_MAX_MS : v->size_wait_ms * 2;
 }
@@ -399,7 +391,7 @@ follow_size (struct supervisor *v)
 static void
 look (struct supervisor *v)
 {
-  v->look_ms = now_ms () + LOOK_MS;
+  v->look_ms = clock_now_ms () + LOOK_MS;
   if (block_connected (v->s.index))
     return;
   say (v, "somebody else has disconnected it");
@@ -489,7 +481,7 @@ begin_detach (struct supervisor *v)
 {
   struct fault f = {0};
 
-  v->detach_ms = now_ms () + BUSY_MS;
+  v->detach_ms = clock_now_ms () + BUSY_MS;
   if (v->flusher.pid || !v->attached)
     return;
   /* Then it is tried again, see on_time. */
@@ -525,7 +517,7 @@ on_flushed (struct supervisor *v)
     return;
   }
   supervisor_child_end (&v->flusher);
-  v->detach_ms = now_ms () + BUSY_MS;
+  v->detach_ms = clock_now_ms () + BUSY_MS;
   if (v->detach == DETACH_NOW) {
     v->detach = v->ending ? DETACH_WHEN_FREE : DETACH_NO;
     v->s.refusals++;
@@ -626,7 +618,7 @@ on_lost (struct supervisor *v)
 static void
 on_time (struct supervisor *v)
 {
-  uint64_t now = now_ms ();
+  uint64_t now = clock_now_ms ();
 
   if (v->state == SUP_WAITING && now >= v->due_ms) {
     if (v->nbdkit.pid <= 0)
@@ -647,7 +639,7 @@ on_time (struct supervisor *v)
 static int
 timeout_of (const struct supervisor *v)
 {
-  uint64_t now = now_ms (), next = now + 60000;
+  uint64_t now = clock_now_ms (), next = now + 60000;
 
   if (v->state == SUP_WAITING && v->due_ms < next)
     next = v->due_ms;

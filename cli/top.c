@@ -14,6 +14,7 @@
 #include "cli/units.h"
 #include "cli/view.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "sandbox/sandbox.h"
 
 #include <ncurses.h> /* last: its COLOR_RED is another one */
@@ -149,7 +150,7 @@ refresh_data (struct top *t)
   t->before = t->now;
   t->before_ns = t->now_ns;
   t->now = v;
-  t->now_ns = session_now_ns ();
+  t->now_ns = clock_now_ns ();
   make_rows (t);
 }
 
@@ -431,7 +432,7 @@ watch (struct top *t)
   uint64_t next_ns = 0;
 
   while (!session_interrupted ()) {
-    uint64_t now = session_now_ns ();
+    uint64_t now = clock_now_ns ();
     int k;
 
     if (!t->paused && now >= next_ns) {
@@ -439,7 +440,7 @@ watch (struct top *t)
       next_ns = now + (uint64_t)(t->interval_s * 1e9);
     }
     draw (t);
-    now = session_now_ns ();
+    now = clock_now_ns ();
     timeout (t->paused || now >= next_ns
                  ? 200
                  : (int)((next_ns - now) / 1000000 + 1));

@@ -1,6 +1,7 @@
 noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
 	%D%/cleanup.h \
+	%D%/clock.h \
 	%D%/copy.h \
 	%D%/err.c %D%/err.h \
 	%D%/io.c %D%/io.h \

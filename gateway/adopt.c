@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "ipc/connect.h"
 
 #define CONNECT_TIMEOUT_NS 10000000000ull
@@ -41,7 +42,7 @@ kill_useless (struct link *l)
     if (path_up (l, p) || !path_alive (p))
       continue;
     syscall (SYS_pidfd_send_signal, p->worker_pidfd, SIGKILL, NULL, 0);
-    p->down_ns = link_now_ns (); /* if we may not kill it: check_health */
+    p->down_ns = clock_now_ns (); /* if we may not kill it: check_health */
   }
 }
 
@@ -107,8 +108,8 @@ try_later (struct link *l)
   uint64_t wait_ns = TRY_FIRST_NS << (l->adopt_tries < 6 ? l->adopt_tries : 6);
 
   l->adopt_tries++;
-  l->adopt_try_ns
-    = link_now_ns () + (wait_ns < TRY_LAST_NS ? wait_ns : TRY_LAST_NS);
+  l->adopt_try_ns =
+      clock_now_ns () + (wait_ns < TRY_LAST_NS ? wait_ns : TRY_LAST_NS);
 }
 
 void

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/copy.h"
 #include "gateway/link_private.h"
 
@@ -104,8 +105,7 @@ send_one (struct link *l, uint64_t offset, uint64_t to)
     a = free_piece (l);
   if (!a || !n || l->inflight.free_slots <= AHEAD_RESERVE
       || inflight_get (&l->inflight, IO_READ, 0, offset, n, link_usable (l),
-                       link_now_ns (),
-                       &l->ahead, &slot, &retry_ns))
+                       clock_now_ns (), &l->ahead, &slot, &retry_ns))
     return offset;
   hot_versions (&l->hot, offset / PAGE_BYTES,
                 (n + PAGE_BYTES - 1) / PAGE_BYTES, l->version[slot]);

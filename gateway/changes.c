@@ -7,6 +7,8 @@
 #include "config.h"
 #include "gateway/link_private.h"
 
+#include "common/clock.h"
+
 static struct revalidate_writes
 writes_of (const struct link *l)
 {
@@ -46,7 +48,7 @@ changes_begin (struct link *l)
     return;
   w = writes_of (l);
   revalidate_init (&l->revalidate, l->options.revalidate_ns, l->info.change,
-                   l->info.size, &w, link_now_ns ());
+                   l->info.size, &w, clock_now_ns ());
   /* Else a write was under way when the first session looked, maybe. */
   if (w.ended == w.begun)
     note_known (l);
@@ -58,7 +60,7 @@ changes_path_down (struct link *l, struct path *p)
   if (is_watched (l))
     p->lost_at = writes_of (l);
   if (l->revalidate.asked && l->revalidate_path == p->index)
-    revalidate_lost (&l->revalidate, link_now_ns ());
+    revalidate_lost (&l->revalidate, clock_now_ns ());
 }
 
 static void
@@ -69,7 +71,7 @@ ask (struct link *l, struct path *p, struct control *m)
 
   control_begin (m, CONTROL_PROBE);
   b = control_body (m);
-  revalidate_ask (&l->revalidate, &w, link_now_ns ());
+  revalidate_ask (&l->revalidate, &w, clock_now_ns ());
   l->revalidate_path = p->index;
   /* It never has two to read; if it is dead, changes_path_down comes. */
   if (control_send (p->worker_sock, m, &b, 0))
@@ -80,7 +82,7 @@ void
 changes_tick (struct link *l, struct control *m)
 {
   struct revalidate_writes w;
-  uint64_t now = link_now_ns ();
+  uint64_t now = clock_now_ns ();
 
   if (l->revalidate.asked
       && now - l->revalidate.asked_ns >= l->options.request_ns) {
@@ -193,8 +195,8 @@ take_answer (struct link *l, uint64_t change, uint64_t size)
                "change of its size will be noticed",
                l->name);
   }
-  changed = revalidate_answer (&l->revalidate, change, size, &w,
-                               link_now_ns ());
+  changed =
+      revalidate_answer (&l->revalidate, change, size, &w, clock_now_ns ());
   act (l, changed, size);
 }
 
@@ -209,7 +211,7 @@ changes_session (struct link *l, const struct path *p,
   w = writes_of (l);
   act (l,
        revalidate_session (&l->revalidate, info->change, info->size,
-                           &p->lost_at, &w, link_now_ns ()),
+                           &p->lost_at, &w, clock_now_ns ()),
        info->size);
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define SEND_TIMEOUT_NS 1000000000ull
 #define HANG_NS 2000000000ull
@@ -61,7 +62,7 @@ forget_worker (struct path *p)
 void
 link_down (struct link *l, struct path *p)
 {
-  uint64_t now = link_now_ns ();
+  uint64_t now = clock_now_ns ();
 
   if (!path_up (l, p))
     return;
@@ -224,7 +225,7 @@ link_push_queued (struct link *l)
          && (slot = inflight_next (&l->inflight)) < INFLIGHT_SLOTS) {
     struct path *p = path_for (l, slot);
 
-    if (inflight_push (&l->inflight, &p->ring, slot, link_now_ns ()))
+    if (inflight_push (&l->inflight, &p->ring, slot, clock_now_ns ()))
       link_distrust (l, p, "impossible consumer index", false);
     else
       pushed |= 1u << p->index;
@@ -311,12 +312,12 @@ link_up (struct link *l, struct control *m)
     changes_grow (l, p);
   }
   p->seen_progress = 0;
-  p->seen_ns = link_now_ns ();
+  p->seen_ns = clock_now_ns ();
   ring_object_reset (channel_ring (&p->channel, CHANNEL_REQUESTS), epoch);
   ring_init (&p->ring, channel_ring (&p->channel, CHANNEL_REQUESTS),
              channel_ring (&p->channel, CHANNEL_COMPLETIONS));
   if (!l->up) {
-    l->up_since_ns = link_now_ns ();
+    l->up_since_ns = clock_now_ns ();
     l->answered = false;
   }
   l->up |= 1u << index;
@@ -355,7 +356,7 @@ daemon_lost (struct link *l)
   close (l->daemon_sock);
   l->daemon_sock = -1;
   /* What was given up is not handed to another one. */
-  l->adopt_try_ns = l->inflight.failed ? UINT64_MAX : link_now_ns ();
+  l->adopt_try_ns = l->inflight.failed ? UINT64_MAX : clock_now_ns ();
   l->adopt_tries = 0;
   for (unsigned i = 0; i < l->paths; i++)
     inflight_absolve (&l->inflight, i);
@@ -437,7 +438,7 @@ take_message (struct link *l, struct control *m)
 static void
 check_end (struct link *l, struct path *p)
 {
-  if (!p->down_ns || link_now_ns () - p->down_ns < HANG_NS)
+  if (!p->down_ns || clock_now_ns () - p->down_ns < HANG_NS)
     return;
   p->down_ns = 0;
   tell_distrust (l, p, "it has hung up, and does not end");
@@ -449,7 +450,7 @@ check_health (struct link *l, struct path *p)
 {
   const struct ring_object *worker
     = channel_ring (&p->channel, CHANNEL_COMPLETIONS);
-  uint64_t now = link_now_ns ();
+  uint64_t now = clock_now_ns ();
   uint64_t progress, oldest_ns;
   bool idle;
 
@@ -488,7 +489,7 @@ take_note (struct link *l, struct control *m)
   wire_cstring (&w, text, sizeof text);
   if (wire_end (&w) || m->fds || !text[0])
     return ERR_PEER;
-  switch (notes_judge (&l->notes, link_now_ns (), &hidden)) {
+  switch (notes_judge (&l->notes, clock_now_ns (), &hidden)) {
   case NOTES_LOG:
     if (hidden)
       snprintf (more, sizeof more, " (and %u more before)", hidden);
@@ -566,9 +567,9 @@ control_turn (struct link *l, struct control *m)
   link_settle (l);
   control_close (m);
   changes_tick (l, m); /* m is scratch from here on */
-  stats_gauges (l, link_now_ns ());
+  stats_gauges (l, clock_now_ns ());
   pthread_mutex_unlock (&l->lock);
-  if (l->daemon_sock < 0 && link_now_ns () >= l->adopt_try_ns)
+  if (l->daemon_sock < 0 && clock_now_ns () >= l->adopt_try_ns)
     adopt_try (l, m);
   return true;
 }

@@ -17,6 +17,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
+
 /* For how long after REVOKE a failing server is tried again; the daemon waits
  * for LEASE_REVOKE_NS (cache/lease.h).
  */
@@ -83,7 +85,7 @@ lease_message (struct link *l, enum control_type type)
   }
   if (l->lease == LEASE_HELD) {
     l->lease = LEASE_REVOKED;
-    l->revoked_ns = link_now_ns ();
+    l->revoked_ns = clock_now_ns ();
     pthread_cond_signal (&l->lease_drained);
   }
 }
@@ -109,7 +111,7 @@ static bool
 settled (struct link *l)
 {
   uint64_t over_ns = inflight_writes_over_ns (&l->inflight);
-  uint64_t now = link_now_ns ();
+  uint64_t now = clock_now_ns ();
 
   if (over_ns <= now)
     return true;
@@ -150,7 +152,7 @@ give_back (struct link *l)
     error = link_prove (l, true);
     pthread_mutex_lock (&l->lock);
   }
-  now = link_now_ns ();
+  now = clock_now_ns ();
   if (error && l->proof.log.entries && !l->stopping && !l->inflight.failed
       && now - l->revoked_ns < GIVE_BACK_NS) {
     keeper_wait (l, now + RETRY_NS);

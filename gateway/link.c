@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/shm.h"
 
 #define CONNECT_TIMEOUT_NS 15000000000ull
@@ -25,15 +25,6 @@
 /* Of a known_hosts file, a key, or what a person types. */
 #define FILE_BYTES (4u << 20)
 #define FILE_TIMEOUT_NS 60000000000ull
-
-uint64_t
-link_now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 bool
 link_op_writes (enum io_op op)
@@ -257,7 +248,7 @@ open_volume (struct link *l, const struct volume_spec *spec,
              bool *ret_daemon_died, struct fault *f)
 {
   CLEANUP_FREE struct control *m = calloc (1, sizeof *m);
-  uint64_t deadline_ns = link_now_ns () + OPEN_TIMEOUT_NS;
+  uint64_t deadline_ns = clock_now_ns () + OPEN_TIMEOUT_NS;
   bool ready = false;
   enum err e;
 
@@ -268,7 +259,7 @@ open_volume (struct link *l, const struct volume_spec *spec,
     return e;
   }
   while (!ready) {
-    uint64_t now = link_now_ns ();
+    uint64_t now = clock_now_ns ();
 
     if (now >= deadline_ns)
       return fault_set (f, ERR_TIMEOUT, "no answer from bulkheadd about %s",

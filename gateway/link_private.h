@@ -135,7 +135,6 @@ struct link {
   bool started;
 };
 
-uint64_t link_now_ns (void);
 bool link_op_writes (enum io_op op);
 uint64_t link_last_page (uint64_t offset, uint32_t length_bytes);
 

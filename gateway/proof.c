@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "gateway/link_private.h"
 
 /* What is sent again before it is flushed, so that it is proven in pieces and
@@ -176,7 +177,7 @@ replay_send (struct replay *y, uint64_t *ret_retry_ns)
   if (!l->inflight.free_slots)
     ahead_spare (l);
   e = inflight_get (&l->inflight, n->op, n->flags, n->offset, length,
-                    link_usable (l), link_now_ns (), y->waiter, &slot,
+                    link_usable (l), clock_now_ns (), y->waiter, &slot,
                     ret_retry_ns);
   if (e) {
     retained_not_again (&l->proof.log, n->offset, length);
@@ -237,7 +238,7 @@ static void
 replay_run (struct replay *y)
 {
   struct link *l = y->link;
-  uint64_t since_ns = link_now_ns ();
+  uint64_t since_ns = clock_now_ns ();
 
   for (;;) {
     uint64_t retry_ns = UINT64_MAX;
@@ -249,7 +250,7 @@ replay_run (struct replay *y)
       y->result = err_errno (e);
     if (y->slots && l->inflight.slot[y->slot[y->first]].state == SLOT_DONE) {
       replay_finish (y);
-      since_ns = link_now_ns ();
+      since_ns = clock_now_ns ();
       continue;
     }
     if (!y->slots && (y->result || e == ERR_NOENT))
@@ -286,7 +287,7 @@ replay_batch (struct link *l, uint64_t mark, uint32_t entries, bool internal)
     return ENOMEM;
   }
   if (l->proof.replaying) {
-    uint64_t since_ns = link_now_ns ();
+    uint64_t since_ns = clock_now_ns ();
 
     while (l->proof.replaying
            && !replay_wait (&y, true, since_ns, UINT64_MAX))
@@ -399,7 +400,7 @@ proof_due (const struct link *l, uint64_t *ret_ns)
     return true;
   if (!l->up || (!p->wanted && !p->log.doubts))
     return false;
-  if (link_now_ns () >= p->after_ns)
+  if (clock_now_ns () >= p->after_ns)
     return true;
   *ret_ns = p->after_ns;
   return false;
@@ -417,7 +418,7 @@ proof_round (struct link *l)
   error = link_prove (l, true);
   pthread_mutex_lock (&l->lock);
   if (error && !l->stopping) {
-    p->after_ns = link_now_ns () + RETRY_NS;
+    p->after_ns = clock_now_ns () + RETRY_NS;
     if (error != p->error)
       log_write (l->log, LOG_LEVEL_ERROR,
                  "%s: what was written cannot be made stable: %s; it is kept "

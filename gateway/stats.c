@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "ipc/shm.h"
 
 static void
@@ -69,7 +70,7 @@ stats_sit (struct gateway_stats *s)
 uint64_t
 stats_hot_clock (void)
 {
-  return link_now_ns ();
+  return clock_now_ns ();
 }
 
 void
@@ -82,7 +83,7 @@ stats_hot_shared (struct stats_lane *lane, bool whole, uint32_t bytes)
 void
 stats_hot_sample (struct gateway_stats *s, uint64_t began_ns)
 {
-  unsigned b = stats_bucket (link_now_ns () - began_ns);
+  unsigned b = stats_bucket (clock_now_ns () - began_ns);
 
   atomic_fetch_add_explicit (&s->shared->op[STATS_CACHED].bucket[b], 1,
                              memory_order_relaxed);
@@ -112,7 +113,7 @@ void
 stats_done (struct link *l, enum io_op op, uint32_t bytes, uint64_t began_ns,
             int result)
 {
-  uint64_t now = link_now_ns ();
+  uint64_t now = clock_now_ns ();
   struct stats_series *s;
 
   if (!l->stats.shared)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/copy.h"
 
 /* Slots that are left to FLUSH and to what is sent again out of the log: else
@@ -20,7 +21,7 @@ bool
 link_wait (struct link *l, struct waiter *w, bool internal, bool blocked,
            uint64_t since_ns, uint64_t until_ns)
 {
-  uint64_t now = link_now_ns ();
+  uint64_t now = clock_now_ns ();
   uint64_t slice_ns = LINK_SLICE_NS;
   bool leave = false;
 
@@ -199,10 +200,10 @@ get_slot (struct transfer *t, struct waiter *w, uint64_t offset, uint32_t n,
   if (l->inflight.free_slots <= SLOTS_RESERVED)
     ahead_spare (l);
   e = l->inflight.free_slots <= SLOTS_RESERVED && t->op != IO_FLUSH
-          && !l->inflight.failed
-        ? ERR_AGAIN
-        : inflight_get (&l->inflight, t->op, t->flags, offset, n, usable (t),
-                        link_now_ns (), w, ret_slot, ret_retry_ns);
+              && !l->inflight.failed
+          ? ERR_AGAIN
+          : inflight_get (&l->inflight, t->op, t->flags, offset, n, usable (t),
+                          clock_now_ns (), w, ret_slot, ret_retry_ns);
   if (e) {
     retained_release (&l->proof.log, &room);
     return e;
@@ -337,7 +338,7 @@ link_settle (struct link *l)
   bool any = false;
 
   while (l->inflight.unsure_slots
-         && inflight_settle (&l->inflight, link_now_ns (), &r)) {
+         && inflight_settle (&l->inflight, clock_now_ns (), &r)) {
     link_end_write (l, &r);
     any = true;
   }
@@ -430,7 +431,7 @@ bool
 link_outage_over (const struct link *l)
 {
   return !l->up && l->options.outage_fail_ns != UINT64_MAX
-         && link_now_ns () - l->down_since_ns >= l->options.outage_fail_ns;
+         && clock_now_ns () - l->down_since_ns >= l->options.outage_fail_ns;
 }
 
 static void
@@ -523,7 +524,7 @@ run (struct transfer *t)
 {
   struct link *l = t->link;
   struct waiter *w;
-  uint64_t since_ns = link_now_ns (), began_ns = since_ns;
+  uint64_t since_ns = clock_now_ns (), began_ns = since_ns;
 
   pthread_mutex_lock (&l->lock);
   w = waiter_enter (l);
@@ -546,7 +547,7 @@ run (struct transfer *t)
     if (t->pieces
         && l->inflight.slot[t->piece[t->first].slot].state == SLOT_DONE) {
       finish_piece (t);
-      since_ns = link_now_ns ();
+      since_ns = clock_now_ns ();
       continue;
     }
     if (!t->pieces && (t->result || all_in_pieces (t)))
@@ -632,7 +633,7 @@ link_plain (struct link *l, enum io_op op, uint32_t length_bytes,
                        .start = offset, .left_bytes = length_bytes,
                        .length_bytes = length_bytes};
 
-  uint64_t began_ns = link_now_ns ();
+  uint64_t began_ns = clock_now_ns ();
   int result;
 
   if (op != IO_FLUSH)

@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 struct waiter *
 waiter_enter (struct link *l)
 {
@@ -284,7 +286,7 @@ waiter_wait (struct link *l, struct waiter *w, uint64_t slice_ns)
     l->leader = NULL;
     post_collected (l);
   } else {
-    uint64_t until_ns = link_now_ns () + slice_ns;
+    uint64_t until_ns = clock_now_ns () + slice_ns;
     struct timespec ts = {.tv_sec = (time_t)(until_ns / 1000000000ull),
                           .tv_nsec = (long)(until_ns % 1000000000ull)};
 

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/control.h"
 #include "ipc/runtime.h"
 
@@ -28,18 +29,9 @@
 extern char **environ;
 
 static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
-static uint64_t
 left_ns (uint64_t deadline_ns)
 {
-  uint64_t now = now_ns ();
+  uint64_t now = clock_now_ns ();
 
   return deadline_ns > now ? deadline_ns - now : 0;
 }
@@ -404,7 +396,7 @@ search_init (struct search *s, struct daemon_tie *tie, uint64_t timeout_ns,
   enum err e;
 
   s->tie = tie;
-  s->deadline_ns = now_ns () + timeout_ns;
+  s->deadline_ns = clock_now_ns () + timeout_ns;
   if ((e = runtime_dir (s->dir, f))
       || (e = runtime_socket_address (s->dir, &s->own, f)))
     return e;

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define NS_PER_S 1000000000ull
 
 _Static_assert (offsetof (struct control, body)
@@ -37,22 +39,13 @@ control_add_fd (struct control *m, int fd)
   return ERR_OK;
 }
 
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 /* ERR_OK when ready, ERR_TIMEOUT at the deadline. */
 static enum err
 wait_for (int sock, short events, uint64_t deadline_ns)
 {
   for (;;) {
     struct pollfd p = {.fd = sock, .events = events};
-    uint64_t now = now_ns ();
+    uint64_t now = clock_now_ns ();
     uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
     struct timespec ts = {.tv_sec = (time_t)(left / NS_PER_S),
                           .tv_nsec = (long)(left % NS_PER_S)};
@@ -93,7 +86,7 @@ send_message (int sock, struct control *m, const struct wirebuf *b,
                      .msg_controllen = sizeof u.bytes};
   struct cmsghdr *c;
   size_t used = 0;
-  uint64_t deadline_ns = now_ns () + timeout_ns;
+  uint64_t deadline_ns = clock_now_ns () + timeout_ns;
 
   if (b->err)
     return ERR_LIMIT;
@@ -190,7 +183,7 @@ control_recv (int sock, struct control *m, uint64_t timeout_ns)
                + CMSG_SPACE (sizeof (struct ucred))];
   } u;
   struct msghdr h;
-  uint64_t deadline_ns = timeout_ns ? now_ns () + timeout_ns : 0;
+  uint64_t deadline_ns = timeout_ns ? clock_now_ns () + timeout_ns : 0;
   bool fits;
   ssize_t n;
 
@@ -232,7 +225,7 @@ enum err
 control_tell (int sock, struct control *m, const struct wirebuf *b,
               uint64_t timeout_ns)
 {
-  uint64_t deadline_ns = now_ns () + timeout_ns;
+  uint64_t deadline_ns = clock_now_ns () + timeout_ns;
 
   if (b->err || m->fds || b->base != m->body)
     return ERR_LIMIT;
@@ -254,7 +247,7 @@ enum err
 control_hear (int sock, struct control *m, uint64_t timeout_ns)
 {
   const ssize_t most = sizeof m->head + sizeof m->body;
-  uint64_t deadline_ns = timeout_ns ? now_ns () + timeout_ns : 0;
+  uint64_t deadline_ns = timeout_ns ? clock_now_ns () + timeout_ns : 0;
   ssize_t n;
 
   control_begin (m, 0);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define NS_PER_S 1000000000ull
 #define LOCK_POLL_NS 5000000 /* flock has no timeout */
@@ -109,21 +110,12 @@ runtime_socket_address (const char *dir, struct sockaddr_un *ret,
   return ERR_OK;
 }
 
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 enum err
 runtime_lock (const char *dir, const char *name, uint64_t timeout_ns,
               int *ret_fd)
 {
   char path[RUNTIME_DIR_BYTES + 32];
-  uint64_t deadline_ns = now_ns () + timeout_ns;
+  uint64_t deadline_ns = clock_now_ns () + timeout_ns;
   CLEANUP_CLOSE int fd = -1;
 
   snprintf (path, sizeof path, "%s/%s", dir, name);
@@ -133,7 +125,7 @@ runtime_lock (const char *dir, const char *name, uint64_t timeout_ns,
   while (flock (fd, LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK && errno != EINTR)
       return err_from_errno (errno);
-    if (now_ns () >= deadline_ns)
+    if (clock_now_ns () >= deadline_ns)
       return ERR_AGAIN;
     nanosleep (&(struct timespec){.tv_nsec = LOCK_POLL_NS}, NULL);
   }

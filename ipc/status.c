@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/text.h"
 
 /* A daemon that answers for ever does not. */
@@ -188,15 +188,6 @@ status_gateway_take (struct wire *w, struct status_gateway *ret)
 
 /* The client's side */
 
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 void
 status_free (struct status *s)
 {
@@ -283,7 +274,7 @@ static enum err
 ask_page (int sock, struct control *m, struct status *s, uint8_t *kind,
           uint64_t *id, uint64_t deadline_ns, bool *ret_more)
 {
-  uint64_t now = now_ns ();
+  uint64_t now = clock_now_ns ();
   uint64_t left = deadline_ns > now ? deadline_ns - now : 1;
   struct wirebuf b;
   enum err e;
@@ -305,7 +296,7 @@ enum err
 status_ask (int sock, uint64_t timeout_ns, struct status *ret, struct fault *f)
 {
   CLEANUP_FREE struct control *m = calloc (1, sizeof *m);
-  uint64_t deadline_ns = now_ns () + timeout_ns;
+  uint64_t deadline_ns = clock_now_ns () + timeout_ns;
   struct status s = {0};
   uint8_t kind = STATUS_START;
   uint64_t id = 0;

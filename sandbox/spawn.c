@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "sandbox/child.h"
 #include "sandbox/policy.h"
 
@@ -237,27 +237,18 @@ end (const struct sbx_child *c)
   close (c->pidfd);
 }
 
-static uint64_t
-now_ms (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / NS_PER_MS;
-}
-
 /* The pipe closes when exec succeeds. */
 static enum err
 await_exec (const struct plan *p, int fd, struct fault *f)
 {
   struct pollfd in = {.fd = fd, .events = POLLIN};
-  uint64_t deadline_ms = now_ms () + SBX_START_MAX_NS / NS_PER_MS;
+  uint64_t deadline_ms = clock_now_ms () + SBX_START_MAX_NS / NS_PER_MS;
   struct child_report r;
   ssize_t n;
   enum err e;
 
   do {
-    uint64_t now = now_ms ();
+    uint64_t now = clock_now_ms ();
 
     n = poll (&in, 1, now < deadline_ms ? (int)(deadline_ms - now) : 0);
   } while (n < 0 && errno == EINTR);

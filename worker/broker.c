@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "worker/transport.h"
 
 #define SEND_TIMEOUT_NS 5000000000ull

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/stranger.h"
 
 #define NS_PER_S 1000000000ull

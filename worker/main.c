@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "sandbox/fds.h"
 #include "sandbox/sandbox.h"
 #include "worker/loop.h"

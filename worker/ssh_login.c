@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/stranger.h"
 
 /* The daemon may have to ask a person, by way of an agent. */

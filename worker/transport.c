@@ -2,8 +2,6 @@
 #include "config.h"
 #include "worker/transport.h"
 
-#include <time.h>
-
 const struct transport_ops *
 transport_find (enum proto_transport kind)
 {
@@ -16,13 +14,4 @@ transport_find (enum proto_transport kind)
     return &transport_ssh;
   }
   return NULL;
-}
-
-uint64_t
-clock_now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }

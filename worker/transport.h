@@ -80,7 +80,4 @@ extern const struct transport_ops transport_tls;
 /* The transport for an engine, or NULL if there is none. */
 const struct transport_ops *transport_find (enum proto_transport kind);
 
-/* CLOCK_MONOTONIC in ns, as engines want it. */
-uint64_t clock_now_ns (void);
-
 #endif

@@ -31,6 +31,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "common/clock.h"
 #include "worker/broker.h"
 
 #define NS_PER_S 1000000000ull

@@ -12,10 +12,10 @@
 #include <sys/socket.h>
 #include <sys/eventfd.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/shm.h"
 #include "ipc/volume.h"
 
@@ -27,15 +27,6 @@
       abort ();                                                               \
     }                                                                         \
   } while (0)
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * PEER_SECOND + (uint64_t)ts.tv_nsec;
-}
 
 static void
 poke (int eventfd_)
@@ -332,7 +323,7 @@ start_worker (struct peer_path *w, struct control *m)
   w->stop = w->died = false;
   w->running = true;
   w->epoch++;
-  w->started_ns = now_ns ();
+  w->started_ns = clock_now_ns ();
   snprintf ((char *)w->token, sizeof w->token, "%d.%u.%u",
             (int)(g - g->peer->gateway), w->index, (unsigned)w->epoch);
   MUST (pthread_create (&w->thread, NULL, worker_main, w) == 0);
@@ -360,7 +351,7 @@ end_worker (struct peer_path *w, struct control *m, bool of_itself)
   if (!w->running)
     return;
   w->running = false;
-  w->start_ns = now_ns () + g->peer->pause_ns;
+  w->start_ns = clock_now_ns () + g->peer->pause_ns;
   w->stop = true;
   pthread_join (w->thread, NULL);
   close (w->sock[0]);
@@ -661,13 +652,13 @@ look_after (struct peer_path *w, struct control *m)
 {
   struct peer *p = w->gateway->peer;
   bool old = mischief_of (w) == PEER_DIES
-             && now_ns () - w->started_ns > p->life_ns;
+             && clock_now_ns () - w->started_ns > p->life_ns;
   unsigned kills = p->kills;
 
   if (w->running && (old || w->died || w->kills_seen != kills))
     end_worker (w, m, w->died);
   w->kills_seen = kills;
-  if (!w->running && !p->hold && now_ns () >= w->start_ns)
+  if (!w->running && !p->hold && clock_now_ns () >= w->start_ns)
     start_worker (w, m);
 }
 

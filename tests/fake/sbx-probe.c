@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "sandbox/sandbox.h"
 
 static char buf[4096] __attribute__ ((aligned (4096)));
@@ -38,15 +38,6 @@ look_around (struct probe_report *r)
       r->open_before_seal |= 1u << fd;
   r->uid = getuid ();
   r->pid = getpid ();
-}
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 int
@@ -76,7 +67,7 @@ main (int argc, char **argv)
   memcpy (r->fault, f.text, sizeof r->fault);
   if (r->seal_err)
     return 4;
-  r->sealed_at_ns = now_ns ();
+  r->sealed_at_ns = clock_now_ns ();
   atomic_store (&r->stage, PROBE_SEALED);
   if (strcmp (argv[2], "none") != 0) {
     r->result = syscall (strtol (argv[2], NULL, 0), a[0], a[1], a[2], a[3],

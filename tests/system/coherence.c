@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/system/gateways.h"
 #include "tests/system/registers.h"
 
@@ -103,7 +104,7 @@ completed (void *data, int *error)
     = {"read", "write", "zero", "trim", "flush"};
   struct op *o = data;
   struct test *t = o->t;
-  uint64_t now = now_ms ();
+  uint64_t now = clock_now_ms ();
 
   o->busy = false;
   o->g->in_flight--;
@@ -279,7 +280,7 @@ turn (struct test *t)
     die ("poll: %s", strerror (errno));
   for (unsigned i = 0; i < n; i++)
     notify (nbd[i], &p[i]);
-  if (now_ms () - t->last_done_ms > STALL_MS)
+  if (clock_now_ms () - t->last_done_ms > STALL_MS)
     die ("nothing completed for %d s", STALL_MS / 1000);
 }
 
@@ -306,11 +307,11 @@ kills (struct test *t)
   for (unsigned v = 0; v < VICTIMS; v++) {
     uint64_t every = t->kill_every_ms[v];
 
-    if (!every || now_ms () < t->kill_next_ms[v])
+    if (!every || clock_now_ms () < t->kill_next_ms[v])
       continue;
     if (t->kill_next_ms[v])
       kill_one (t, v);
-    t->kill_next_ms[v] = now_ms () + every / 2 + draw (t, every);
+    t->kill_next_ms[v] = clock_now_ms () + every / 2 + draw (t, every);
   }
 }
 
@@ -330,7 +331,7 @@ work (struct test *t, uint64_t until_ms)
 {
   bool more;
 
-  while ((more = now_ms () < until_ms) || busy (t)) {
+  while ((more = clock_now_ms () < until_ms) || busy (t)) {
     if (more)
       kills (t);
     for (unsigned i = 0; more && i < t->gateways * t->depth; i++)
@@ -462,7 +463,7 @@ start_all (struct test *t, const struct options *o)
     snprintf (g->log, sizeof g->log, "%s/gateway%u.log", o->dir, i);
     gateway_start (g);
   }
-  t->last_done_ms = now_ms ();
+  t->last_done_ms = clock_now_ms ();
   for (unsigned i = 0; i < t->gateways; i++)
     while (t->gateway[i].state != GATEWAY_UP) {
       gateway_try (&t->gateway[i]);
@@ -488,8 +489,8 @@ main (int argc, char **argv)
 
   parse (argc, argv, &t, &o);
   start_all (&t, &o);
-  t.last_done_ms = now_ms ();
-  work (&t, now_ms () + o.seconds * 1000);
+  t.last_done_ms = clock_now_ms ();
+  work (&t, clock_now_ms () + o.seconds * 1000);
   for (unsigned i = 0; i < t.gateways; i++)
     read_all (&t, &t.gateway[i], -1);
   for (unsigned i = 0; i < t.gateways; i++)

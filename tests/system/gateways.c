@@ -15,19 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define START_MS 30000
 #define STOP_MS 15000
 
 static uint64_t daemon_killed_ms; /* the last time */
-
-uint64_t
-now_ms (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 void
 die (const char *fmt, ...)
@@ -68,7 +61,7 @@ gateway_start (struct gateway *g)
 {
   unlink (g->socket);
   g->state = GATEWAY_STARTING;
-  g->started_ms = now_ms ();
+  g->started_ms = clock_now_ms ();
   g->pid = fork ();
   if (g->pid < 0)
     die ("fork: %s", strerror (errno));
@@ -88,7 +81,7 @@ gateway_try (struct gateway *g)
     gateway_start (g);
     return;
   }
-  if (now_ms () - g->started_ms > START_MS)
+  if (clock_now_ms () - g->started_ms > START_MS)
     die ("a gateway does not start: see %s", g->log);
   if (access (g->socket, F_OK) < 0)
     return;
@@ -147,14 +140,14 @@ gateway_kill (struct gateway *g)
 void
 gateway_stop (struct gateway *g)
 {
-  uint64_t until = now_ms () + STOP_MS;
+  uint64_t until = clock_now_ms () + STOP_MS;
   struct timespec ts = {.tv_nsec = 10000000};
   int status;
 
   disconnect (g);
   kill (g->pid, SIGTERM);
   while (waitpid (g->pid, &status, WNOHANG) == 0) {
-    if (now_ms () > until)
+    if (clock_now_ms () > until)
       die ("a gateway does not end on SIGTERM: see %s", g->log);
     nanosleep (&ts, NULL);
   }
@@ -273,7 +266,7 @@ daemon_kill (void)
   note_workers (pid);
   if (pid <= 1 || kill (pid, SIGKILL) < 0)
     return false;
-  daemon_killed_ms = now_ms ();
+  daemon_killed_ms = clock_now_ms ();
   return true;
 }
 

@@ -38,7 +38,6 @@ struct gateway {
   char *const *command; /* @SOCKET@ stands for the socket */
 };
 
-uint64_t now_ms (void);
 void __attribute__ ((noreturn, format (printf, 1, 2)))
 die (const char *fmt, ...);
 

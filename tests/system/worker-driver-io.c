@@ -15,6 +15,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 void
 start_rings (void)
 {
@@ -235,7 +237,7 @@ kill_sessions (void)
 void
 verify (void)
 {
-  uint64_t start_ns = now_ns ();
+  uint64_t start_ns = clock_now_ns ();
 
   load_model ();
   for (unsigned id = 0; id < DEPTH; id++)
@@ -268,7 +270,7 @@ verify (void)
   printf ("verified: %" PRIu64 " MiB read, %" PRIu64
           " MiB written at depth %u in %.1f s\n",
           d.bytes[0] / MIB, d.bytes[1] / MIB, DEPTH,
-          (double)(now_ns () - start_ns) / 1e9);
+          (double)(clock_now_ns () - start_ns) / 1e9);
 }
 
 static double
@@ -293,7 +295,7 @@ void
 bench (const char *name, uint16_t op, uint32_t length, unsigned depth,
        bool random, uint64_t total)
 {
-  uint64_t at = 0, done = 0, given = 0, start_ns = now_ns ();
+  uint64_t at = 0, done = 0, given = 0, start_ns = clock_now_ns ();
   double cpu_s = worker_cpu_s (), s;
   unsigned id = 0;
 
@@ -314,7 +316,7 @@ bench (const char *name, uint16_t op, uint32_t length, unsigned depth,
     }
     (void)finish ();
   }
-  s = (double)(now_ns () - start_ns) / 1e9;
+  s = (double)(clock_now_ns () - start_ns) / 1e9;
   printf ("%-22s %8.1f MiB/s %9.0f op/s, worker %.2f CPU s/GiB\n", name,
           (double)total / MIB / s, (double)(total / length) / s,
           (worker_cpu_s () - cpu_s) * 1024 * MIB / (double)total);

@@ -37,9 +37,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/system/worker-driver.h"
 
 struct options opt;
@@ -56,15 +56,6 @@ die (const char *fmt, ...)
   va_end (ap);
   fprintf (stderr, "\n");
   exit (1);
-}
-
-uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 /* xorshift64*: repeatable */

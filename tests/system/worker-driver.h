@@ -57,7 +57,6 @@ extern struct driver d;
 
 void die (const char *fmt, ...)
   __attribute__ ((format (printf, 1, 2), noreturn));
-uint64_t now_ns (void);
 uint64_t rnd (uint64_t below);
 /* The next message of the worker to the daemon. */
 void hear (void);

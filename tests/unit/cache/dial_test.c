@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 
 static struct daemon d;
@@ -116,15 +116,6 @@ dials_from_a_reserved_port (void)
   ev_loop_destroy (d.loop);
 }
 
-static uint64_t
-now_ms (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static bool
 is_reset (int fd)
 {
@@ -138,10 +129,10 @@ is_reset (int fd)
 static void
 no_child_stays (void)
 {
-  uint64_t end_ms = now_ms () + 10000;
+  uint64_t end_ms = clock_now_ms () + 10000;
 
   while (waitid (P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) == 0
-         && now_ms () < end_ms)
+         && clock_now_ms () < end_ms)
     ev_run (d.loop, EVRUN_ONCE);
   CU_ASSERT_EQUAL (waitpid (-1, NULL, WNOHANG), -1);
 }
@@ -221,9 +212,9 @@ a_locked_socket_holds_nothing_up (void)
   pthread_create (&thread, NULL, send_page, &s);
   CU_ASSERT_EQUAL (read (uffd, &fault, sizeof fault), sizeof fault);
   alarm (20);
-  began_ms = now_ms ();
+  began_ms = clock_now_ms ();
   dial_fence_all (&d, &s.fd, 1, true);
-  CU_ASSERT (now_ms () - began_ms < 5000);
+  CU_ASSERT (clock_now_ms () - began_ms < 5000);
   CU_ASSERT_EQUAL (waitid (P_ALL, 0, &(siginfo_t){0},
                            WEXITED | WNOHANG | WNOWAIT),
                    0); /* at work still */

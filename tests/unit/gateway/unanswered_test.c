@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "ipc/fence.h"
 #include "tests/fake/peer.h"
 #include "tests/unit/unit.h"
@@ -59,15 +59,6 @@ end (struct link *l)
 {
   link_close (l);
   peer_end (&peer);
-}
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
 }
 
 /* No write is under way, neither by the stripes nor by the count of writes. */
@@ -137,10 +128,10 @@ one_that_was_sent_is_over_with_its_fence (void)
   pthread_join (thread, NULL);
   CU_ASSERT_FALSE (is_quiet ());
   leave = false;
-  before = now_ns ();
+  before = clock_now_ns ();
   peer.kills++;
   CU_ASSERT (becomes_quiet ());
-  CU_ASSERT (now_ns () - before >= FENCE_WAIT_NS);
+  CU_ASSERT (clock_now_ns () - before >= FENCE_WAIT_NS);
   peer.late_page = 0;
   CU_ASSERT (is_cached (l, 40));
   end (l);
@@ -156,7 +147,7 @@ one_that_waits_for_a_worker (void)
   uint64_t before;
 
   begin_a_write (l, &thread);
-  before = now_ns ();
+  before = clock_now_ns ();
   peer.hold = true;
   peer.kills++;
   for (int i = 0; i < PATIENCE && !peer.deaths; i++)
@@ -164,7 +155,7 @@ one_that_waits_for_a_worker (void)
   leave = true;
   pthread_join (thread, NULL);
   CU_ASSERT (becomes_quiet ());
-  CU_ASSERT (now_ns () - before >= FENCE_WAIT_NS);
+  CU_ASSERT (clock_now_ns () - before >= FENCE_WAIT_NS);
   leave = peer.hold = false;
   peer.late_page = 0;
   CU_ASSERT (is_cached (l, 40));

@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 
 #define MS 1000000ull
@@ -234,15 +234,6 @@ full_with_credentials (void)
   free (got);
 }
 
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000 * MS + (uint64_t)ts.tv_nsec;
-}
-
 static void
 every_wait_ends (void)
 {
@@ -254,9 +245,9 @@ every_wait_ends (void)
 
   pair (sock);
   CU_ASSERT_EQUAL (control_recv (sock[1], got, 0), ERR_AGAIN);
-  start = now_ns ();
+  start = clock_now_ns ();
   CU_ASSERT_EQUAL (control_recv (sock[1], got, 20 * MS), ERR_TIMEOUT);
-  CU_ASSERT (now_ns () - start >= 20 * MS);
+  CU_ASSERT (clock_now_ns () - start >= 20 * MS);
   control_begin (m, CONTROL_FAIL);
   b = control_body (m);
   wirebuf_room (&b, CONTROL_BODY_BYTES);
@@ -330,9 +321,9 @@ told_and_heard_without_fds (void)
   send_raw (sock[1], big, sizeof big, NULL, 0);
   CU_ASSERT_EQUAL (control_hear (sock[0], got, 0), ERR_PEER);
   CU_ASSERT_EQUAL (control_hear (sock[0], got, 0), ERR_AGAIN);
-  start = now_ns ();
+  start = clock_now_ns ();
   CU_ASSERT_EQUAL (control_hear (sock[0], got, 20 * MS), ERR_TIMEOUT);
-  CU_ASSERT (now_ns () - start >= 20 * MS);
+  CU_ASSERT (clock_now_ns () - start >= 20 * MS);
   close (sock[1]);
   CU_ASSERT_EQUAL (control_hear (sock[0], got, 20 * MS), ERR_CLOSED);
   control_begin (m, CONTROL_WANT);

@@ -14,9 +14,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "ipc/channel.h"
 #include "ipc/control.h"
 #include "ipc/volume.h"
@@ -40,15 +40,6 @@ struct scene {
   bool dead;
   int code, status;
 };
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static const char *
 worker_path (void)
@@ -219,14 +210,14 @@ request (struct scene *s, uint64_t id, uint64_t offset, uint32_t length)
 static enum err
 completion (struct scene *s, struct ring_completion *ret)
 {
-  uint64_t deadline_ns = now_ns () + WAIT_NS, count;
+  uint64_t deadline_ns = clock_now_ns () + WAIT_NS, count;
   union ring_entry e;
   enum err err;
 
   while ((err = ring_pop (&s->ring, &e)) == ERR_AGAIN) {
     struct pollfd p = {.fd = s->fd[CHANNEL_WAKE_GATEWAY], .events = POLLIN};
 
-    if (now_ns () > deadline_ns)
+    if (clock_now_ns () > deadline_ns)
       return ERR_TIMEOUT;
     if (!ring_sleep (&s->ring))
       continue;
@@ -280,12 +271,12 @@ scribbling_only_yields_errors_and_garbage (void)
   struct scene *s = scene ("/possess/scribble");
   uint8_t *payload = s->channel.base[CHANNEL_WRITE_ARENA];
   const struct ring_object *requests = s->channel.base[CHANNEL_REQUESTS];
-  uint64_t end_ns = now_ns () + SCRIBBLE_NS;
+  uint64_t end_ns = clock_now_ns () + SCRIBBLE_NS;
   unsigned seen[ERR_COUNT] = {0}, calls = 0, kept = 0;
   union ring_entry e;
 
   memset (payload, 0x77, 1 << 20);
-  while (now_ns () < end_ns) {
+  while (clock_now_ns () < end_ns) {
     struct ring start = s->ring;
 
     for (unsigned i = 0; i < 1000; i++, calls++) {
@@ -355,13 +346,13 @@ an_impossible_head_is_seen (void)
 {
   struct scene *s = scene ("/possess/head");
   union ring_entry e = {.request = {.id = 1, .op = IO_READ, .length = 8}};
-  uint64_t deadline_ns = now_ns () + WAIT_NS;
+  uint64_t deadline_ns = clock_now_ns () + WAIT_NS;
   enum err err;
 
   request (s, 5, 0, 8);
   do
     err = ring_push (&s->ring, &e);
-  while ((err == ERR_OK || err == ERR_LIMIT) && now_ns () < deadline_ns);
+  while ((err == ERR_OK || err == ERR_LIMIT) && clock_now_ns () < deadline_ns);
   CU_ASSERT_EQUAL (err, ERR_PEER);
   finish (s);
 }

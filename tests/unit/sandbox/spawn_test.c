@@ -22,10 +22,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "sandbox/policy.h"
 #include "tests/fake/sbx-probe.h"
 #include "tests/unit/unit.h"
@@ -41,15 +41,6 @@ struct run {
   int status;               /* exit status or signal */
   uint64_t started_at_ns;
 };
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static const char *
 probe_path (void)
@@ -144,7 +135,7 @@ run_with_fds (enum sbx_profile profile, const char *const *argv,
       .stderr_fd = -1,
   };
   struct sbx_child c;
-  struct run r = {.started_at_ns = now_ns ()};
+  struct run r = {.started_at_ns = clock_now_ns ()};
   void *page;
 
   worker_table (fd, worker_fd);

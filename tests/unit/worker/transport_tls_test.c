@@ -17,6 +17,7 @@
 #include <openssl/x509v3.h>
 
 #include "cache/tls_login.h"
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 #include "worker/broker.h"
 

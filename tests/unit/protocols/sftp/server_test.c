@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "protocols/sftp/sftp.h"
 
 #define SFTP_SERVER "/usr/lib/openssh/sftp-server"
@@ -65,15 +65,6 @@ pick (uint32_t below)
   rng ^= rng >> 7;
   rng ^= rng << 17;
   return (uint32_t)((rng >> 16) % below);
-}
-
-static uint64_t
-now_ns (void)
-{
-  struct timespec ts;
-
-  clock_gettime (CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static struct server
@@ -124,7 +115,7 @@ open_engine (const char *path)
   struct proto *p;
   struct fault f;
 
-  if (sftp_ops.open (&config, now_ns (), &p, &f))
+  if (sftp_ops.open (&config, clock_now_ns (), &p, &f))
     fail ("open: %s", f.text);
   return p;
 }
@@ -158,7 +149,7 @@ turn (struct server *s, struct proto *p, bool wait)
       return;
     if (r <= 0)
       fail ("read: %s", r ? strerror (errno) : "the server has gone");
-    sftp_ops.rx_done (p, 0, (size_t)r, now_ns ());
+    sftp_ops.rx_done (p, 0, (size_t)r, clock_now_ns ());
   }
 }
 
@@ -204,7 +195,7 @@ submit_random (struct proto *p, unsigned i)
     } else
       memset (s->data, 0xee, size);
   }
-  if (sftp_ops.submit (p, &r, now_ns ()))
+  if (sftp_ops.submit (p, &r, clock_now_ns ()))
     fail ("submit");
   s->r = r;
   s->busy = true;
@@ -288,7 +279,7 @@ read_now (struct server *s, struct proto *p, uint64_t offset, uint32_t length)
                             .length = length,
                             .data = slots[0].data};
 
-  if (sftp_ops.submit (p, &r, now_ns ()))
+  if (sftp_ops.submit (p, &r, clock_now_ns ()))
     fail ("submit");
   while (!sftp_ops.reap (p, &c)) {
     turn (s, p, true);
