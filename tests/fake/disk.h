@@ -21,7 +21,7 @@ struct disk {
   bool *hole;      /* by page: nothing allocated */
   uint8_t token[IO_TOKEN_BYTES];
   unsigned seed;
-  unsigned lost; /* pages, ever */
+  _Atomic unsigned lost; /* pages, ever */
 };
 
 void disk_init (struct disk *d, uint64_t size);
