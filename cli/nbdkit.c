@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define ARGS_MAX (NBDKIT_OWN_MAX + OPTIONS_PAIRS + 10)
 #define PLUGIN BULKHEAD_PLUGINDIR "/nbdkit-bulkhead-plugin.so"
@@ -99,6 +100,8 @@ become_nbdkit (char **argv, const struct target *t, enum nbdkit_mode mode,
   sigemptyset (&blocked);
   if (mode == NBDKIT_GUARDED)
     guard (&blocked);
+  if (mode == NBDKIT_DETACHED)
+    setsid (); /* what it forks can be ended with it until it is ready */
   sigprocmask (SIG_SETMASK, &blocked, NULL);
   signal (SIGINT, SIG_DFL);
   signal (SIGPIPE, SIG_DFL);
@@ -263,14 +266,19 @@ read_status (struct nbdkit *n, struct fault *f)
       take_size (n, line);
       continue;
     }
-    n->ready = strncmp (line, "ready ", 6) == 0;
-    if (!n->ready || n->mode != NBDKIT_GUARDED)
+    if (strncmp (line, "ready ", 6) != 0) {
       close_status (n);
-    if (!n->ready)
       return take_fault (line, f);
+    }
+    n->ready = true;
     n->server = (pid_t)strtol (line + 6, NULL, 10);
-    return ERR_OK;
+    if (n->mode != NBDKIT_GUARDED) {
+      close_status (n);
+      return ERR_OK;
+    }
   }
+  if (n->ready)
+    return ERR_OK;
   if (!e && n->used < sizeof n->line - 1)
     return ERR_AGAIN;
   close_status (n);
@@ -314,21 +322,46 @@ nbdkit_resized (struct nbdkit *n)
   return changed;
 }
 
+/* A process whose pidfd is fd has ended, or nobody has the other end of the
+ * pipe fd; -1: so it is.
+ */
+static bool
+wait_end (int fd, uint64_t deadline_ms)
+{
+  char said[256];
+  uint64_t now;
+
+  while (fd >= 0 && (now = clock_now_ms ()) < deadline_ms) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int r = poll (&p, 1, (int)(deadline_ms - now));
+
+    /* A pidfd cannot be read: EINVAL. */
+    if (r > 0 && read (fd, said, sizeof said) <= 0)
+      return true;
+  }
+  return fd < 0;
+}
+
+/* What has not detached yet may have forked already: its session, then. It is
+ * not reaped before, so that its number stays its own.
+ */
 void
 nbdkit_stop (struct nbdkit *n, unsigned timeout_ms)
 {
-  if (n->status_fd >= 0)
-    close (n->status_fd);
-  n->status_fd = -1;
+  CLEANUP_CLOSE int status = steal_fd (&n->status_fd), fd = -1;
+  bool detaching = n->mode == NBDKIT_DETACHED && !n->ready;
+  int sig = n->mode == NBDKIT_GUARDED ? SIGINT : SIGTERM;
+  uint64_t deadline_ms = clock_now_ms () + timeout_ms;
+  pid_t who = detaching ? -n->pid : n->pid;
+
   if (n->pid <= 0)
     return;
-  kill (n->pid, n->mode == NBDKIT_GUARDED ? SIGINT : SIGTERM);
-  int fd = (int)syscall (SYS_pidfd_open, n->pid, 0);
-  struct pollfd p = {.fd = fd, .events = POLLIN};
-  if (fd < 0 || poll (&p, 1, (int)timeout_ms) != 1)
-    kill (n->pid, SIGKILL);
-  if (fd >= 0)
-    close (fd);
+  if (kill (who, sig) < 0) /* no session yet, nothing else in it either */
+    kill (n->pid, sig);
+  fd = (int)syscall (SYS_pidfd_open, n->pid, 0);
+  if (fd < 0 || !wait_end (fd, deadline_ms)
+      || (detaching && !wait_end (status, deadline_ms)))
+    kill (who, SIGKILL);
   while (waitpid (n->pid, NULL, 0) < 0 && errno == EINTR)
     ;
   n->pid = 0;

@@ -54,7 +54,9 @@ nbdkit_ready (struct nbdkit *n, int timeout_ms, struct fault *f);
 /* GUARDED, ready: takes what status_fd has. True: size_bytes is another one. */
 bool
 nbdkit_resized (struct nbdkit *n);
-/* SIGTERM (GUARDED: SIGINT), then after timeout_ms SIGKILL; reaps it. */
+/* SIGTERM (GUARDED: SIGINT), then after timeout_ms SIGKILL; reaps it. DETACHED:
+ * until it is ready; then it is on its own.
+ */
 void
 nbdkit_stop (struct nbdkit *n, unsigned timeout_ms);
 
