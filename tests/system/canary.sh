@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# No secret is in a worker: its memory is searched for what the daemon has, and
-# its descriptors are counted. Root only, as nobody else may look into a worker.
+# No secret is in a worker: its memory, and what its sockets hold in the kernel,
+# are searched for what the daemon has, and its descriptors are counted. Root only, as nobody else may look into a worker.
 . "$(dirname "$0")/lib.sh"
 . "$lib_dir/tls.sh"
 
@@ -42,6 +42,15 @@ never () {
   done
   ok "$1: in the daemon, and in no worker"
 }
+
+# The search sees what a process was sent and has not read: a server's greeting.
+(exec 3<>"/dev/tcp/127.0.0.1/$sshd_port"; exec sleep 1000) &
+unread () {
+  [ "$("$find_bytes" "$!" "$(hex_of SSH-2.0-OpenSSH)")" = 1 ]
+}
+wait_for 10 unread || die "what a socket holds is not found"
+kill "$!"
+ok "what is searched: memory, and the queues of sockets"
 
 export BULKHEAD_CANARY='a canary in the environment'
 url=$(sftp_url "$dir/disk")
@@ -140,6 +149,36 @@ if command -v tgtd >/dev/null && command -v tgtadm >/dev/null; then
   never "a CHAP secret, after a second login" "$(hex_of 'canary secret 1')"
   only_its_fds
   stop_nbdkit
+
+  # The same of systemd's credentials, named in a configuration file; and the
+  # keys of serve's own clients, which not even the daemon has.
+  mkdir -m 700 credentials
+  printf 'a canary of systemd' >credentials/chap
+  chmod 0400 credentials/chap
+  tgt --mode account --op new --user bob --password 'a canary of systemd'
+  tgt --mode account --op bind --tid 1 --user bob
+  mkdir -p "$HOME/.config/bulkhead"
+  printf '%s\n' volumes: '  kept:' "    url: $(iscsi_url 1)" '    user: bob' \
+    '    password: credential:chap' >"$HOME/.config/bulkhead/bulkhead.conf"
+  psk=$(openssl rand -hex 32)
+  (umask 077; printf 'alice:%s\n' "$psk" >keys.psk)
+  CREDENTIALS_DIRECTORY=$dir/credentials "$run" bulkhead serve \
+    -p 10811 --tls require --tls-psk "$dir/keys.psk" kept >serve.out 2>serve.err &
+  served=$!
+  wait_for 20 test -s serve.out || die "serve: $(cat serve.err)"
+  nbdcopy "nbds://alice@127.0.0.1:10811/?tls-psk-file=$dir/keys.psk" copy
+  cmp copy disk
+  wait_for 10 one_worker
+  never "systemd's credential" "$(hex_of 'a canary of systemd')"
+  for pid in $(daemon_pids) $(worker_pids); do
+    for form in "$psk" "$(hex_of "$psk")"; do
+      [ "$(has "process $pid" "$pid" "$form")" = 0 ] \
+        || die "the key of serve's clients is in process $pid"
+    done
+  done
+  ok "the key of serve's clients: neither in the daemon nor in a worker"
+  kill "$served"
+  wait "$served" || die "serve: $(cat serve.err)"
   stop_tgt
 fi
 

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* find-bytes PID HEX: how often these bytes stand in the memory of a process
- * that may read and write there; for tests that look for secrets. Exit status
- * 0 and a number on stdout, or 2 if the memory cannot be read.
+ * that may read and write there, and in what its sockets have received and it
+ * has not read; for tests that look for secrets. Exit status 0 and a number on
+ * stdout, or 2 if that cannot be looked at.
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define NEEDLE_BYTES 4096
@@ -75,6 +80,45 @@ search (int mem, uint64_t start, uint64_t end, uint64_t *ret_read)
   return found;
 }
 
+/* A worker's sockets carry streams, or messages of which the first has to do. */
+static unsigned long
+search_socket (int fd)
+{
+  ssize_t n = recv (fd, window, sizeof window, MSG_PEEK | MSG_DONTWAIT);
+
+  return n > 0 ? count (window, (size_t)n) : 0;
+}
+
+/* False: its descriptors cannot be had. */
+static bool
+search_queues (const char *pid, unsigned long *found)
+{
+  char path[64], target[64];
+  int pidfd = (int)syscall (SYS_pidfd_open, atoi (pid), 0);
+  struct dirent *e;
+  DIR *dir;
+
+  snprintf (path, sizeof path, "/proc/%s/fd", pid);
+  dir = opendir (path);
+  if (pidfd < 0 || !dir)
+    return false;
+  while ((e = readdir (dir))) {
+    ssize_t n = readlinkat (dirfd (dir), e->d_name, target, sizeof target);
+    int fd;
+
+    if (n < 7 || strncmp (target, "socket:", 7) != 0)
+      continue;
+    fd = (int)syscall (SYS_pidfd_getfd, pidfd, atoi (e->d_name), 0);
+    if (fd < 0)
+      return false;
+    *found += search_socket (fd);
+    close (fd);
+  }
+  closedir (dir);
+  close (pidfd);
+  return true;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -106,7 +150,7 @@ main (int argc, char **argv)
         && !strstr (line, "[vvar]"))
       found += search (mem, start, end, &bytes_read);
   }
-  if (!bytes_read) {
+  if (!bytes_read || !search_queues (argv[1], &found)) {
     fprintf (stderr, "%s: nothing could be read\n", path);
     return 2;
   }
