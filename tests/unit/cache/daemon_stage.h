@@ -226,6 +226,17 @@ spec_for (const char *path)
   return spec_with (path, "identity");
 }
 
+static inline struct volume_spec
+iscsi_spec (const char *path)
+{
+  struct volume_spec s = {.proto = "iscsi"};
+
+  volume_spec_set (&s, "host", "127.0.0.1", -1);
+  volume_spec_set (&s, "port", port, -1);
+  volume_spec_set (&s, "path", path, -1);
+  return s;
+}
+
 static inline void
 send_open_with (int sock, const struct volume_spec *s, int credential_fd)
 {

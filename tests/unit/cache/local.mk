@@ -5,6 +5,7 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/chap_test \
 	tests/unit/cache/connect_test \
 	tests/unit/cache/credentials_test \
+	tests/unit/cache/crowd_test \
 	tests/unit/cache/daemon_test \
 	tests/unit/cache/dial_test \
 	tests/unit/cache/keys_test \
@@ -16,6 +17,7 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/shared_test \
 	tests/unit/cache/sessions_test \
 	tests/unit/cache/signer_test \
+	tests/unit/cache/silence_test \
 	tests/unit/cache/status_test \
 	tests/unit/cache/store_test \
 	tests/unit/cache/tls_login_test
@@ -55,6 +57,10 @@ tests_unit_cache_login_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_signer_test_SOURCES = %D%/signer_test.c
 tests_unit_cache_signer_test_LDADD = libcache.la $(UNIT_LIBS)
 # The whole daemon but its main, with a worker that follows a script.
+tests_unit_cache_crowd_test_SOURCES = %D%/crowd_test.c
+tests_unit_cache_crowd_test_LDADD = libcache.la $(UNIT_LIBS)
+tests_unit_cache_silence_test_SOURCES = %D%/silence_test.c
+tests_unit_cache_silence_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_daemon_test_SOURCES = %D%/daemon_test.c
 tests_unit_cache_daemon_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_status_test_SOURCES = %D%/status_test.c

@@ -15,17 +15,6 @@
 
 #include "ipc/stripes.h"
 
-static struct volume_spec
-iscsi_spec (const char *path)
-{
-  struct volume_spec s = {.proto = "iscsi"};
-
-  volume_spec_set (&s, "host", "127.0.0.1", -1);
-  volume_spec_set (&s, "port", port, -1);
-  volume_spec_set (&s, "path", path, -1);
-  return s;
-}
-
 /* secrets: 0, 1 (password=), 2 (and target-password=) */
 static struct volume_spec
 chap_spec (const char *path, unsigned secrets)
