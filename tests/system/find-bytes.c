@@ -80,7 +80,7 @@ search (int mem, uint64_t start, uint64_t end, uint64_t *ret_read)
   return found;
 }
 
-/* A worker's sockets carry streams, or messages of which the first has to do. */
+/* A worker has streams, or messages of which the first has to do. */
 static unsigned long
 search_socket (int fd)
 {
