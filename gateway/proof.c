@@ -74,48 +74,105 @@ begin_doubt (struct link *l)
   link_wake_all (l);
 }
 
+/* Whatever the server had may be gone: what was acknowledged, and what is under
+ * way and will be.
+ */
+static void
+flush_failed (struct link *l)
+{
+  struct proof *p = &l->proof;
+
+  p->failures++;
+  retained_not_proven (&p->log, retained_mark (&p->log));
+  begin_doubt (l);
+}
+
+/* It may have been carried out before a flush that has failed since. */
+static bool
+beside_failure (const struct proof *p, uint32_t slot)
+{
+  return p->sent_at[slot] != p->failures;
+}
+
 static void
 flush_answered (struct link *l, const struct inflight_slot *s, uint64_t mark)
 {
   struct proof *p = &l->proof;
   uint32_t n = 0;
 
-  if (s->server_errno) {
-    retained_not_proven (&p->log, mark);
-    begin_doubt (l);
-  } else
+  if (s->server_errno)
+    flush_failed (l);
+  else
     n = retained_prove (&p->log, s->token, mark);
   p->proven += n;
   if (n) /* there is room */
     link_wake_blocked (l);
 }
 
-void
-proof_answered (struct link *l, uint32_t slot)
+static void
+replay_answered (struct link *l, uint32_t slot)
 {
   const struct inflight_slot *s = &l->inflight.slot[slot];
   const struct ring_request *r = &s->request;
   struct proof *p = &l->proof;
 
-  if (r->op == IO_FLUSH)
-    flush_answered (l, s, p->flush_mark[slot]);
-  else if (!link_op_writes ((enum io_op)r->op))
-    return;
-  else if (p->replay[slot] && !s->server_errno) {
-    retained_again (&p->log, r->offset, r->length, s->token);
-    mark_stale (l, r);
-  } else if (p->replay[slot])
+  if (s->server_errno || beside_failure (p, slot)) {
     retained_not_again (&p->log, r->offset, r->length);
-  else if (!s->server_errno) {
-    /* What takes bytes in doubt out of the log: a read that was served without
-     * them would find nothing there to put over its answer.
-     */
-    if (retained_in_doubt (&p->log, r->offset, r->length))
-      mark_stale (l, r);
-    retained_acknowledged (&p->log, &p->room[slot], (enum io_op)r->op,
-                           r->flags, r->offset, r->length, s->token);
-  } else
+    return;
+  }
+  retained_again (&p->log, r->offset, r->length, s->token);
+  mark_stale (l, r);
+}
+
+static void
+write_answered (struct link *l, uint32_t slot)
+{
+  struct inflight_slot *s = &l->inflight.slot[slot];
+  const struct ring_request *r = &s->request;
+  struct proof *p = &l->proof;
+  bool in_doubt = beside_failure (p, slot);
+
+  /* Nothing is kept of a write with FUA to send it again, and what made it
+   * stable may have been the flush behind the one that failed.
+   */
+  if (r->flags & IO_FUA && in_doubt && !s->server_errno)
+    s->server_errno = EIO;
+  if (s->server_errno) {
     retained_release (&p->log, &p->room[slot]);
+    /* The flush that FUA is to many servers; of what they do not have at all
+     * nothing was tried.
+     */
+    if (r->flags & IO_FUA && s->server_errno != EOPNOTSUPP)
+      flush_failed (l);
+    return;
+  }
+  /* What takes bytes in doubt out of the log: a read that was served without
+   * them would find nothing there to put over its answer.
+   */
+  if (retained_in_doubt (&p->log, r->offset, r->length))
+    mark_stale (l, r);
+  retained_acknowledged (&p->log, &p->room[slot], (enum io_op)r->op, r->flags,
+                         r->offset, r->length, s->token);
+  if (in_doubt) {
+    retained_not_proven (&p->log, retained_mark (&p->log));
+    begin_doubt (l);
+  }
+}
+
+void
+proof_answered (struct link *l, uint32_t slot)
+{
+  const struct inflight_slot *s = &l->inflight.slot[slot];
+  struct proof *p = &l->proof;
+
+  if (s->request.op == IO_FLUSH)
+    flush_answered (l, s, p->flush_mark[slot]);
+  else if (!link_op_writes ((enum io_op)s->request.op))
+    return;
+  else if (p->replay[slot])
+    replay_answered (l, slot);
+  else
+    write_answered (l, slot);
   p->replay[slot] = false;
 }
 
@@ -190,6 +247,7 @@ replay_send (struct replay *y, uint64_t *ret_retry_ns)
   if (n->op == IO_WRITE)
     memcpy (link_write_chunk (l, slot), retained_payload (n), length);
   l->proof.replay[slot] = true;
+  l->proof.sent_at[slot] = l->proof.failures;
   l->proof.resent++;
   inflight_ready (&l->inflight, slot);
   y->slot[(y->first + y->slots++) % REPLAY_IN_FLIGHT] = slot;

@@ -31,10 +31,12 @@ struct proof {
   bool replay[INFLIGHT_SLOTS];        /* it comes out of the log */
   bool stale[INFLIGHT_SLOTS];         /* READ, STATUS: must be sent again */
   uint64_t flush_mark[INFLIGHT_SLOTS]; /* FLUSH: what it can prove */
+  uint64_t sent_at[INFLIGHT_SLOTS];    /* WRITE, TRIM, ZERO: failures then */
 
   bool replaying;  /* one thread at a time */
   bool flush_each; /* one FLUSH for all connections does not prove all */
   uint64_t losses; /* of sessions, ever */
+  uint64_t failures; /* of FLUSH and FUA, ever */
   uint64_t proven; /* entries, ever */
   uint64_t resent;
   /* What the keeper is to do. */

@@ -128,9 +128,10 @@ retained_mark (const struct retained *r)
  */
 uint32_t retained_prove (struct retained *r,
                          const uint8_t token[IO_TOKEN_BYTES], uint64_t mark);
-/* A FLUSH that was sent at mark failed: nobody knows what the server has done
- * with what it had (many keep it in memory no longer, and answer the next FLUSH
- * as if nothing were missing). Only what is sent again can still be proven.
+/* A FLUSH, or what is one to the server, failed: nobody knows what that has
+ * done with what was acknowledged at mark (many keep it in memory no longer,
+ * and answer the next FLUSH as if nothing were missing). Only what is sent
+ * again can still be proven.
  */
 void retained_not_proven (struct retained *r, uint64_t mark);
 /* Whether anything is left that had been acknowledged at mark. */

@@ -210,6 +210,7 @@ get_slot (struct transfer *t, struct waiter *w, uint64_t offset, uint32_t n,
   }
   l->proof.room[*ret_slot] = room;
   l->proof.stale[*ret_slot] = false;
+  l->proof.sent_at[*ret_slot] = l->proof.failures;
   return ERR_OK;
 }
 

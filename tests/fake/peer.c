@@ -66,15 +66,25 @@ mischief_of (const struct peer_path *w)
   return p->bad_paths & 1u << w->index ? p->mischief : PEER_HONEST;
 }
 
-static void
-change (struct disk *d, const struct ring_request *r, const uint8_t *payload)
+/* Returns an errno, or 0. */
+static uint32_t
+change (struct peer *p, const struct ring_request *r, const uint8_t *payload)
 {
+  struct disk *d = &p->disk;
+
   if (r->op == IO_WRITE)
     disk_write (d, r->offset, payload, r->length);
   else
     disk_zero (d, r->offset, r->length, r->flags & IO_NO_HOLE);
-  if (r->flags & IO_FUA)
-    disk_sync (d, r->offset, r->length);
+  if (!(r->flags & IO_FUA))
+    return 0;
+  if (p->failing_fuas) {
+    p->failing_fuas--;
+    disk_drop (d);
+    return EIO;
+  }
+  disk_sync (d, r->offset, r->length);
+  return 0;
 }
 
 static uint32_t
@@ -121,7 +131,7 @@ serve (struct peer_path *w, const struct ring_request *r)
                      * disk_status (&p->disk, r->offset, r->length,
                                     (struct io_extent *)rd);
   else
-    change (&p->disk, r, wr);
+    c.error = change (p, r, wr);
   memcpy (c.token, p->session_tokens ? w->token : p->disk.token,
           sizeof c.token);
   pthread_mutex_unlock (&p->server_lock);

@@ -83,6 +83,7 @@ struct peer {
   bool session_tokens; /* a FLUSH proves what its own session wrote */
   _Atomic unsigned failing_flushes; /* so many more, and what was not synced
                                        is lost */
+  _Atomic unsigned failing_fuas;    /* the same of writes with FUA */
   _Atomic unsigned lies;
   _Atomic unsigned misaligned; /* requests, by info.block_min */
   _Atomic unsigned kills; /* count it up to end all workers once */

@@ -380,6 +380,91 @@ a_failed_flush_is_not_forgotten (void)
   peer_end (&peer);
 }
 
+/* The same by a write with FUA, where the server flushes for that: others lose
+ * what they wrote.
+ */
+static void
+nor_is_a_failed_fua (void)
+{
+  struct link *l;
+
+  begin (PEER_HONEST);
+  l = open_link ();
+  memset (block, 9, MB);
+  CU_ASSERT_EQUAL (link_write (l, block, MB, 0, 0), 0);
+  peer.failing_fuas = 1;
+  CU_ASSERT_EQUAL (link_write (l, block, PAGE, 2 * MB, IO_FUA), EIO);
+  CU_ASSERT_EQUAL (link_read (l, got, MB, 0), 0);
+  CU_ASSERT_EQUAL (memcmp (got, block, MB), 0);
+  CU_ASSERT_EQUAL (flush (l), 0);
+  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (resent (l) > 0);
+  link_close (l);
+  peer_end (&peer);
+}
+
+static uint32_t late_flags;
+static int late_result;
+
+static void *
+write_late (void *arg)
+{
+  late_result = link_write (arg, block, MB, 0, late_flags);
+  return NULL;
+}
+
+static bool
+is_carried_out (struct link *l)
+{
+  bool same;
+
+  (void)l;
+  pthread_mutex_lock (&peer.server_lock);
+  same = memcmp (peer.disk.bytes, block, MB) == 0;
+  pthread_mutex_unlock (&peer.server_lock);
+  return same;
+}
+
+static void
+write_beside_a_failed_flush (struct link *l, uint8_t fill, uint32_t flags)
+{
+  pthread_t thread;
+
+  memset (block, fill, MB);
+  late_flags = flags;
+  peer.late_page = 1;
+  CU_ASSERT_EQUAL_FATAL (pthread_create (&thread, NULL, write_late, l), 0);
+  CU_ASSERT (eventually (is_carried_out, l));
+  peer.failing_flushes = 1;
+  CU_ASSERT_EQUAL (flush (l), EIO);
+  peer.late_page = 0;
+  pthread_join (thread, NULL);
+}
+
+/* A write that was carried out before a flush which fails, and that is answered
+ * behind it: it may have been lost as well.
+ */
+static void
+so_is_what_was_under_way (void)
+{
+  struct link *l;
+
+  begin (PEER_HONEST);
+  l = open_link ();
+  write_beside_a_failed_flush (l, 10, 0);
+  CU_ASSERT_EQUAL (late_result, 0);
+  CU_ASSERT_EQUAL (flush (l), 0);
+  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (resent (l) > 0);
+  /* Nobody could send this one again. */
+  write_beside_a_failed_flush (l, 11, IO_FUA);
+  CU_ASSERT_EQUAL (late_result, EIO);
+  CU_ASSERT_EQUAL (link_write (l, block, MB, 0, IO_FUA), 0);
+  CU_ASSERT (on_disk (block, 0, MB));
+  link_close (l);
+  peer_end (&peer);
+}
+
 static bool
 workers_are_gone (struct link *l)
 {
@@ -628,6 +713,8 @@ UNIT_MAIN ("proof", UNIT_TEST (nothing_is_sent_again_without_need),
            UNIT_TEST (a_small_log_flushes_by_itself),
            UNIT_TEST (full_log_fails_writes_as_the_flush_does),
            UNIT_TEST (a_failed_flush_is_not_forgotten),
+           UNIT_TEST (nor_is_a_failed_fua),
+           UNIT_TEST (so_is_what_was_under_way),
            UNIT_TEST (doubtful_ranges_are_read_without_a_server),
            UNIT_TEST (doubtful_ranges_are_not_what_others_cached),
            UNIT_TEST (the_lease_goes_with_an_empty_log),
