@@ -38,6 +38,27 @@ scsi_zero_by (const struct scsi_unit *u)
   return unmaps || u->limits.write_same_max ? SCSI_ZERO_WRITES : SCSI_ZERO_NOT;
 }
 
+static void
+note (struct scsi_disk *d, uint32_t notes)
+{
+  if (notes & SCSI_NOTE_RESET)
+    d->era++;
+  /* What we serve stays as it was found; what is not there any more fails. */
+  if (notes & SCSI_NOTE_CAPACITY && !d->capacity_changed)
+    scsi_disk_remark (d,
+                      "the LUN says that its capacity may have changed (UNIT "
+                      "ATTENTION 2Ah/09h): a new session finds out");
+  if (notes & SCSI_NOTE_INQUIRY && !d->inquiry_changed)
+    scsi_disk_remark (d,
+                      "the target says that its list of LUNs, or what the LUN "
+                      "is, has changed (UNIT ATTENTION 3Fh)");
+  d->capacity_changed |= (notes & SCSI_NOTE_CAPACITY) != 0;
+  d->inquiry_changed |= (notes & SCSI_NOTE_INQUIRY) != 0;
+  /* Somebody may have switched it on. */
+  if (notes & SCSI_NOTE_MODE)
+    d->write_cache = true;
+}
+
 enum err
 scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
                 const struct scsi_unit *unit,
@@ -61,6 +82,7 @@ scsi_disk_init (struct scsi_disk *d, struct session *session, uint64_t lun,
     d->free[d->free_count] = (uint8_t)(PROTO_REQUESTS - 1 - d->free_count);
     d->free_count++;
   }
+  note (d, unit->notes);
   return ERR_OK;
 }
 
@@ -417,27 +439,6 @@ scsi_disk_reap (struct scsi_disk *d, struct proto_completion *ret)
 /* -------------------------------------------------------------- from the LUN
  */
 
-static void
-note (struct scsi_disk *d, uint32_t notes)
-{
-  if (notes & SCSI_NOTE_RESET)
-    d->era++;
-  /* What we serve stays as it was found; what is not there any more fails. */
-  if (notes & SCSI_NOTE_CAPACITY && !d->capacity_changed)
-    scsi_disk_remark (d,
-                      "the LUN says that its capacity may have changed (UNIT "
-                      "ATTENTION 2Ah/09h): a new session finds out");
-  if (notes & SCSI_NOTE_INQUIRY && !d->inquiry_changed)
-    scsi_disk_remark (d,
-                      "the target says that its list of LUNs, or what the LUN "
-                      "is, has changed (UNIT ATTENTION 3Fh)");
-  d->capacity_changed |= (notes & SCSI_NOTE_CAPACITY) != 0;
-  d->inquiry_changed |= (notes & SCSI_NOTE_INQUIRY) != 0;
-  /* Somebody may have switched it on. */
-  if (notes & SCSI_NOTE_MODE)
-    d->write_cache = true;
-}
-
 static uint64_t
 draw (struct scsi_disk *d) /* xorshift64 */
 {
@@ -606,6 +607,14 @@ carried_out (struct scsi_disk *d, struct scsi_request *q,
   go_on (d, q, now_ns);
 }
 
+/* D3: a SYNCHRONIZE CACHE may have been begun, and has not succeeded. */
+static bool
+is_sync_failure (const struct scsi_outcome *o, const struct scsi_sense *sense)
+{
+  return o->verdict != SCSI_VERDICT_DONE && o->verdict != SCSI_VERDICT_LATER
+         && !(sense && sense->key == SCSI_UNIT_ATTENTION);
+}
+
 static void
 judge (struct scsi_disk *d, struct scsi_request *q,
        const struct session_result *r, const struct scsi_sense *sense,
@@ -614,6 +623,8 @@ judge (struct scsi_disk *d, struct scsi_request *q,
   struct scsi_outcome o = scsi_judge (r->status, sense);
 
   note (d, o.notes);
+  if (q->syncing && is_sync_failure (&o, sense))
+    d->era++;
   switch (o.verdict) {
   case SCSI_VERDICT_DONE:
     carried_out (d, q, r, now_ns);
@@ -649,6 +660,8 @@ take_result (struct scsi_disk *d, const struct session_result *r,
     return;
   d->result = r;
   d->sense = sense;
+  if (q->syncing && r->outcome != SESSION_DONE)
+    d->era++;
   switch (r->outcome) {
   case SESSION_DONE:
     judge (d, q, r, sense, now_ns);

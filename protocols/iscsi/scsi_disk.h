@@ -12,9 +12,11 @@
  *       until then the server's bytes may still go to its data.
  *   D2  A READ is done without error only when each of its bytes was received.
  *   D3  The token changes whenever the server says that what it had not yet
- *       written may be lost. A write carries the token that held when its first
- *       command was sent; a FLUSH the one that held from when its command was
- *       sent until it was answered. So equal tokens prove.
+ *       written may be lost, and whenever a SYNCHRONIZE CACHE may have failed:
+ *       what it could not write the server need not keep, and may answer the
+ *       next one as if nothing were missing. A write carries the token that
+ *       held when its first command was sent; a FLUSH the one that held from
+ *       when its command was sent until it was answered. So equal tokens prove.
  *       A UNIT ATTENTION goes with whichever command the server takes up next,
  *       and its status may come behind that of others (SAM-5 §5.14; RFC 7143
  *       §4.2.2.3.4 orders it only after the reset of many tasks). So one that

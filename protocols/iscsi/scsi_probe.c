@@ -356,6 +356,19 @@ again (struct scsi_probe *p, bool later, const char *why, uint64_t now_ns,
   return scsi_probe_tick (p, now_ns, f);
 }
 
+/* What changes behind its answer, the answer does not have. */
+static void
+note (struct scsi_probe *p, const struct scsi_outcome *o)
+{
+  uint32_t stale = o->notes;
+
+  if (p->step <= PROBE_CAPACITY_10)
+    stale &= ~SCSI_NOTE_CAPACITY;
+  if (p->step <= PROBE_MODE_ALL)
+    stale &= ~SCSI_NOTE_MODE;
+  p->unit.notes |= stale & (SCSI_NOTE_CAPACITY | SCSI_NOTE_MODE);
+}
+
 enum err
 scsi_probe_result (struct scsi_probe *p, const struct session_result *r,
                    uint64_t now_ns, struct fault *f)
@@ -368,13 +381,18 @@ scsi_probe_result (struct scsi_probe *p, const struct session_result *r,
   struct scsi_outcome o = {SCSI_VERDICT_AGAIN, ERR_IO, 0};
   enum err e;
 
+  readable =
+      r->sense_bytes && !scsi_decode_sense (r->sense, r->sense_bytes, &sense);
+  if (r->outcome == SESSION_EVENT && readable) {
+    o = scsi_judge (SCSI_CHECK_CONDITION, &sense);
+    note (p, &o);
+  }
   if (r->outcome == SESSION_EVENT || !p->open || r->tag != p->tag)
     return ERR_OK;
   p->open = false;
-  readable =
-      r->sense_bytes && !scsi_decode_sense (r->sense, r->sense_bytes, &sense);
   if (r->outcome == SESSION_DONE) {
     o = scsi_judge (r->status, readable ? &sense : NULL);
+    note (p, &o);
     scsi_outcome_text (r->status, readable ? &sense : NULL, text);
   } else
     why = r->outcome == SESSION_ABORTED ? "no answer in time"

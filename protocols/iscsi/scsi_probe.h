@@ -65,6 +65,7 @@ struct scsi_unit {
   struct scsi_mode mode;
   bool has_mode;
   bool has_lba_status;
+  uint32_t notes; /* SCSI_NOTE_CAPACITY, _MODE: changed since it was asked */
 };
 
 /* One of a list. */

@@ -310,6 +310,54 @@ a_write_beside_a_reset_is_in_doubt (void)
   over ();
 }
 
+/* What it could not write a LUN need not keep, and may carry out the next
+ * SYNCHRONIZE CACHE as if nothing were missing.
+ */
+static void
+a_flush_that_may_have_failed_proves_nothing (void)
+{
+  static const struct {
+    struct lun_fault fault;
+    bool lost;
+  } cases[] = {
+      {{0x35, 1, SESSION_ABORTED, 0, 0, 0, 0, false}, true},
+      {{0x35, 1, SESSION_TARGET_FAILURE, 0, 0, 0, 0, false}, true},
+      {{0x35, 1, SESSION_DONE, 2, 0xb, 0, 0, false}, true},
+      {{0x35, 1, SESSION_DONE, 2, 0, 0, 0, false}, true},
+      {{0x35, 1, SESSION_DONE, 0x40, 0, 0, 0, false}, true},
+      /* these have not begun */
+      {{0x35, 1, SESSION_DONE, 8, 0, 0, 0, false}, false},
+      {{0x35, 1, SESSION_DONE, 2, 6, 0x2a, 3, false}, false},
+      {{0x35, 1, SESSION_DONE, 2, 2, 4, 1, false}, false},
+      /* and this has succeeded */
+      {{0x35, 1, SESSION_DONE, 2, 1, 0, 0, false}, false},
+  };
+  struct proto_completion w, f;
+
+  for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    begin (8192, 512);
+    open_disk ();
+    w = completed (IO_WRITE);
+    l.fault[0] = cases[i].fault;
+    f = completed (IO_FLUSH);
+    CU_ASSERT_EQUAL (same_token (&w, &f), !cases[i].lost);
+    w = completed (IO_WRITE);
+    CU_ASSERT (same_token (&w, &f));
+    over ();
+  }
+  /* nor has one for FUA that has failed for good */
+  begin (8192, 512);
+  l.dpofua = false;
+  open_disk ();
+  w = completed (IO_WRITE);
+  l.fault[0] =
+      (struct lun_fault){0x35, 1, SESSION_DONE, 2, 3, 0x0c, 0, false};
+  CU_ASSERT_EQUAL (all (IO_WRITE, 512, 512, IO_FUA), ERR_IO);
+  f = completed (IO_FLUSH);
+  CU_ASSERT (!same_token (&w, &f));
+  over ();
+}
+
 /* ------------------------------------------------------------- trim, zero, …
  */
 
@@ -567,6 +615,66 @@ a_changed_capacity_ends_an_old_session (void)
   over ();
 }
 
+/* While a LUN is being probed, behind what was asked about it: what was found
+ * out is not what it is.
+ */
+static void
+open_disk_that_changes (uint8_t opcode, uint8_t ascq)
+{
+  struct scsi_setup setup = {.session = &l.session, .seed = {7, 9},
+                             .request_ns = 30 * SECOND_NS};
+  struct session_result r;
+  bool told = false;
+
+  CU_ASSERT_EQUAL_FATAL (scsi_open (&setup, &x), ERR_OK);
+  now_ns = SECOND_NS;
+  scsi_start (x, now_ns);
+  while (lun_serve (&l, &r)) {
+    if (l.cdb[0] == opcode && !told) {
+      l.fault[0] =
+          (struct lun_fault){LUN_ANY, 1, SESSION_DONE, 2, 6, 0x2a, ascq, false};
+      told = true;
+    }
+    scsi_result (x, &r, now_ns);
+  }
+  CU_ASSERT (told);
+  CU_ASSERT_EQUAL_FATAL (scsi_state (x), SCSI_READY);
+  memset (l.served, 0, sizeof l.served);
+}
+
+static void
+what_changes_while_it_is_probed_counts (void)
+{
+  begin (8192, 512);
+  l.thin = true; /* so that something comes behind MODE SENSE */
+  l.write_cache = false;
+  open_disk_that_changes (0x1a, 1);
+  CU_ASSERT_EQUAL (all (IO_FLUSH, 0, 0, 0), ERR_OK);
+  CU_ASSERT_EQUAL (l.served[0x35], 1);
+  over ();
+  begin (8192, 512);
+  open_disk_that_changes (0x9e, 9);
+  CU_ASSERT_EQUAL (all (IO_READ, 0, 512, 0), ERR_OK);
+  now_ns += 6 * SECOND_NS;
+  CU_ASSERT_EQUAL (submit (IO_READ, 0, 512, 0), ERR_OK);
+  CU_ASSERT (serve_one ());
+  CU_ASSERT_EQUAL (scsi_state (x), SCSI_FAILED);
+  over ();
+  /* what was told before it was asked about is not news */
+  begin (8192, 512);
+  l.write_cache = false;
+  open_disk_that_changes (0, 1);
+  CU_ASSERT_EQUAL (all (IO_FLUSH, 0, 0, 0), ERR_OK);
+  CU_ASSERT_EQUAL (l.served[0x35], 0);
+  over ();
+  begin (8192, 512);
+  open_disk_that_changes (0, 9);
+  now_ns += 6 * SECOND_NS;
+  CU_ASSERT_EQUAL (all (IO_READ, 0, 512, 0), ERR_OK);
+  CU_ASSERT_EQUAL (scsi_state (x), SCSI_READY);
+  over ();
+}
+
 static void
 many_failures_are_counted (void)
 {
@@ -638,9 +746,11 @@ UNIT_MAIN ("scsi_disk", UNIT_TEST (reads_and_writes),
            UNIT_TEST (a_flush_waits_for_what_is_older),
            UNIT_TEST (failures_are_told), UNIT_TEST (changes_are_told),
            UNIT_TEST (a_changed_capacity_ends_an_old_session),
+           UNIT_TEST (what_changes_while_it_is_probed_counts),
            UNIT_TEST (many_failures_are_counted),
            UNIT_TEST (a_flush_beside_a_reset_proves_nothing),
            UNIT_TEST (a_write_beside_a_reset_is_in_doubt),
+           UNIT_TEST (a_flush_that_may_have_failed_proves_nothing),
            UNIT_TEST (trim_keeps_to_limits_and_granules),
            UNIT_TEST (zeroes_keep_or_give_back), UNIT_TEST (status),
            UNIT_TEST (errors_by_kind), UNIT_TEST (again_for_a_while),
