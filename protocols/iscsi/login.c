@@ -408,14 +408,12 @@ check_response (struct login *l, const struct pdu *p, struct fault *f)
     return fault_set (f, ERR_PEER,
                       "Login Response with Initiator Task Tag %08xh, which "
                       "was not sent (RFC 7143 §11.2.1.8)", p->itt);
-  if (p->login_response.status_class > 1) /* StatSN is not valid then */
+  if (p->login_response.status_class) /* StatSN is not valid then (§11.13.4) */
     return ERR_OK;
   if (!first && p->stat_sn != l->exp_stat_sn)
     return fault_set (f, ERR_PEER,
                       "Login Response with StatSN %u, expected %u (RFC 7143 "
                       "§11.13.4)", p->stat_sn, l->exp_stat_sn);
-  if (p->login_response.status_class == 1)
-    return ERR_OK;
   if (p->login_response.version_active != 0)
     return fault_set (f, ERR_NOTSUP,
                       "the target speaks iSCSI version %u only (field "

@@ -381,6 +381,19 @@ is_redirected (void)
   CU_ASSERT_EQUAL (w.port, 3260);
   target_close (&t);
 
+  /* Later, with a StatSN that does not count then (§11.13.4). */
+  reset ();
+  h = begin ();
+  CU_ASSERT_EQUAL (target_login_response (&t, &h, 0x81, "AuthMethod=None\n"),
+                   ERR_OK);
+  h = target_expect (&t, PDU_LOGIN_REQUEST);
+  t.stat_sn = 0x1234;
+  CU_ASSERT_EQUAL (status (&h, 1, 1, "TargetAddress=san-3.example.com"),
+                   ERR_OK);
+  CU_ASSERT (iscsi_ops.want (t.p, &w));
+  CU_ASSERT_STRING_EQUAL (w.host, "san-3.example.com");
+  target_close (&t);
+
   reset ();
   h = begin ();
   end (status (&h, 1, 1, ""), ERR_PEER, "without a TargetAddress");
