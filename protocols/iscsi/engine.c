@@ -55,9 +55,13 @@ struct proto {
 static void
 come_back_after (struct proto *p, uint32_t seconds)
 {
+  uint64_t wait_ns = seconds * 1000000000ull;
+
   if (!seconds)
     return;
-  p->identity.not_before_ns = p->now_ns + seconds * 1000000000ull;
+  if (wait_ns > IDENTITY_WAIT_MAX_NS)
+    wait_ns = IDENTITY_WAIT_MAX_NS;
+  p->identity.not_before_ns = p->now_ns + wait_ns;
   identity_store (p->identity_page, &p->identity);
 }
 

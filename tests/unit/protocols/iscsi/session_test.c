@@ -687,9 +687,16 @@ obeys_asynchronous_messages (void)
   CU_ASSERT_EQUAL (async (2, 0, 200, 0), ERR_CLOSED);
   CU_ASSERT (target_failed (&t, "drops the connection"));
   target_close (&t);
-  /* Too long to hold a connection for. */
+  /* Too long to hold a connection for; a minute is the most. */
   t.now_ns++;
   CU_ASSERT_EQUAL (target_open (&t), ERR_OK);
+  CU_ASSERT (!target_hear (&t, &out));
+  CU_ASSERT_EQUAL (iscsi_ops.tick (t.p, t.now_ns), ERR_CLOSED);
+  CU_ASSERT (target_failed (&t, "left alone for another 59 seconds"));
+  target_close (&t);
+  t.now_ns += 60000000000u;
+  CU_ASSERT_EQUAL (target_open (&t), ERR_OK);
+  out = target_expect (&t, PDU_LOGIN_REQUEST);
   target_close (&t);
 }
 
