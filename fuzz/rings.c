@@ -100,10 +100,8 @@ take (struct try *t)
         || inflight_complete (&t->flight, 0, &e.completion, &owner))
       return;
     MUST (owner == t && t->flight.sent_slots == before - 1);
-    for (slot = 0; slot < INFLIGHT_SLOTS; slot++)
-      if (t->sent[slot] && t->flight.slot[slot].state != SLOT_SENT)
-        break;
-    MUST (slot < INFLIGHT_SLOTS);
+    slot = (uint32_t)e.completion.id;
+    MUST (slot < INFLIGHT_SLOTS && t->sent[slot]);
     t->sent[slot] = false;
     MUST (t->flight.slot[slot].state == SLOT_DONE);
     MUST (t->flight.slot[slot].answer_bytes <= CHANNEL_CHUNK_BYTES);
@@ -114,12 +112,17 @@ take (struct try *t)
 static void
 die (struct try *t)
 {
+  unsigned failed;
+
   inflight_down (&t->flight, 0, t->now_ns);
-  inflight_blame (&t->flight, 0);
+  failed = inflight_blame (&t->flight, 0);
   memset (t->sent, 0, sizeof t->sent);
-  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++)
-    if (t->flight.slot[i].state == SLOT_DONE)
+  for (uint32_t i = 0; failed && i < INFLIGHT_SLOTS; i++)
+    if (t->flight.slot[i].state == SLOT_DONE) {
       inflight_put (&t->flight, i);
+      failed--;
+    }
+  MUST (!failed);
   t->now_ns += FENCE_WAIT_NS;
 }
 

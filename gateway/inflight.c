@@ -316,16 +316,20 @@ note_answer (struct inflight *f, const struct inflight_slot *s)
 uint32_t
 inflight_next (const struct inflight *f)
 {
-  uint32_t best = INFLIGHT_SLOTS;
+  uint32_t best = INFLIGHT_SLOTS, left = f->queued_slots;
 
-  if (!f->queued_slots || (f->suspects && f->sent_slots)) /* I4 */
+  if (f->suspects && f->sent_slots) /* I4 */
     return INFLIGHT_SLOTS;
-  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++)
-    if (f->slot[i].state == SLOT_QUEUED && !is_held (&f->slot[i])
+  for (uint32_t i = 0; left && i < INFLIGHT_SLOTS; i++) {
+    if (f->slot[i].state != SLOT_QUEUED)
+      continue;
+    left--;
+    if (!is_held (&f->slot[i])
         && (!f->suspects || is_suspect (&f->slot[i]))
         && (best == INFLIGHT_SLOTS
             || f->slot[i].sequence < f->slot[best].sequence))
       best = i;
+  }
   return best;
 }
 
@@ -471,7 +475,7 @@ void
 inflight_down (struct inflight *f, unsigned path, uint64_t now_ns)
 {
   forget_old_doubts (f, now_ns);
-  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+  for (uint32_t i = 0; f->path[path].sent && i < INFLIGHT_SLOTS; i++) {
     struct inflight_slot *s = &f->slot[i];
 
     if (s->state != SLOT_SENT || s->path != path)
@@ -493,13 +497,16 @@ inflight_down (struct inflight *f, unsigned path, uint64_t now_ns)
 static unsigned
 judge (struct inflight *f, unsigned path, bool guilty)
 {
+  uint32_t left = f->queued_slots + f->sent_slots;
   unsigned failed = 0;
 
-  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+  for (uint32_t i = 0; left && i < INFLIGHT_SLOTS; i++) {
     struct inflight_slot *s = &f->slot[i];
 
-    if ((s->state != SLOT_QUEUED && s->state != SLOT_SENT)
-        || !(s->blamable & 1u << path))
+    if (s->state != SLOT_QUEUED && s->state != SLOT_SENT)
+      continue;
+    left--;
+    if (!(s->blamable & 1u << path))
       continue;
     count (f, s, (uint32_t)-1);
     s->blamable &= (uint8_t)~(1u << path);
