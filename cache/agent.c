@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "cache/relay.h"
+
 struct agent_question {
   struct agent *agent;
   struct agent_question *next;
@@ -19,7 +21,10 @@ struct agent_question {
 
 struct agent {
   struct daemon *d;
-  int fd;
+  uid_t uid;
+  int fd; /* with a relay: its */
+  int foreign_fd; /* -1: none; else what the relay is to be started with */
+  struct relay *relay;
   bool gone;
   ev_io readable, writable;
   struct agent_question *first;
@@ -176,21 +181,45 @@ on_deadline (struct ev_loop *loop, ev_timer *w, int events)
     done (q->ctx, NULL, 0, &f);
 }
 
+static void
+watch (struct agent *a, int fd)
+{
+  a->fd = fd;
+  ev_io_set (&a->readable, fd, EV_READ);
+  ev_io_set (&a->writable, fd, EV_WRITE);
+  ev_io_start (a->d->loop, &a->readable);
+}
+
 enum err
-agent_open (struct daemon *d, int fd, struct agent **ret)
+agent_open (struct daemon *d, int fd, uid_t uid, bool apart,
+            struct agent **ret)
 {
   struct agent *a = calloc (1, sizeof *a);
 
   if (!a)
     return ERR_NOMEM;
   a->d = d;
-  a->fd = fd;
-  ev_io_init (&a->readable, on_readable, fd, EV_READ);
-  ev_io_init (&a->writable, on_writable, fd, EV_WRITE);
+  a->uid = uid;
+  a->fd = -1;
+  a->foreign_fd = apart ? fd : -1;
+  ev_init (&a->readable, on_readable);
+  ev_init (&a->writable, on_writable);
   a->readable.data = a->writable.data = a;
-  ev_io_start (d->loop, &a->readable);
+  if (!apart)
+    watch (a, fd);
   *ret = a;
   return ERR_OK;
+}
+
+/* Processes are for those agents that are asked. */
+static enum err
+start_relay (struct agent *a, struct fault *f)
+{
+  enum err e = relay_start (a->d, a->uid, a->foreign_fd, &a->relay, f);
+
+  if (!e)
+    watch (a, relay_fd (a->relay));
+  return e;
 }
 
 void
@@ -202,6 +231,7 @@ agent_close (struct agent *a)
   ev_clear_pending (a->d->loop, &a->readable);
   while (a->first)
     free (take_first (a));
+  relay_end (a->relay);
   free (a);
 }
 
@@ -211,11 +241,14 @@ agent_ask (struct agent *a, const uint8_t *bytes, size_t length_bytes,
            struct fault *f)
 {
   struct agent_question *q, **end = &a->first;
+  enum err e;
 
   if (a->gone)
     return gone_fault (f);
   if (a->questions == AGENT_QUESTIONS || length_bytes > AGENT_QUESTION_BYTES)
     return fault_set (f, ERR_LIMIT, "the agent has too much to do");
+  if (a->fd < 0 && (e = start_relay (a, f)))
+    return e;
   q = calloc (1, sizeof *q);
   if (!q)
     return fault_set (f, ERR_NOMEM, "out of memory");

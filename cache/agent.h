@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A user's ssh-agent, over a connection that the gateway made and handed over:
  * asks one question at a time, waits for none. The agent's bytes are a
- * stranger's; only their length is looked at here.
+ * stranger's; only their length is looked at here. The connection of a user who
+ * is not the daemon's own is touched by a relay alone (relay.h), which starts
+ * with the first question.
  *
  * Invariants
  *   A1  At most one question is on its way: the first of the list.
@@ -30,16 +32,19 @@ typedef void
 agent_done (void *ctx, const uint8_t *answer, size_t answer_bytes,
             const struct fault *f);
 
-/* fd: a connected stream socket, borrowed; its flags stay as they are. */
+/* fd: a connected stream socket, borrowed; its flags stay as they are. apart:
+ * it is another user's, uid.
+ */
 enum err
-agent_open (struct daemon *d, int fd, struct agent **ret);
+agent_open (struct daemon *d, int fd, uid_t uid, bool apart,
+            struct agent **ret);
 /* After all questions are answered or cancelled. NULL is allowed. */
 void
 agent_close (struct agent *a);
 
 /* bytes: what agent_put_… wrote. done is never called before this returns.
  * *ret stays valid until done is called or agent_cancel. ERR_LIMIT, ERR_NOMEM,
- * ERR_CLOSED: it has gone; f says it.
+ * ERR_CLOSED: it has gone; those of relay_start; f says it.
  */
 enum err
 agent_ask (struct agent *a, const uint8_t *bytes, size_t length_bytes,

@@ -25,6 +25,7 @@ struct daemon {
   struct log *log;
   char worker_path[DAEMON_PATH_BYTES];
   char resolver_path[DAEMON_PATH_BYTES];
+  char relay_path[DAEMON_PATH_BYTES];
   struct shared_set *volumes;
   struct volume *leaving; /* closed by their gateways, not yet by servers */
   int child_stderr_fd; /* -1: /dev/null */

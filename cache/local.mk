@@ -30,6 +30,7 @@ libcache_la_SOURCES = \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
 	%D%/place.c %D%/place.h \
+	%D%/relay.c %D%/relay.h \
 	%D%/requester.c %D%/requester.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/server.c %D%/server.h \
@@ -56,3 +57,7 @@ bulkheadd_LDADD = libcache.la
 helper_PROGRAMS += bulkhead-resolve
 bulkhead_resolve_SOURCES = %D%/resolve_main.c %D%/address.c %D%/address.h
 bulkhead_resolve_LDADD = libsandbox.la libipc.la libcommon.la
+
+helper_PROGRAMS += bulkhead-relay
+bulkhead_relay_SOURCES = %D%/relay_main.c
+bulkhead_relay_LDADD = libsandbox.la libcommon.la

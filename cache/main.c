@@ -385,6 +385,8 @@ find_helpers (struct daemon *d, struct fault *f)
                        sizeof d->worker_path)
       || runtime_program (BULKHEAD_LIBEXECDIR, "bulkhead-resolve",
                           d->resolver_path, sizeof d->resolver_path)
+      || runtime_program (BULKHEAD_LIBEXECDIR, "bulkhead-relay", d->relay_path,
+                          sizeof d->relay_path)
       || d->worker_path[0] != '/')
     return fault_set (f, ERR_INVAL,
                       "BULKHEAD_LIBEXEC_DIR must be an absolute "

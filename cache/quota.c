@@ -46,7 +46,7 @@ find_or_make (struct quota *q, uid_t uid)
       best = u;
       break;
     }
-    if (u->has.clients == 0 && u->has.volumes == 0
+    if (u->has.clients == 0 && u->has.volumes == 0 && u->has.relays == 0
         && (!best || u->dials > best->dials))
       best = u;
   }
@@ -89,10 +89,14 @@ quota_take (struct quota *q, uid_t uid, const struct quota_share *s,
       || u->has.memory_bytes > l->memory_bytes - s->memory_bytes)
     return over (f, uid, "MiB of memory", l->memory_bytes >> 20,
                  "--memory-per-uid=");
+  if (u->has.relays + s->relays > l->volumes)
+    return over (f, uid, "connections to an ssh-agent", l->volumes,
+                 "--volumes-per-uid=");
   u->has.clients += s->clients;
   u->has.volumes += s->volumes;
   u->has.workers += s->workers;
   u->has.memory_bytes += s->memory_bytes;
+  u->has.relays += s->relays;
   return ERR_OK;
 }
 
@@ -105,11 +109,13 @@ quota_give (struct quota *q, uid_t uid, const struct quota_share *s)
     return;
   assert (u->has.clients >= s->clients && u->has.volumes >= s->volumes
           && u->has.workers >= s->workers
-          && u->has.memory_bytes >= s->memory_bytes);
+          && u->has.memory_bytes >= s->memory_bytes
+          && u->has.relays >= s->relays);
   u->has.clients -= s->clients;
   u->has.volumes -= s->volumes;
   u->has.workers -= s->workers;
   u->has.memory_bytes -= s->memory_bytes;
+  u->has.relays -= s->relays;
 }
 
 enum err

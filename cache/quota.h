@@ -31,6 +31,7 @@ struct quota_share {
   unsigned volumes;
   unsigned workers;
   uint64_t memory_bytes;
+  unsigned relays; /* processes: relay.h; as many as volumes */
 };
 
 struct quota_user {

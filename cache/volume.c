@@ -586,7 +586,7 @@ volume_open (struct daemon *d, const struct requester *who,
   if (!e && (e = volume_params_for_worker (&v->spec, &v->worker_spec)))
     fault_set (f, e, "too many parameters");
   if (!e && v->login.agent_fd >= 0
-      && (e = agent_open (d, v->login.agent_fd, &v->agent)))
+      && (e = agent_open (d, v->login.agent_fd, v->uid, foreign, &v->agent)))
     fault_set (f, e, "out of memory");
   if (e)
     return e;

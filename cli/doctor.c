@@ -300,6 +300,12 @@ check_resolver_program (struct result *r)
   check_program (r, BULKHEAD_LIBEXECDIR, "bulkhead-resolve");
 }
 
+static void
+check_relay_program (struct result *r)
+{
+  check_program (r, BULKHEAD_LIBEXECDIR, "bulkhead-relay");
+}
+
 /* What a program prints, its first line that begins so; false: it failed. */
 static bool
 output_of (const char *const *argv, const char *prefix, char *dst,
@@ -450,6 +456,7 @@ static const struct {
     {"bulkheadd", check_daemon_program},
     {"worker", check_worker_program},
     {"resolver", check_resolver_program},
+    {"relay", check_relay_program},
     {"runtime folder", check_folder},
     {"daemon", check_daemon},
 };

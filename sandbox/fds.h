@@ -34,4 +34,10 @@ enum resolver_fd {
   RESOLVER_FD_END = 4,
 };
 
+enum relay_fd {
+  RELAY_FD_DAEMON = 3,
+  RELAY_FD_FOREIGN = 4, /* whoever has it too may hold its lock */
+  RELAY_FD_END = 5,
+};
+
 #endif

@@ -124,7 +124,7 @@ landlock_apply_up_to (enum sbx_profile profile,
                       const struct landlock_most *most)
 {
   struct ruleset_attr attr = {0};
-  bool all = sbx_is_worker (profile);
+  bool all = !sbx_opens (profile);
   uint32_t layers = SBX_LAYER_LANDLOCK;
 
   if (!probe (&attr, &attr.handled_fs, FS_RIGHTS_FIRST, most->fs))
@@ -153,5 +153,5 @@ landlock_apply (enum sbx_profile profile)
     = {FS_RIGHTS_KNOWN, NET_RIGHTS_KNOWN, SCOPES_KNOWN, false};
 
   return landlock_apply_up_to (profile,
-                               sbx_is_worker (profile) ? &all : &known);
+                               sbx_opens (profile) ? &known : &all);
 }

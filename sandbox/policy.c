@@ -227,6 +227,22 @@ static const struct policy_row resolver_rows[] = {
   {SYS (exit_group), ALLOW, ANY, "the end"},
 };
 
+static const struct policy_row relay_rows[] = {
+  {SYS (recvfrom), ALLOW,
+   ARGS (FD (RELAY_FD_DAEMON), NONE (4, "address"), QUIET),
+   "bytes for the other side; by recvfrom no descriptor comes in"},
+  {SYS (recvfrom), ALLOW,
+   ARGS (FD (RELAY_FD_FOREIGN), NONE (4, "address"), QUIET),
+   "bytes for the daemon"},
+  {SYS (sendto), ALLOW, ARGS (FD (RELAY_FD_DAEMON), TELL),
+   "bytes for the daemon"},
+  {SYS (sendto), ALLOW, ARGS (FD (RELAY_FD_FOREIGN), TELL),
+   "bytes for the other side"},
+  {SYS (ppoll), ALLOW, ANY, "the only wait"},
+  {SYS (rt_sigreturn), ALLOW, ANY, "return of a signal handler"},
+  {SYS (exit_group), ALLOW, ANY, "the end"},
+};
+
 #define TABLE(title, rows)                                                    \
   {                                                                           \
     title, rows, sizeof rows / sizeof rows[0]                                 \
@@ -238,10 +254,13 @@ policy_tables (enum sbx_profile profile, bool sanitizer,
 {
   static const struct policy_table worker = TABLE ("Worker", worker_rows);
   static const struct policy_table resolver = TABLE ("Resolver", resolver_rows);
+  static const struct policy_table relay = TABLE ("Relay", relay_rows);
   static const struct policy_table extra
     = TABLE ("Added in sanitizer builds", sanitizer_rows);
 
-  ret_table[0] = sbx_is_worker (profile) ? worker : resolver;
+  ret_table[0] = sbx_is_worker (profile) ? worker
+                 : sbx_opens (profile)   ? resolver
+                                         : relay;
   if (!sanitizer)
     return 1;
   ret_table[1] = extra;
@@ -433,7 +452,9 @@ sbx_policy_print (FILE *out)
   print_table (out, &table[0]);
   fprintf (out, "\n");
   print_table (out, &table[1]);
-  policy_tables (SBX_RESOLVER, false, table);
-  fprintf (out, "\n");
-  print_table (out, &table[0]);
+  for (int p = SBX_RESOLVER; p < SBX_PROFILES; p++) {
+    policy_tables ((enum sbx_profile)p, false, table);
+    fprintf (out, "\n");
+    print_table (out, &table[0]);
+  }
 }

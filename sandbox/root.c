@@ -92,7 +92,7 @@ cover (void)
 uint32_t
 root_empty (enum sbx_profile profile)
 {
-  if (!sbx_is_worker (profile) || !child_may_mount ()
+  if (sbx_opens (profile) || !child_may_mount ()
       || unshare (CLONE_NEWNS) < 0)
     return 0;
   if (mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

@@ -5,9 +5,9 @@
  * Owners: sbx_spawn belongs to the daemon; sbx_seal is called once by the
  * started program itself. In between the program may open, map and allocate.
  *
- * Thread rule: sbx_spawn from one thread at a time; with SBX_RESOLVER the
- * thread that calls it must outlive the child (PR_SET_PDEATHSIG). sbx_seal
- * only while the process has one thread.
+ * Thread rule: sbx_spawn from one thread at a time; with SBX_RESOLVER and
+ * SBX_RELAY the thread that calls it must outlive the child
+ * (PR_SET_PDEATHSIG). sbx_seal only while the process has one thread.
  *
  * Limits: SBX_SPAWN_FDS descriptors; starting takes at most SBX_START_MAX_NS.
  *
@@ -39,6 +39,7 @@ enum sbx_profile {
   SBX_WORKER_SSH, /* … with SSH on top */
   SBX_WORKER_TLS, /* … with TLS on top */
   SBX_RESOLVER,   /* one getaddrinfo, then ends; killed with its parent */
+  SBX_RELAY,      /* copies between two sockets; killed with its parent */
   SBX_PROFILES
 };
 
@@ -47,6 +48,13 @@ static inline bool
 sbx_is_worker (enum sbx_profile profile)
 {
   return profile < SBX_RESOLVER;
+}
+
+/* The others need nothing but what they were given. */
+static inline bool
+sbx_opens (enum sbx_profile profile)
+{
+  return profile == SBX_RESOLVER;
 }
 
 /* X(bit number, NAME, name for people, mandatory) */

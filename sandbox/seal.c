@@ -29,6 +29,7 @@
 #define MIB (1ull << 20)
 #define WORKER_AS_BYTES (1024 * MIB)
 #define RESOLVER_AS_BYTES (512 * MIB)
+#define RELAY_AS_BYTES (64 * MIB)
 #define RESOLVER_CPU_S 10
 
 /* The only mutable globals here: a signal handler has no other way to find
@@ -68,7 +69,9 @@ set_handler (_Atomic uint32_t *refused_syscall, struct fault *f)
 static unsigned
 fd_end (enum sbx_profile profile)
 {
-  return sbx_is_worker (profile) ? WORKER_FD_OBJECTS : RESOLVER_FD_END;
+  return sbx_is_worker (profile) ? WORKER_FD_OBJECTS
+         : sbx_opens (profile)   ? RESOLVER_FD_END
+                                 : RELAY_FD_END;
 }
 
 static enum err
@@ -95,19 +98,21 @@ limit (int resource, rlim_t value)
 static bool
 set_limits (enum sbx_profile profile)
 {
-  bool worker = sbx_is_worker (profile);
+  bool opens = sbx_opens (profile);
   bool ok = limit (RLIMIT_CORE, 0) && limit (RLIMIT_NPROC, 0)
             && limit (RLIMIT_MSGQUEUE, 0) && limit (RLIMIT_MEMLOCK, 0)
             && limit (RLIMIT_SIGPENDING, 0);
 
-  /* The worker gets no fd beyond those it has; the resolver opens files. */
-  ok = ok && limit (RLIMIT_NOFILE, worker ? WORKER_FD_OBJECTS : 64);
-  if (!worker)
+  /* None gets an fd beyond those it has, but who opens files. */
+  ok = ok && limit (RLIMIT_NOFILE, opens ? 64 : fd_end (profile));
+  if (opens)
     ok = ok && limit (RLIMIT_CPU, RESOLVER_CPU_S);
   /* Sanitizers reserve terabytes of shadow, and report to a file. */
   if (!policy_sanitizer_build ())
     ok = ok && limit (RLIMIT_FSIZE, 0)
-         && limit (RLIMIT_AS, worker ? WORKER_AS_BYTES : RESOLVER_AS_BYTES);
+         && limit (RLIMIT_AS, sbx_is_worker (profile) ? WORKER_AS_BYTES
+                              : opens                 ? RESOLVER_AS_BYTES
+                                                      : RELAY_AS_BYTES);
   return ok;
 }
 
@@ -130,6 +135,9 @@ die_with_parent (void)
 {
   struct pollfd reader = {.fd = RESOLVER_FD_RESULT, .events = 0};
 
+  _Static_assert ((int)RESOLVER_FD_RESULT == (int)RELAY_FD_DAEMON,
+                  "the other end is the parent's");
+
   if (prctl (PR_SET_PDEATHSIG, SIGKILL) < 0)
     return false;
   if (poll (&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP)))
@@ -150,7 +158,7 @@ drop (enum sbx_profile profile, uint32_t *layers, struct fault *f)
   if (!child_drop_rights (&nobody))
     return missing (f, "no-capabilities");
   *layers |= SBX_LAYER_NO_CAPS | (nobody ? SBX_LAYER_UNPRIVILEGED_UID : 0);
-  if (profile == SBX_RESOLVER && !die_with_parent ())
+  if (!sbx_is_worker (profile) && !die_with_parent ())
     return missing (f, "PR_SET_PDEATHSIG");
   *layers |= landlock_apply (profile);
   if (prctl (PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)

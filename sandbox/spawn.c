@@ -87,7 +87,7 @@ environment_init (struct environment *e, enum sbx_profile profile)
 static unsigned
 namespace_sets (enum sbx_profile profile, int ret_set[NS_SETS])
 {
-  int set = sbx_is_worker (profile) ? NS_SAFE | CLONE_NEWNET : NS_SAFE;
+  int set = sbx_opens (profile) ? NS_SAFE : NS_SAFE | CLONE_NEWNET;
   unsigned n = 0;
 
   if (child_may_mount ()) {
@@ -169,7 +169,7 @@ child_main (const struct plan *p, int namespaces)
   umask (077);
   if (chdir ("/") < 0)
     child_fail (p, CHILD_STEP_CHDIR);
-  if (p->s->profile == SBX_RESOLVER)
+  if (!sbx_is_worker (p->s->profile))
     child_die_with_parent (p);
   child_fds (p);
   /* No uid is mapped into a new user namespace: there is none to become. So

@@ -74,7 +74,7 @@ finds 7 plugin missing 'of version 9.9.9, this program' 'make install' \
   "${in_run[@]}" env BULKHEAD_RUN="$dir/bin/other"
 finds 7 plugin missing 'cannot load' 'make install' \
   "${in_run[@]}" env BULKHEAD_RUN=/nowhere
-for check in bulkheadd worker resolver; do
+for check in bulkheadd worker resolver relay; do
   finds 7 $check missing 'No such file' 'BULKHEAD_LIBEXEC_DIR' \
     "${in_run[@]}" env BULKHEAD_LIBEXEC_DIR="$dir/empty"
 done

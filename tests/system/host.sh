@@ -141,6 +141,21 @@ ok "their memory is root's and read-only, and no object is of both"
 ! as 4001 ls /run/bulkhead >/dev/null 2>&1 || die "the folder can be listed"
 ok "its files are closed to them"
 
+as 4001 ssh-agent -D -a "$dir/4001/agent" >agent.log 2>&1 &
+agent=$!
+wait_for 10 test -S "$dir/4001/agent"
+SSH_AUTH_SOCK=$dir/4001/agent as 4001 ssh-add -q "$dir/4001/id"
+serve 4001 asks bulkhead "sftp://$user@127.0.0.1:$sshd_port$dir/disk" \
+  "agent=$dir/4001/agent" "known-hosts=$dir/4001/known_hosts" \
+  || die "$(cat asks.log)"
+relay=$(pgrep -x bulkhead-relay) || die "the daemon asks alice's agent itself"
+[ "$(ps -o uid= -p "$relay" | tr -d ' ')" = 65534 ] || die "$(ps -fp "$relay")"
+grep -q '^Seccomp:.*2$' "/proc/$relay/status" || die "the relay is not sealed"
+stop_nbdkit
+wait_for 10 gone "$relay" || die "the relay stays"
+kill "$agent"
+ok "a user's agent signs, asked by a sandboxed relay"
+
 # --------------------------------------------------------------------- limits
 
 serve 4001 a2 $(sftp_of 4001) || die "$(cat a2.log)"

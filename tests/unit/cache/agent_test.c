@@ -3,10 +3,20 @@
 #include "config.h"
 #include "cache/agent.h"
 
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 
 static uint8_t bytes[8192];
@@ -173,6 +183,7 @@ takes_the_signature_that_was_asked_for (void)
 /* The connection */
 
 static struct daemon d;
+static bool apart;
 static struct agent *agent;
 static int fd, peer;
 static unsigned answers;
@@ -201,7 +212,7 @@ begin (void)
   fd = sock[0];
   peer = sock[1];
   answers = 0;
-  CU_ASSERT_EQUAL_FATAL (agent_open (&d, fd, &agent), ERR_OK);
+  CU_ASSERT_EQUAL_FATAL (agent_open (&d, fd, 4001, apart, &agent), ERR_OK);
 }
 
 static void
@@ -353,6 +364,217 @@ questions_are_bounded (void)
   CU_ASSERT_EQUAL (answers, 0);
 }
 
+/* Another user's: by a relay */
+
+static const struct quota_limits limits = {
+    .volumes = 1, .workers = 1, .memory_bytes = 1, .dials = 1};
+
+static void
+begin_apart (void)
+{
+  char self[PATH_MAX] = "";
+  char *base = self;
+
+  CU_ASSERT_FATAL (readlink ("/proc/self/exe", self, sizeof self - 1) > 0);
+  for (int i = 0; i < 4; i++) /* tests/unit/cache/agent_test */
+    base = dirname (base);
+  snprintf (d.relay_path, sizeof d.relay_path, "%s/bulkhead-relay", base);
+  d.child_stderr_fd = -1;
+  quota_init (&d.quota, &limits);
+  apart = true;
+  begin ();
+}
+
+static unsigned
+relays (void)
+{
+  return d.quota.user[0].has.relays;
+}
+
+/* Turns the loop until *n is what is wanted, or ten seconds. */
+static bool
+becomes (unsigned (*count) (void), unsigned wanted)
+{
+  uint64_t end_ms = clock_now_ms () + 10000;
+
+  while (count () != wanted && clock_now_ms () < end_ms) {
+    ev_run (d.loop, EVRUN_NOWAIT);
+    usleep (500);
+  }
+  return count () == wanted;
+}
+
+static unsigned
+answers_now (void)
+{
+  return answers;
+}
+
+static void
+end_apart (void)
+{
+  agent_close (agent);
+  CU_ASSERT (becomes (relays, 0));
+  apart = false;
+  ev_loop_destroy (d.loop);
+  close (fd);
+  if (peer >= 0)
+    close (peer);
+}
+
+/* What was asked comes whole, however slowly it goes. */
+static void
+hears (size_t length_bytes)
+{
+  static uint8_t in[AGENT_QUESTION_BYTES];
+  size_t used = 0;
+
+  while (used < length_bytes) {
+    ssize_t n = recv (peer, in + used, length_bytes - used, 0);
+
+    CU_ASSERT_FATAL (n > 0);
+    used += (size_t)n;
+  }
+  CU_ASSERT_EQUAL (in[4], 13);
+  CU_ASSERT_EQUAL (in[length_bytes - 1], 'q');
+}
+
+static void
+a_relay_passes_on_what_is_long (void)
+{
+  static uint8_t question[AGENT_QUESTION_BYTES];
+  static uint8_t said[4 + AGENT_ANSWER_BYTES] = {0, 4, 0, 0};
+  struct agent_question *q;
+  size_t sent = 0;
+
+  begin_apart ();
+  CU_ASSERT_EQUAL (relays (), 0); /* nobody has asked */
+  memset (question, 'q', sizeof question);
+  question[4] = 13;
+  CU_ASSERT_EQUAL (agent_ask (agent, question, sizeof question, on_answer, NULL,
+                              &q, &why),
+                   ERR_OK);
+  CU_ASSERT_EQUAL (relays (), 1);
+  turn ();
+  hears (sizeof question);
+  while (sent < sizeof said) {
+    ssize_t n = send (peer, said + sent, sizeof said - sent, MSG_DONTWAIT);
+
+    sent += n > 0 ? (size_t)n : 0;
+    turn ();
+  }
+  CU_ASSERT (becomes (answers_now, 1));
+  CU_ASSERT_EQUAL (answer_bytes, AGENT_ANSWER_BYTES);
+  end_apart ();
+}
+
+static void
+a_relay_ends_with_its_agent (void)
+{
+  begin_apart ();
+  ask (1);
+  ask (2);
+  close (peer);
+  peer = -1;
+  CU_ASSERT (becomes (answers_now, 2));
+  CU_ASSERT_STRING_EQUAL (why.text, "the agent has gone");
+  CU_ASSERT (becomes (relays, 0));
+  end_apart ();
+}
+
+static char *
+page_that_waits (int *ret_fd)
+{
+  struct uffdio_api api = {.api = UFFD_API};
+  char *page = mmap (NULL, 4096, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct uffdio_register r = {.range = {(uintptr_t)page, 4096},
+                              .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+  *ret_fd = (int)syscall (SYS_userfaultfd, O_CLOEXEC);
+  return *ret_fd >= 0 && page != MAP_FAILED
+             && ioctl (*ret_fd, UFFDIO_API, &api) == 0
+             && ioctl (*ret_fd, UFFDIO_REGISTER, &r) == 0
+           ? page
+           : NULL;
+}
+
+static void *
+receive_into_page (void *page)
+{
+  (void)!recv (fd, page, 1, 0);
+  return NULL;
+}
+
+/* The process that this one has started waits for a lock. */
+static unsigned
+child_sleeps_deep (void)
+{
+  char path[64], line[256] = "", *p;
+  long child = 0;
+  FILE *in;
+
+  snprintf (path, sizeof path, "/proc/self/task/%d/children", (int)getpid ());
+  if ((in = fopen (path, "re"))) {
+    if (fscanf (in, "%ld", &child) != 1)
+      child = 0;
+    fclose (in);
+  }
+  snprintf (path, sizeof path, "/proc/%ld/stat", child);
+  if ((in = fopen (path, "re"))) {
+    if (!fgets (line, sizeof line, in))
+      line[0] = 0;
+    fclose (in);
+  }
+  return (p = strrchr (line, ')')) && strncmp (p, ") D", 3) == 0;
+}
+
+/* Who holds its lock holds up the relay, which counts for as long. */
+static void
+a_locked_agent_holds_nothing_up (void)
+{
+  struct uffdio_zeropage give;
+  struct agent_question *q;
+  struct agent *other;
+  struct uffd_msg fault;
+  pthread_t thread;
+  char *page;
+  int uffd;
+
+  if (!(page = page_that_waits (&uffd))) {
+    printf (" (only root's pages can wait) ");
+    return;
+  }
+  begin_apart ();
+  alarm (60);
+  CU_ASSERT_EQUAL (write (peer, "\0", 1), 1);
+  pthread_create (&thread, NULL, receive_into_page, page);
+  CU_ASSERT_EQUAL (read (uffd, &fault, sizeof fault), sizeof fault);
+  ask (13);
+  CU_ASSERT (becomes (child_sleeps_deep, 1));
+  turn ();
+  CU_ASSERT_EQUAL (answers, 0);
+  agent_close (agent);
+  turn ();
+  CU_ASSERT_EQUAL (relays (), 1);
+  /* as many as volumes */
+  CU_ASSERT_EQUAL (agent_open (&d, fd, 4001, true, &other), ERR_OK);
+  CU_ASSERT_EQUAL (agent_ask (other, (const uint8_t *)"\0\0\0\1\13", 5,
+                              on_answer, NULL, &q, &why),
+                   ERR_LIMIT);
+  CU_ASSERT_STRING_EQUAL (
+      why.text, "uid 4001 has its 1 connections to an ssh-agent already");
+  agent = other;
+  give = (struct uffdio_zeropage){.range = {(uintptr_t)page, 4096}};
+  CU_ASSERT_EQUAL (ioctl (uffd, UFFDIO_ZEROPAGE, &give), 0);
+  pthread_join (thread, NULL);
+  CU_ASSERT (becomes (relays, 0));
+  alarm (0);
+  munmap (page, 4096);
+  close (uffd);
+  end_apart ();
+}
+
 UNIT_MAIN ("agent", UNIT_TEST (lists_the_keys_that_we_can_use),
            UNIT_TEST (odd_lists_have_no_keys),
            UNIT_TEST (asks_for_sha256_of_rsa_keys_alone),
@@ -361,4 +583,7 @@ UNIT_MAIN ("agent", UNIT_TEST (lists_the_keys_that_we_can_use),
            UNIT_TEST (the_answer_for_who_has_gone_is_not_the_nexts),
            UNIT_TEST (an_agent_that_goes_is_gone),
            UNIT_TEST (lengths_out_of_bounds_end_it),
-           UNIT_TEST (questions_are_bounded))
+           UNIT_TEST (questions_are_bounded),
+           UNIT_TEST (a_relay_passes_on_what_is_long),
+           UNIT_TEST (a_relay_ends_with_its_agent),
+           UNIT_TEST (a_locked_agent_holds_nothing_up))

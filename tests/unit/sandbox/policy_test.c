@@ -653,6 +653,45 @@ the_resolver_is_confined_too (void)
   }
 }
 
+/* Bytes between its two sockets, in both directions, and nothing else: 4 calls
+ * beside the return of a signal handler.
+ */
+static void
+the_relay_only_copies (void)
+{
+  static const struct attempt allowed[] = {
+      {SYS_recvfrom, {RELAY_FD_DAEMON, 0, 0, MSG_DONTWAIT}, false},
+      {SYS_recvfrom, {RELAY_FD_FOREIGN, 0, 0, MSG_DONTWAIT}, false},
+      {SYS_sendto, {RELAY_FD_DAEMON, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL}, false},
+      {SYS_sendto, {RELAY_FD_FOREIGN, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL},
+       false},
+  };
+  static const struct attempt refused[] = {
+      {SYS_recvfrom, {RELAY_FD_END, 0, 0, MSG_DONTWAIT}, false},
+      {SYS_recvfrom, {RELAY_FD_FOREIGN, 0, 0, MSG_PEEK}, false},
+      {SYS_recvmsg, {RELAY_FD_FOREIGN, AT_PAGE, MSG_DONTWAIT}, false},
+      {SYS_sendmsg, {RELAY_FD_DAEMON, AT_PAGE, MSG_DONTWAIT}, false},
+      {SYS_read, {RELAY_FD_FOREIGN, AT_PAGE, 1}, false},
+      {SYS_dup, {RELAY_FD_FOREIGN}, false},
+      {SYS_fcntl, {RELAY_FD_FOREIGN, F_SETFL, 0}, false},
+      {SYS_openat, {~0ull, AT_PAGE, O_RDONLY}, true},
+      {SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, false},
+      {SYS_execve, {AT_PAGE, AT_PAGE, AT_PAGE}, false},
+  };
+
+  CU_ASSERT_EQUAL (policy_count (SBX_RELAY, false), 5);
+  for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+    CU_ASSERT (agrees (SBX_RELAY, allowed[i].number, allowed[i].a)
+               && !atomic_load (&page->refused));
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    CU_ASSERT_EQUAL (policy_verdict (SBX_RELAY, false,
+                                     (uint32_t)refused[i].number, refused[i].a),
+                     POLICY_REFUSE);
+    CU_ASSERT (agrees (SBX_RELAY, refused[i].number, refused[i].a));
+  }
+  sweep (SBX_RELAY, (uint64_t[6]){0}, policy_sanitizer_build () ? 23 : 3);
+}
+
 static void
 names_of_calls (void)
 {
@@ -684,5 +723,6 @@ UNIT_MAIN ("policy", UNIT_TEST (the_worker_has_few_calls),
            UNIT_TEST (an_address_in_a_message_means_nothing),
            UNIT_TEST (the_resolver_can_ask),
            UNIT_TEST (the_resolver_is_confined_too),
+           UNIT_TEST (the_relay_only_copies),
            UNIT_TEST (every_number_with_zeros),
            UNIT_TEST (every_number_with_garbage))
