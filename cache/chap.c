@@ -64,14 +64,22 @@ respond (uint8_t algorithm, uint8_t id, const char *secret,
   return ERR_OK;
 }
 
-/* C2 */
+/* C2. What is hashed is the secret and then the challenge: where one secret
+ * begins with the other, its rest may stand in front of, or be missing from, a
+ * challenge that is ours but for that.
+ */
 static bool
 is_ours (const struct chap_issued *issued, const uint8_t *bytes, size_t n)
 {
-  for (unsigned i = 0; i < CHAP_ISSUED; i++)
-    if (n && issued->challenge[i].length_bytes == n
-        && memcmp (issued->challenge[i].bytes, bytes, n) == 0)
+  for (unsigned i = 0; i < CHAP_ISSUED; i++) {
+    const uint8_t *own = issued->challenge[i].bytes;
+    size_t own_bytes = issued->challenge[i].length_bytes;
+    size_t common = own_bytes < n ? own_bytes : n;
+
+    if (common >= CHAP_TAIL_BYTES
+        && memcmp (own + own_bytes - common, bytes + n - common, common) == 0)
       return true;
+  }
   return false;
 }
 

@@ -5,9 +5,10 @@
  *
  * A worker that was taken over can use that as an oracle, so:
  *   C1  one answer in the life of a dial;
- *   C2  never the answer to a challenge that this daemon issued, in whatever
- *       session: else a target could have its own challenge answered by us
- *       (reflection). The last CHAP_ISSUED are remembered;
+ *   C2  never the answer to a challenge that this daemon issued, or one that
+ *       ends like it, in whatever session: else a target could have its own
+ *       challenge answered by us (reflection). The last CHAP_ISSUED are
+ *       remembered;
  *   C3  where the volume names the target's secret, no answer goes to a login
  *       that does not challenge the target, and no session gets READY unless
  *       chap_may_be_ready.
@@ -26,6 +27,7 @@
 
 #define CHAP_ISSUED 256u
 #define CHAP_CHALLENGE_BYTES 32u
+#define CHAP_TAIL_BYTES 8u /* as many in common are no accident */
 /* Of shorter secrets RFC 7143 §12.1.3 warns: they can be guessed from what
  * goes over the wire.
  */

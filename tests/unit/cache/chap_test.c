@@ -201,7 +201,31 @@ reflection_is_seen (void)
   }
 }
 
+/* One of the secrets begins with the other. */
+static void
+so_is_one_with_the_rest_of_a_secret (void)
+{
+  uint8_t longer[CHAP_CHALLENGE_BYTES + 3] = "xyz";
+  uint8_t *ours = longer + 3;
+  size_t n;
+
+  begin ();
+  CU_ASSERT_EQUAL (ask (&both_ways, 7, true, "abcd", 4), ERR_OK);
+  n = g.challenge_bytes;
+  memcpy (ours, g.challenge, n);
+  for (size_t gone = 0; n - gone >= CHAP_TAIL_BYTES; gone++) {
+    begin ();
+    CU_ASSERT_EQUAL (ask (&both_ways, 7, true, ours + gone, n - gone),
+                     ERR_PEER);
+  }
+  begin ();
+  CU_ASSERT_EQUAL (ask (&both_ways, 7, true, longer, n + 3), ERR_PEER);
+  begin ();
+  CU_ASSERT_EQUAL (ask (&both_ways, 7, true, ours, n - 1), ERR_OK);
+}
+
 UNIT_MAIN ("chap", UNIT_TEST (answers_as_openssl_dgst_does),
            UNIT_TEST (one_answer_a_dial), UNIT_TEST (what_cannot_be_answered),
            UNIT_TEST (the_target_must_prove_itself),
-           UNIT_TEST (nothing_to_check), UNIT_TEST (reflection_is_seen))
+           UNIT_TEST (nothing_to_check), UNIT_TEST (reflection_is_seen),
+           UNIT_TEST (so_is_one_with_the_rest_of_a_secret))
