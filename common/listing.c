@@ -65,7 +65,7 @@ listing_add (struct listing *l, const char *name, size_t name_bytes,
     return ERR_OK;
   if (l->entries >= LISTING_ENTRIES)
     return ERR_LIMIT;
-  if (size != LISTING_SIZE_UNKNOWN)
+  if (size <= INT64_MAX)
     snprintf (number, sizeof number, "%llu", (unsigned long long)size);
   e = make_room (l, name_bytes + strlen (number) + description_bytes + 3);
   if (e)
@@ -117,9 +117,11 @@ take_size (const char *number, uint64_t *ret)
     return true;
   }
   for (; *number; number++) {
-    if (*number < '0' || *number > '9' || v > (INT64_MAX - 9) / 10)
+    if (*number < '0' || *number > '9' || v > INT64_MAX / 10)
       return false;
     v = v * 10 + (uint64_t)(*number - '0');
+    if (v > INT64_MAX)
+      return false;
   }
   *ret = v;
   return true;

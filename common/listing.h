@@ -36,6 +36,7 @@ struct listing {
 
 /* Appends an entry; {0} is an empty list. Names that cannot be (empty, too
  * long, with a control character) are left out, as nobody could ask for them.
+ * A size beyond INT64_MAX is LISTING_SIZE_UNKNOWN.
  * ERR_LIMIT: LISTING_ENTRIES or LISTING_BYTES are reached; ERR_NOMEM.
  */
 enum err listing_add (struct listing *l, const char *name, size_t name_bytes,

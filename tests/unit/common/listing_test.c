@@ -53,6 +53,32 @@ a_description_cannot_break_it (void)
   listing_fini (&l);
 }
 
+/* Nor can a size: of what no file can have nothing is said. */
+static void
+nor_can_a_size (void)
+{
+  static const struct {
+    uint64_t size, read;
+  } sizes[] = {
+    {INT64_MAX - 10, INT64_MAX - 10},
+    {INT64_MAX, INT64_MAX},
+    {(uint64_t)INT64_MAX + 1, LISTING_SIZE_UNKNOWN},
+    {UINT64_MAX - 1, LISTING_SIZE_UNKNOWN},
+  };
+  struct listing l = {0};
+  struct listing_entry e;
+  size_t offset = 0;
+  bool broken = true;
+
+  for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    CU_ASSERT_EQUAL (listing_add (&l, "n", 1, sizes[i].size, ""), ERR_OK);
+    CU_ASSERT_TRUE_FATAL (
+      listing_next (l.base, l.used_bytes, &offset, &e, &broken));
+    CU_ASSERT_EQUAL (e.size, sizes[i].read);
+  }
+  listing_fini (&l);
+}
+
 static void
 it_is_bounded (void)
 {
@@ -83,6 +109,7 @@ broken_texts_are_told (void)
     {"name", 4},           {"name\0" "12", 7},      {"name\0" "12\0", 8},
     {"\0" "12\0\0", 5},    {"name\0x\0\0", 8},      {"na\x01me\0\0\0", 8},
     {"n\0" "99999999999999999999\0\0", 24},
+    {"n\0" "9223372036854775808\0\0", 23},
   };
 
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -98,4 +125,5 @@ broken_texts_are_told (void)
 
 UNIT_MAIN ("listing", UNIT_TEST (what_was_added_is_read),
            UNIT_TEST (a_description_cannot_break_it),
+           UNIT_TEST (nor_can_a_size),
            UNIT_TEST (it_is_bounded), UNIT_TEST (broken_texts_are_told))
