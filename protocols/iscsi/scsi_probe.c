@@ -190,6 +190,14 @@ take_listed (struct scsi_probe *p, size_t n)
   return e;
 }
 
+/* The next best: it tells one LUN of a target from another. */
+static void
+name_by_serial (struct scsi_unit *u)
+{
+  if (u->serial[0])
+    snprintf (u->identity, sizeof u->identity, "serial.%s", u->serial);
+}
+
 /* Decodes what a step was answered with. */
 static enum err
 take (struct scsi_probe *p, size_t n, struct fault *f)
@@ -208,9 +216,15 @@ take (struct scsi_probe *p, size_t n, struct fault *f)
   case PROBE_VPD_PAGES:
     return scsi_decode_vpd_pages (b, n, &u->pages, f);
   case PROBE_VPD_SERIAL:
-    return scsi_decode_vpd_serial (b, n, u->serial, f);
+    e = scsi_decode_vpd_serial (b, n, u->serial, f);
+    if (!e && !u->pages.identity)
+      name_by_serial (u);
+    return e;
   case PROBE_VPD_IDENTITY:
-    return scsi_decode_vpd_identity (b, n, u->identity, f);
+    e = scsi_decode_vpd_identity (b, n, u->identity, f);
+    if (!e && !u->identity[0])
+      name_by_serial (u);
+    return e;
   case PROBE_VPD_LIMITS:
     return scsi_decode_vpd_limits (b, n, &u->limits, f);
   case PROBE_VPD_CHARACTERISTICS:

@@ -80,8 +80,8 @@ vpd (const struct lun *l, uint8_t page, struct wirebuf *b)
   wirebuf_u8 (b, page);
   switch (page) {
   case 0x00:
-    wirebuf_u16 (b, 5);
-    wirebuf_bytes (b, "\x00\x80\x83\xb0\xb2", 5);
+    wirebuf_u16 (b, l->no_identity ? 4 : 5);
+    wirebuf_bytes (b, "\x00\x80\xb0\xb2\x83", l->no_identity ? 4 : 5);
     return true;
   case 0x80:
     wirebuf_u16 (b, 4);
@@ -89,7 +89,8 @@ vpd (const struct lun *l, uint8_t page, struct wirebuf *b)
     return true;
   case 0x83:
     wirebuf_u16 (b, 12);
-    wirebuf_bytes (b, "\1\3\0\x08\x60\1\2\3\4\5\6\7", 12);
+    wirebuf_bytes (b, l->nameless ? "\1\x13" : "\1\3", 2); /* a port's */
+    wirebuf_bytes (b, "\0\x08\x60\1\2\3\4\5\6\7", 10);
     return true;
   case 0xb0:
     wirebuf_u16 (b, 60);

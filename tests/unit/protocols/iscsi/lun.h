@@ -35,6 +35,7 @@ struct lun {
   uint64_t store_blocks;
   bool thin, no_capacity_16, no_mode_6, no_vpd, write_protect, write_cache;
   bool dpofua, no_such_lun, ten_only;
+  bool no_identity, nameless; /* no VPD page 83h; one without a name of it */
   uint8_t type;
   uint32_t transfer_max, unmap_max, granularity, alignment;
   uint64_t write_same_max;

@@ -63,6 +63,22 @@ a_plain_disk (void)
   over ();
 }
 
+/* What changes with the LUN must be seen when a session comes to another. */
+static void
+a_disk_without_a_name_has_a_serial_number (void)
+{
+  lun_init (&l, 2048, 512);
+  l.no_identity = true;
+  CU_ASSERT_EQUAL_FATAL (probe (0, false), SCSI_READY);
+  CU_ASSERT_STRING_EQUAL (info.identity, "serial.S1");
+  over ();
+  lun_init (&l, 2048, 512);
+  l.nameless = true;
+  CU_ASSERT_EQUAL_FATAL (probe (0, false), SCSI_READY);
+  CU_ASSERT_STRING_EQUAL (info.identity, "serial.S1");
+  over ();
+}
+
 static void
 a_thin_disk_of_4096_byte_blocks (void)
 {
@@ -208,6 +224,7 @@ luns_are_listed (void)
 }
 
 UNIT_MAIN ("scsi_probe", UNIT_TEST (a_plain_disk),
+           UNIT_TEST (a_disk_without_a_name_has_a_serial_number),
            UNIT_TEST (a_thin_disk_of_4096_byte_blocks), UNIT_TEST (an_old_disk),
            UNIT_TEST (write_protected), UNIT_TEST (no_such_lun),
            UNIT_TEST (unit_attentions_are_cleared),
