@@ -10,10 +10,11 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "cache/host_glob.h"
 #include "common/wire.h"
 
 #define SHA1_BYTES 20
-#define HOST_BYTES 300 /* "[host]:port" */
+#define HOST_BYTES HOST_GLOB_NAME_BYTES /* "[host]:port" */
 
 struct span {
   const char *p;
@@ -123,34 +124,6 @@ decode_base64 (struct span s, uint8_t *dst, size_t dst_bytes)
   return used;
 }
 
-/* * and ?, without regard to case; backtracks to the last * only. */
-static bool
-match_pattern (struct span pattern, const char *name)
-{
-  size_t i = 0, star = SIZE_MAX;
-  const char *back = NULL;
-
-  while (*name) {
-    if (i < pattern.n && pattern.p[i] == '*') {
-      star = i++;
-      back = name;
-    } else if (i < pattern.n
-               && (pattern.p[i] == '?'
-                   || tolower ((unsigned char)pattern.p[i]) == *name)) {
-      i++;
-      name++;
-    } else if (back) {
-      i = star + 1;
-      name = ++back;
-    } else {
-      return false;
-    }
-  }
-  while (i < pattern.n && pattern.p[i] == '*')
-    i++;
-  return i == pattern.n;
-}
-
 /* "|1|salt|hash": HMAC-SHA1 of the name. */
 static bool
 match_hashed (struct span hosts, const char *name)
@@ -171,7 +144,7 @@ match_hashed (struct span hosts, const char *name)
 }
 
 static bool
-match_hosts (struct span hosts, const char *name)
+match_hosts (struct span hosts, const char *name, const struct host_glob *g)
 {
   bool match = false;
 
@@ -185,7 +158,7 @@ match_hosts (struct span hosts, const char *name)
       part.p++;
       part.n--;
     }
-    if (part.n && match_pattern (part, name)) {
+    if (part.n && host_glob_match (g, part.p, part.n)) {
       if (negated)
         return false;
       match = true;
@@ -210,10 +183,23 @@ struct search {
   const struct known_hosts_file *files;
   unsigned count;
   const char *name;
+  struct host_glob glob; /* of the name */
   unsigned file;
   size_t offset;
   unsigned line;
 };
+
+static void
+search_init (struct search *s, const struct known_hosts_file *files,
+             unsigned count, const char *name)
+{
+  s->files = files;
+  s->count = count;
+  s->name = name;
+  s->file = s->line = 0;
+  s->offset = 0;
+  host_glob_init (&s->glob, name);
+}
 
 /* The next entry whose hosts match; false at the end. */
 static bool
@@ -233,7 +219,7 @@ next_entry (struct search *s, struct entry *ret)
 
     s->offset = f->length_bytes - rest.n;
     s->line++;
-    if (parse_line (line, ret) && match_hosts (ret->hosts, s->name))
+    if (parse_line (line, ret) && match_hosts (ret->hosts, s->name, &s->glob))
       return true;
   }
   return false;
@@ -264,12 +250,13 @@ check_name (const struct known_hosts_file *files, unsigned count,
             const char *name, const uint8_t *blob, size_t blob_bytes,
             struct known_hosts_found *ret)
 {
-  struct search s = {.files = files, .count = count, .name = name};
+  struct search s;
   enum known_hosts_verdict verdict = KNOWN_HOSTS_UNKNOWN;
   uint8_t known[HOSTKEY_BLOB_BYTES];
   char type[HOSTKEY_TYPE_BYTES];
   struct entry e;
 
+  search_init (&s, files, count, name);
   hostkey_type (blob, blob_bytes, type);
   while (next_entry (&s, &e)) {
     size_t n;
@@ -333,10 +320,11 @@ static unsigned
 known_types (const struct known_hosts_file *files, unsigned count,
              const char *name)
 {
-  struct search s = {.files = files, .count = count, .name = name};
+  struct search s;
   struct entry e;
   unsigned known = 0;
 
+  search_init (&s, files, count, name);
   while (next_entry (&s, &e))
     for (size_t i = 0; i < TYPES; i++)
       if (e.marker == MARKER_NONE && span_is (e.type, types[i]))

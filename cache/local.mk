@@ -27,6 +27,7 @@ libcache_la_SOURCES = \
 	%D%/private_key.c %D%/private_key.h \
 	%D%/keys_decrypt.c %D%/keys_decrypt.h \
 	%D%/keys_openssh.c \
+	%D%/host_glob.c %D%/host_glob.h \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
 	%D%/place.c %D%/place.h \

@@ -2,11 +2,15 @@
 #include "config.h"
 #include "cache/known_hosts.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
+#include "cache/host_glob.h"
 #include "tests/unit/unit.h"
 
 #define A64                                                                    \
@@ -254,10 +258,95 @@ a_key_without_a_type (void)
   CU_ASSERT_STRING_EQUAL (type, "abc");
 }
 
+/* By the definition. */
+static bool
+glob (const char *p, const char *name)
+{
+  if (*p == '*')
+    return glob (p + 1, name) || (*name && glob (p, name + 1));
+  if (*p == 0 || *name == 0)
+    return *p == *name;
+  return (*p == '?' || tolower ((unsigned char)*p) == *name)
+         && glob (p + 1, name + 1);
+}
+
+static void
+patterns_match_as_defined (void)
+{
+  static const char of[] = "abAB*?*";
+  static struct host_glob g;
+  char name[HOST_GLOB_NAME_BYTES], p[12];
+  uint32_t random = 5;
+  unsigned matches = 0;
+
+  for (unsigned turn = 0; turn < 10000; turn++) {
+    /* across the words of 64 bits, too */
+    bool brief = turn % 4;
+    size_t n = brief ? turn % 7 : 60 + turn % 9;
+    size_t k = turn % (brief ? 11 : 7);
+
+    memset (name, 0, sizeof name);
+    memset (p, 0, sizeof p);
+    for (size_t i = 0; i < n + k; i++) {
+      random = random * 1664525u + 1013904223u;
+      if (i < n)
+        name[i] = n < 60 || random >> 30 ? 'a' : 'b';
+      else
+        p[i - n] = of[(random >> 24) % 7];
+    }
+    host_glob_init (&g, name);
+    CU_ASSERT_EQUAL (host_glob_match (&g, p, k), glob (p, name));
+    matches += glob (p, name);
+  }
+  CU_ASSERT (matches > 500 && matches < 9500);
+  memset (name, 'a', sizeof name - 1);
+  host_glob_init (&g, name);
+  CU_ASSERT (host_glob_match (&g, "a*a?", 4));
+  CU_ASSERT (!host_glob_match (&g, "a*ab", 4));
+  CU_ASSERT (host_glob_match (&g, name, sizeof name - 1));
+  CU_ASSERT (!host_glob_match (&g, name, sizeof name - 2));
+}
+
+/* Made up so that each byte costs as many comparisons as the name has. */
+static void
+patterns_cost_what_they_are_long (void)
+{
+  size_t n = 1u << 20, used = 0;
+  char *text = malloc (n + 200), host[254];
+  struct known_hosts_file file = {"file", text, 0};
+  uint64_t began_ns, took_ns;
+  struct timespec now;
+
+  memset (host, 'a', sizeof host - 1);
+  host[253] = 0;
+  while (used < n) {
+    memset (text + used, 'a', 128);
+    text[used] = '*';
+    memcpy (text + used + 127, "b a b\n", 6);
+    used += 133;
+  }
+  file.length_bytes = used;
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+  began_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  CU_ASSERT_EQUAL (
+      known_hosts_check (&file, 1, host, 22, (const uint8_t *)"\0\0\0\1a", 5,
+                         &found),
+      KNOWN_HOSTS_UNKNOWN);
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+  took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec
+            - began_ns;
+  /* 8 ms; a sanitizer's ten times that; a second for the comparisons */
+  CU_ASSERT (took_ns < 400000000);
+  free (text);
+}
+
 UNIT_MAIN ("known_hosts", UNIT_TEST (plain_names),
            UNIT_TEST (a_changed_key_names_its_line),
            UNIT_TEST (a_key_of_another_type_is_unknown), UNIT_TEST (ports),
-           UNIT_TEST (patterns_and_negation), UNIT_TEST (hashed_names),
+           UNIT_TEST (patterns_and_negation),
+           UNIT_TEST (patterns_match_as_defined),
+           UNIT_TEST (patterns_cost_what_they_are_long),
+           UNIT_TEST (hashed_names),
            UNIT_TEST (revoked_wins),
            UNIT_TEST (certificate_authorities_vouch_for_nothing),
            UNIT_TEST (garbage_is_skipped), UNIT_TEST (a_long_line_harms_nobody),
