@@ -28,6 +28,7 @@
 #define LOGIN_HOST_BYTES 256
 #define LOGIN_PASSWORD_BYTES 1024 /* with its NUL; what a worker takes */
 #define LOGIN_KNOWN_HOSTS_BYTES (4u << 20)
+#define LOGIN_FOREIGN_KNOWN_HOSTS_BYTES (128u << 10)
 
 struct login_key {
   char *name;          /* for messages: its path */

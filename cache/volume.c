@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -440,6 +441,30 @@ check_files (const struct volume *v, const struct control *m, unsigned files,
   return ERR_OK;
 }
 
+/* They are searched at each dial, while everybody waits. */
+static enum err
+check_known_hosts (const struct login_config *c, struct fault *f)
+{
+  for (unsigned i = 0; i < c->known_hosts_files; i++) {
+    struct stat st;
+
+    if (fstat (c->known_hosts[i].fd, &st) < 0)
+      return fault_set (f, ERR_IO, "cannot look at %s", c->known_hosts[i].name);
+    if (st.st_size <= LOGIN_FOREIGN_KNOWN_HOSTS_BYTES)
+      continue;
+    fault_set (f, ERR_LIMIT,
+               "%.200s has %llu KiB; of users other than root the host's "
+               "bulkheadd takes known hosts of %u KiB",
+               c->known_hosts[i].name,
+               (unsigned long long)(st.st_size + 1023) >> 10,
+               LOGIN_FOREIGN_KNOWN_HOSTS_BYTES >> 10);
+    fault_hint (f, "ssh-keygen -F %s -f %.200s >FILE, and known-hosts=FILE",
+                c->host, c->known_hosts[i].name);
+    return f->code;
+  }
+  return ERR_OK;
+}
+
 static enum err
 check_before (const struct volume *v, struct fault *f)
 {
@@ -577,6 +602,8 @@ volume_open (struct daemon *d, const struct requester *who,
           || (open->type == CONTROL_ADOPT && (e = check_before (v, f)))))
     return e;
   e = volume_params_take (&v->spec, open, &v->login, v->secret_fd, f);
+  if (!e && foreign)
+    e = check_known_hosts (&v->login, f);
   /* What a low port means to a server is only root's to say. */
   v->login.from_reserved_port &= who->uid == 0;
   if (!e)

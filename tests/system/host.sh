@@ -156,6 +156,25 @@ wait_for 10 gone "$relay" || die "the relay stays"
 kill "$agent"
 ok "a user's agent signs, asked by a sandboxed relay"
 
+# knows UID NAME FILE: serves with these known hosts
+knows () {
+  serve "$1" "$2" bulkhead "sftp://$user@127.0.0.1:$sshd_port$dir/disk" \
+    "identity=$dir/4001/id" "known-hosts=$3"
+}
+{ cat known_hosts; yes '# nobody' | head -n 20000 || :; } >many
+cp many "$dir/4001/many"
+truncate -s 131073 "$dir/4001/many"
+! knows 4001 many "$dir/4001/many" || die "more than 128 KiB are searched"
+grep -q 'many has 129 KiB; of users other than root .* of 128 KiB' many.log \
+  || die "$(cat many.log)"
+grep -q 'ssh-keygen -F 127.0.0.1' many.log || die "no hint: $(cat many.log)"
+truncate -s 131072 "$dir/4001/many"
+knows 4001 many "$dir/4001/many" || die "$(cat many.log)"
+stop_nbdkit
+start_nbdkit many-root $(sftp_of 4001 | sed "s,known-hosts=.*,known-hosts=$dir/many,")
+stop_nbdkit
+ok "known_hosts of more than 128 KiB are refused, in words"
+
 # --------------------------------------------------------------------- limits
 
 serve 4001 a2 $(sftp_of 4001) || die "$(cat a2.log)"
