@@ -49,7 +49,10 @@ void options_free (struct options *o);
 
 /* What the gateway itself understands, for every protocol; ends with {0}. */
 const struct param *options_params (void);
-/* The help text: every parameter of every protocol. */
+/* The help text: every parameter of every protocol. All of it fits into
+ * OPTIONS_HELP_BYTES.
+ */
+#define OPTIONS_HELP_BYTES 16384u
 void options_help (char *dst, size_t dst_bytes);
 
 #endif

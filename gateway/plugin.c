@@ -30,7 +30,7 @@
 static struct options options;
 static struct exports *exports;
 static bool serving; /* nbdkit's threads may run */
-static char help[4096];
+static char help[OPTIONS_HELP_BYTES];
 
 static void
 emit (void *ctx, enum log_level level, const char *line)

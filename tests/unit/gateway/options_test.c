@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "protocols/params.h"
 #include "tests/unit/unit.h"
 
 static char home[] = "/tmp/bh-options-XXXXXX";
@@ -268,17 +269,32 @@ sizes_have_units (void)
 }
 
 static void
+names_all_of (const char *help, const struct param *table)
+{
+  for (const struct param *p = table; p->key; p++) {
+    char line[80];
+
+    snprintf (line, sizeof line, "\n  %s=%s", p->key, p->value_name);
+    CU_ASSERT ((p->flags & PARAM_URL_ONLY) || strstr (help, line)
+               || strncmp (help, line + 1, strlen (line) - 1) == 0);
+  }
+}
+
+static void
 help_names_every_parameter (void)
 {
-  char help[8192];
-  static const char *const keys[]
-    = {"url=", "readonly=", "port=", "user=", "identity=", "known-hosts=",
-       "password=", "allow-unsafe-flush=",
-       "cache=", "prefetch=", "retain=", "outage=", "timeout="};
+  char help[OPTIONS_HELP_BYTES];
 
   options_help (help, sizeof help);
-  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-    CU_ASSERT_PTR_NOT_NULL (strstr (help, keys[i]));
+  CU_ASSERT (strlen (help) < sizeof help - 1); /* not cut off */
+  names_all_of (help, options_params ());
+  names_all_of (help, proto_common_params);
+  for (const struct proto_params *p = proto_params_table; p->name; p++) {
+    const char *of_protocol = strstr (help, p->url);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL (of_protocol);
+    names_all_of (of_protocol, p->params);
+  }
   for (size_t n = 1; n < 900; n++) { /* never past the buffer's end */
     char *small = malloc (n);
 
