@@ -273,6 +273,9 @@ options_default_tls (struct options *o, const struct param *p, bool *ret,
         return fault_set (f, ERR_LIMIT, "tls-certificates= is too long");
       path = full;
     }
+    if (!on && folder)
+      return fault_set (f, ERR_INVAL,
+                        "tls-certificates= needs xprtsec=tls or mtls");
     if (!on || (tls_files[i].mutual && !mutual) || !path)
       return ERR_OK; /* what is missing then, the daemon says */
     if ((e = open_file (p->key, path, &fd, f))) {

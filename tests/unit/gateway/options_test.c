@@ -123,6 +123,11 @@ what_cannot_be_together (void)
   CU_ASSERT_EQUAL (resolve ("nfs://h/x resize=1G readonly=yes"), ERR_INVAL);
   CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "readonly=yes forbids"));
   CU_ASSERT_EQUAL (resolve ("nfs://h/x connections=2 exclusive=yes"), ERR_OK);
+  /* Who names certificates does not mean clear text. */
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x tls-certificates=/tmp"), ERR_INVAL);
+  CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "needs xprtsec=tls or mtls"));
+  CU_ASSERT_EQUAL (resolve ("nfs://h/x tls-certificates=/tmp xprtsec=none"),
+                   ERR_INVAL);
 }
 
 static void
