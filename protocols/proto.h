@@ -34,6 +34,13 @@
 
 #define PROTO_NO_DEADLINE UINT64_MAX
 
+/* What a session may take from its first byte to PROTO_READY; and for how much
+ * of that an engine waits for a server that is not ready yet, so that it is the
+ * engine that says why it was in vain.
+ */
+#define PROTO_START_NS (20 * 1000000000ull)
+#define PROTO_START_WAIT_NS (18 * 1000000000ull)
+
 /* A line of `say`, with its NUL. */
 #define PROTO_SAY_BYTES 256u
 

@@ -19,7 +19,6 @@
 
 #define NS_PER_S 1000000000ull
 #define CONFIG_TIMEOUT_NS (10 * NS_PER_S)
-#define LOGIN_TIMEOUT_NS (20 * NS_PER_S)
 
 struct worker {
   struct broker broker;
@@ -185,7 +184,7 @@ serve (struct worker *w, struct fault *f)
   struct loop *l = &w->loop;
   enum err e;
 
-  l->deadline_ns = clock_now_ns () + LOGIN_TIMEOUT_NS;
+  l->deadline_ns = clock_now_ns () + PROTO_START_NS;
   l->proto = w->proto;
   l->lanes = w->config.lanes;
   if ((e = start_transports (w, f)))

@@ -22,9 +22,10 @@
 #include "common/io.h"
 #include "protocols/iscsi/scsi_data.h"
 #include "protocols/iscsi/session.h"
+#include "protocols/proto.h"
 
 /* For all of it, waiting for the LUN included. */
-#define SCSI_PROBE_TIMEOUT_NS (60ull * 1000 * 1000 * 1000)
+#define SCSI_PROBE_TIMEOUT_NS PROTO_START_WAIT_NS
 /* Between two tries of a LUN that is busy or not ready. */
 #define SCSI_PROBE_PAUSE_NS (500ull * 1000 * 1000)
 /* How often a command is sent again for a UNIT ATTENTION or the like. */

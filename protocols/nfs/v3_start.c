@@ -20,7 +20,6 @@
 
 /* A server that takes less at a time is refused. */
 #define IO_LEAST_BYTES 512u
-#define GIVE_UP_NS (60 * 1000000000ull)
 #define RESIZES_MAX 4u
 #define LIST_LEAST_BYTES 8192u
 #define LIST_MOST_BYTES (64u * 1024)
@@ -153,12 +152,12 @@ wait_and_ask (struct nfs *n, const struct rpc_call *call, enum nfs3_status s,
   struct v3 *v = n->own;
 
   if (!v->give_up_ns)
-    v->give_up_ns = now_ns + GIVE_UP_NS;
-  if (now_ns >= v->give_up_ns) {
+    v->give_up_ns = now_ns + PROTO_START_WAIT_NS;
+  v->wake_ns = now_ns + nfs_transfer_delay_ns (n, v->waits++);
+  if (v->wake_ns >= v->give_up_ns) {
     v3_path_fault (n, call, s, f);
     return f->code = ERR_TIMEOUT;
   }
-  v->wake_ns = now_ns + nfs_transfer_delay_ns (n, v->waits++);
   n->deadline_ns = v->wake_ns + NFS_STEP_TIMEOUT_NS;
   return ERR_OK;
 }

@@ -10,8 +10,9 @@
 
 #define MS 1000000ull
 #define ANSWER_TIMEOUT_NS (30 * V4_NS_PER_S)
-/* A server that is not ready (DELAY), and one that has restarted and waits for
- * its clients to come back (GRACE: as long as a lease, §8.4.2).
+/* Of a session that had been ready: a server that is not any more (DELAY), and
+ * one that has restarted and waits for its clients to come back (GRACE: as long
+ * as a lease, §8.4.2).
  */
 #define DELAY_IN_ALL_NS (60 * V4_NS_PER_S)
 #define GRACE_IN_ALL_NS (300 * V4_NS_PER_S)
@@ -393,19 +394,19 @@ v4_wait (struct nfs *n, uint32_t status, uint64_t now_ns, struct fault *f)
 
   if (!v->give_up_ns)
     v->give_up_ns = now_ns
-                    + (status == NFS4ERR_GRACE ? GRACE_IN_ALL_NS
-                                               : DELAY_IN_ALL_NS);
-  if (now_ns >= v->give_up_ns) {
-    fault_set (f, ERR_TIMEOUT, "the server is not ready for a long time: %s",
-               v4_status_find (status)->name);
-    return ERR_TIMEOUT;
-  }
+                    + (n->state == PROTO_STARTING ? PROTO_START_WAIT_NS
+                       : status == NFS4ERR_GRACE  ? GRACE_IN_ALL_NS
+                                                  : DELAY_IN_ALL_NS);
   if (v->waits < 6 && WAIT_FIRST_NS << v->waits < WAIT_LONGEST_NS)
     delay_ns = WAIT_FIRST_NS << v->waits;
   v->waits++;
   /* Half of it at least: those who wait must not come back together. */
   v->wake_ns = now_ns + delay_ns / 2
                + delay_ns / 2 * (nfs_random (n) & 0xffff) / 0xffff;
+  if (v->wake_ns >= v->give_up_ns)
+    return fault_set (f, ERR_TIMEOUT,
+                      "the server is not ready for a long time: %s",
+                      v4_status_find (status)->name);
   v->unsent = true;
   n->deadline_ns = v->wake_ns + NFS_STEP_TIMEOUT_NS;
   return ERR_OK;

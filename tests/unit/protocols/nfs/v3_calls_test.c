@@ -408,7 +408,8 @@ a_jukebox_is_not_waited_for_for_ever (void)
   CU_ASSERT_EQUAL (peer_start (&s), PROTO_FAILED);
   CU_ASSERT_EQUAL (nfs_ops.fault (s.p)->code, ERR_TIMEOUT);
   CU_ASSERT_PTR_NOT_NULL (strstr (nfs_ops.fault (s.p)->text, "JUKEBOX"));
-  CU_ASSERT (s.now_ns - from_ns < 66 * 1000000000ull);
+  /* While the worker may still say so. */
+  CU_ASSERT (s.now_ns - from_ns < PROTO_START_NS);
   peer_fini (&s);
 }
 

@@ -295,10 +295,10 @@ a_grace_period_is_waited_for (void)
   peer4_begin (&s);
   server.fail_op = OPEN;
   server.fail_status = 10013; /* GRACE */
-  server.fail_times = 50;
+  server.fail_times = 9;
   from_ns = s.now_ns;
   CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
-  CU_ASSERT (s.now_ns - from_ns > 90 * SECOND);
+  CU_ASSERT (s.now_ns - from_ns > 8 * SECOND);
   peer4_works (&s, 1);
   peer4_end (&s);
 
@@ -308,7 +308,8 @@ a_grace_period_is_waited_for (void)
   server.fail_times = 100000;
   from_ns = s.now_ns;
   CU_ASSERT_EQUAL (peer4_start (&s), PROTO_FAILED);
-  CU_ASSERT (s.now_ns - from_ns < 310 * SECOND);
+  /* While the worker may still say so. */
+  CU_ASSERT (s.now_ns - from_ns < PROTO_START_NS);
   CU_ASSERT (peer4_says (&s, "NFS4ERR_GRACE"));
   peer4_end (&s);
 }
