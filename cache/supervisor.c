@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "ipc/shm.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/sandbox.h"
 
 /* Before the first READY a user waits at a command line: what may mend itself
@@ -271,7 +272,10 @@ death_fault (struct supervisor *s, const siginfo_t *si, struct fault *f)
   char name[64];
   const char *sig = sigabbrev_np (si->si_status);
 
-  if (s->adopted)
+  if (s->out_of_memory)
+    fault_set (f, ERR_IO, "worker %d was out of memory (limit %u MiB)",
+               (int)s->worker.pid, SBX_CGROUP_MEMORY_MIB);
+  else if (s->adopted)
     fault_set (f, ERR_IO, "the worker that an earlier bulkheadd started ended");
   else if (si->si_code == CLD_EXITED)
     fault_set (f, ERR_IO, "worker %d ended with exit status %d",
@@ -308,6 +312,8 @@ died_of_itself (const struct supervisor *s, const siginfo_t *si)
 {
   if (s->killed_by_us || s->reported)
     return false;
+  if (s->out_of_memory)
+    return true;
   if (s->adopted) /* who is not the parent does not learn how it ended */
     return atomic_load (&s->c.completions->refused_syscall) != 0;
   return si->si_code == CLD_EXITED
@@ -328,6 +334,9 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
       && (waitid (P_PIDFD, (id_t)s->worker.pidfd, &si, WEXITED | WNOHANG) < 0
           || si.si_pid == 0))
     return;
+  s->out_of_memory = !s->killed_by_us
+                     && (s->adopted || si.si_status == SIGKILL)
+                     && sup_was_out_of_memory (s);
   /* Its last words may still be in the socket. */
   sup_converse (s);
   stop_asking (s);
@@ -340,7 +349,8 @@ on_dead (struct ev_loop *loop, ev_io *w, int events)
   log_in_hand (s);
   announced = s->announced;
   death.was_ready = announced;
-  death.from_outside = !s->killed_by_us && si.si_code != CLD_EXITED
+  death.from_outside = !s->killed_by_us && !s->out_of_memory
+                       && si.si_code != CLD_EXITED
                        && (s->adopted || si.si_status == SIGKILL
                            || si.si_status == SIGTERM);
   death.ready_ns =
@@ -402,7 +412,7 @@ sup_start_worker (struct supervisor *s)
 
   s->why = (struct fault){0};
   s->distrusted = s->killed_by_us = s->reported = s->adopted = false;
-  s->moving = false;
+  s->moving = s->out_of_memory = false;
   s->certs_signed = 0;
   if (login_begin (&s->login, s->c.login, &f) || sup_spawn_worker (s, &f)) {
     close_worker (s);

@@ -79,6 +79,7 @@ struct supervisor {
   bool distrusted;
   bool killed_by_us;
   bool reported; /* it sent FAIL */
+  bool out_of_memory; /* by its own limit; known when it is dead */
   bool adopted;  /* it is an earlier daemon's child, and says nothing to us */
   struct backoff backoff;
   unsigned failures_logged;
@@ -123,6 +124,9 @@ sup_spawn_worker (struct supervisor *s, struct fault *f);
 /* 0, or SBX_LAYER_CGROUP if it could be done. */
 uint32_t
 sup_limit_by_cgroup (struct supervisor *s);
+/* Of a worker that is dead: it reached the limit of memory of its cgroup. */
+bool
+sup_was_out_of_memory (const struct supervisor *s);
 
 /* Reads and answers what the worker has said; stops when it is to end. */
 void

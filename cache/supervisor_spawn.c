@@ -41,6 +41,14 @@ sup_limit_by_cgroup (struct supervisor *s)
              : 0;
 }
 
+bool
+sup_was_out_of_memory (const struct supervisor *s)
+{
+  struct sbx_cgroup *c = s->c.daemon->cgroup;
+
+  return c && s->worker.pid > 0 && sbx_cgroup_was_short (c, s->worker.pid);
+}
+
 static enum err
 spawn_with (struct supervisor *s, const int worker_end[2],
             const int object[CHANNEL_FDS], struct fault *f)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,9 @@
 #define DAEMON "daemon"
 #define WORKER "worker-"
 
-/* Its address space is bounded too; pages of shared memory count for who
- * touches them first. */
-#define MEMORY_MAX "768M"
+#define TEXT_OF(n) #n
+#define TEXT(n) TEXT_OF (n)
+#define MEMORY_MAX TEXT (SBX_CGROUP_MEMORY_MIB) "M"
 
 static const char *const controllers[] = {"memory", "pids", "cpu"};
 #define CONTROLLERS (sizeof controllers / sizeof controllers[0])
@@ -203,17 +204,29 @@ sbx_cgroup_open (char *why, size_t why_bytes)
                               "processes or processor time");
     return NULL;
   }
-  c = calloc (1, sizeof *c);
+  c = sbx_cgroup_at (dir);
   if (!c) {
     leave (dir);
     snprintf (why, why_bytes, "out of memory");
     return NULL;
   }
-  c->dir = steal_fd (&dir);
+  steal_fd (&dir);
   return c;
 }
 
-/* Those of the living are not empty, and stay. */
+struct sbx_cgroup *
+sbx_cgroup_at (int dir)
+{
+  struct sbx_cgroup *c = calloc (1, sizeof *c);
+
+  if (c)
+    c->dir = dir;
+  return c;
+}
+
+/* Those of the living are not empty, and stay. Those of the dead who are not
+ * reaped would go, but somebody may ask how they died.
+ */
 static void
 sweep (int dir)
 {
@@ -224,7 +237,8 @@ sweep (int dir)
   if (again >= 0 && !d)
     close (again);
   while (d && (entry = readdir (d)))
-    if (strncmp (entry->d_name, WORKER, strlen (WORKER)) == 0)
+    if (strncmp (entry->d_name, WORKER, strlen (WORKER)) == 0
+        && kill ((pid_t)atol (entry->d_name + strlen (WORKER)), 0) < 0)
       unlinkat (dir, entry->d_name, AT_REMOVEDIR);
   if (d)
     closedir (d);
@@ -250,6 +264,38 @@ sbx_cgroup_put (struct sbx_cgroup *c, pid_t pid)
         && write_file (dir, limits[i].file, limits[i].value))
       hold += !limits[i].optional;
   return write_file (dir, "cgroup.procs", text) && hold > 0;
+}
+
+/* The number behind name in a file of such lines; 0 if there is none. */
+static unsigned long
+count_in (const char *lines, const char *name)
+{
+  size_t n = strlen (name);
+
+  for (const char *p = lines; p; p = strchr (p, '\n')) {
+    p += *p == '\n';
+    if (strncmp (p, name, n) == 0 && p[n] == ' ')
+      return strtoul (p + n, NULL, 10);
+  }
+  return 0;
+}
+
+bool
+sbx_cgroup_was_short (const struct sbx_cgroup *c, pid_t pid)
+{
+  char path[64], lines[512];
+  ssize_t n;
+
+  snprintf (path, sizeof path, WORKER "%d/memory.events", (int)pid);
+  CLEANUP_CLOSE int fd = openat (c->dir, path, O_RDONLY | O_CLOEXEC);
+  n = fd >= 0 ? read (fd, lines, sizeof lines - 1) : -1;
+  if (n <= 0)
+    return false;
+  lines[n] = 0;
+  /* oom: its own limit, or one further below, was reached; oom_kill: it was
+   * chosen, for whatever shortage.
+   */
+  return count_in (lines, "oom") && count_in (lines, "oom_kill");
 }
 
 void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Takes its own cgroup over as the daemon does, puts a child into one of its
- * own, and tells what then holds it. Ends with 0 if that is a limit on memory
- * and one on processes; 77 if there is no cgroup to be had.
+ * own, and tells what then holds it. Ends with 0 if that is a limit on memory,
+ * of which it can be told that it was reached, and one on processes; 77 if
+ * there is no cgroup to be had.
  */
 #include "config.h"
 
@@ -41,9 +42,15 @@ try_to_fill (void)
   return 1;
 }
 
+static int
+try_to_die (void)
+{
+  return kill (getpid (), SIGKILL);
+}
+
 /* The status of a child that waits until it is in its cgroup. */
 static int
-run (struct sbx_cgroup *c, int (*what) (void))
+run (struct sbx_cgroup *c, int (*what) (void), bool *ret_short)
 {
   int go[2], status = -1;
   pid_t pid;
@@ -63,9 +70,16 @@ run (struct sbx_cgroup *c, int (*what) (void))
   } else if (write (go[1], &byte, 1) != 1)
     return -1;
   waitpid (pid, &status, 0);
+  *ret_short = sbx_cgroup_was_short (c, pid);
   close (go[0]);
   close (go[1]);
   return status;
+}
+
+static bool
+by_sigkill (int status)
+{
+  return WIFSIGNALED (status) && WTERMSIG (status) == SIGKILL;
 }
 
 int
@@ -73,16 +87,22 @@ main (void)
 {
   char why[200];
   struct sbx_cgroup *c = sbx_cgroup_open (why, sizeof why);
-  int forked, filled;
+  bool forker_short = true, killed_short = true, filler_short = false;
+  int forked, killed, filled;
 
   printf ("cgroup: %s\n", why);
   if (!c)
     return 77;
-  forked = run (c, try_to_fork);
-  filled = run (c, try_to_fill);
-  printf ("fork: %#x, memory: %#x\n", (unsigned)forked, (unsigned)filled);
+  forked = run (c, try_to_fork, &forker_short);
+  killed = run (c, try_to_die, &killed_short);
+  filled = run (c, try_to_fill, &filler_short);
+  printf ("fork: %#x, killed: %#x, memory: %#x\n", (unsigned)forked,
+          (unsigned)killed, (unsigned)filled);
+  printf ("short of memory: %d %d %d\n", forker_short, killed_short,
+          filler_short);
   sbx_cgroup_close (c);
-  return forked == 0 && WIFSIGNALED (filled) && WTERMSIG (filled) == SIGKILL
+  return forked == 0 && by_sigkill (killed) && by_sigkill (filled)
+             && !forker_short && !killed_short && filler_short
            ? 0
            : 1;
 }

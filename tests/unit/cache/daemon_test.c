@@ -4,6 +4,11 @@
 #include "tests/unit/cache/daemon_stage.h"
 #include "tests/unit/cache/fake_agent.h"
 
+#include <fcntl.h>
+
+#include "common/clock.h"
+#include "sandbox/cgroup.h"
+
 static void
 logs_in_and_hands_the_worker_over (void)
 {
@@ -25,6 +30,62 @@ a_killed_worker_is_replaced_again_and_again (void)
   }
   expect_worker (sock, 9);
   close (sock);
+}
+
+/* The daemon's cgroup, played by a folder. */
+static void
+events (const char *cgroup, const char *lines)
+{
+  char path[128];
+  FILE *f;
+
+  snprintf (path, sizeof path, "%s/worker-%d/memory.events", cgroup,
+            worker_pid);
+  CU_ASSERT_PTR_NOT_NULL_FATAL (f = fopen (path, "w"));
+  fputs (lines, f);
+  fclose (f);
+}
+
+/* What kills it is what it was asked, or is taken for it. */
+static void
+a_worker_out_of_memory_fell_over_by_itself (void)
+{
+  static const struct {
+    const char *events;
+    bool of_itself;
+  } deaths[] = {
+      {"low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n", true},
+      {"oom_kill 1\noom 1", true},
+      {"max 0\noom 0\noom_kill 1\n", false}, /* the machine was short of it */
+      {"max 3\noom 2\noom_kill 0\n", false}, /* or somebody killed it */
+      {"", false},
+  };
+  char cgroup[] = "/tmp/bulkhead-cgroup-test-XXXXXX", words[80];
+  uint64_t gone_ms = 0;
+  struct fault f;
+  int sock;
+
+  CU_ASSERT_PTR_NOT_NULL_FATAL (mkdtemp (cgroup));
+  d.cgroup = sbx_cgroup_at (open (cgroup, O_RDONLY | O_DIRECTORY));
+  sock = open_path ("/ready");
+  for (unsigned i = 0; i < sizeof deaths / sizeof *deaths; i++) {
+    expect_worker (sock, i + 1);
+    /* the second time there is a wait */
+    CU_ASSERT (i != 2 || clock_now_ms () - gone_ms >= 150);
+    events (cgroup, deaths[i].events);
+    kill (worker_pid, SIGKILL);
+    f = expect_gone (sock, i + 1);
+    gone_ms = clock_now_ms ();
+    CU_ASSERT_EQUAL (m.body[9], deaths[i].of_itself);
+    snprintf (words, sizeof words, "worker %d was %s", worker_pid,
+              deaths[i].of_itself ? "out of memory (limit 768 MiB)"
+                                  : "ended by signal 9 (SIGKILL)");
+    CU_ASSERT_STRING_EQUAL (f.text, words);
+  }
+  close (sock);
+  sbx_cgroup_close (steal (&d.cgroup));
+  snprintf (words, sizeof words, "rm -r %s", cgroup);
+  CU_ASSERT_EQUAL (system (words), 0);
 }
 
 static void
@@ -565,6 +626,7 @@ a_client_that_just_connected_keeps_an_idle_daemon (void)
 UNIT_MAIN ("daemon", UNIT_TEST (start),
            UNIT_TEST (logs_in_and_hands_the_worker_over),
            UNIT_TEST (a_killed_worker_is_replaced_again_and_again),
+           UNIT_TEST (a_worker_out_of_memory_fell_over_by_itself),
            UNIT_TEST (a_worker_that_reports_its_end_is_replaced),
            UNIT_TEST (a_crash_is_named),
            UNIT_TEST (distrust_ends_that_worker_only),
