@@ -776,6 +776,7 @@ peer_start (struct peer *p, enum peer_mischief mischief)
 void
 peer_end (struct peer *p)
 {
+  static const char *const left[] = {"sock", "lock", "ties"};
   char path[128];
 
   p->over = true;
@@ -791,9 +792,9 @@ peer_end (struct peer *p)
   close (p->pages_fd);
   close (p->stripes_fd);
   disk_fini (&p->disk);
-  snprintf (path, sizeof path, "%s/bulkheadd.sock", p->dir);
-  unlink (path);
-  snprintf (path, sizeof path, "%s/bulkheadd.lock", p->dir);
-  unlink (path);
-  rmdir (p->dir);
+  for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+    snprintf (path, sizeof path, "%s/bulkheadd.%s", p->dir, left[i]);
+    unlink (path);
+  }
+  MUST (rmdir (p->dir) == 0);
 }
