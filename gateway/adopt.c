@@ -121,6 +121,8 @@ adopt_try (struct link *l, struct control *m)
 
   e = daemon_connect_tied (link_program (l),
                            CONNECT_TIMEOUT_NS, &l->tie, &sock, &f);
+  if (!e)
+    link_renew_sockets (l);
   pthread_mutex_lock (&l->lock);
   if (!e && (e = send_adopt (l, m, sock)))
     fault_set (&f, e, "cannot hand the volume to a new bulkheadd: %s",

@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "gateway/sockets.h"
 #include "ipc/shm.h"
 
 #define CONNECT_TIMEOUT_NS 15000000000ull
@@ -318,6 +319,23 @@ freeze_files (struct link *l, struct fault *f)
   return ERR_OK;
 }
 
+void
+link_renew_sockets (struct link *l)
+{
+  for (unsigned i = 0; i < l->nfds; i++) {
+    CLEANUP_CLOSE int fd = socket_connect_again (&l->spec, i);
+    int old;
+
+    if (fd < 0)
+      continue;
+    pthread_mutex_lock (&l->lock);
+    old = l->fds[i];
+    l->fds[i] = fd;
+    pthread_mutex_unlock (&l->lock);
+    fd = old;
+  }
+}
+
 static enum err
 open_by_some_daemon (struct link *l, struct fault *f)
 {
@@ -344,6 +362,7 @@ open_by_some_daemon (struct link *l, struct fault *f)
                "%s: bulkheadd ended while it opened this; trying another",
                l->name);
     forget_daemon (l);
+    link_renew_sockets (l);
   }
 }
 

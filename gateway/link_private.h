@@ -135,6 +135,10 @@ struct link {
   bool started;
 };
 
+/* For another daemon than the one that has had them, which may have asked
+ * something, or half of it. Without the lock.
+ */
+void link_renew_sockets (struct link *l);
 bool link_op_writes (enum io_op op);
 uint64_t link_last_page (uint64_t offset, uint32_t length_bytes);
 

@@ -24,6 +24,7 @@ libgateway_la_SOURCES = \
 	%D%/options.c %D%/options.h %D%/options_private.h \
 	%D%/options_defaults.c %D%/options_files.c %D%/options_help.c \
 	%D%/proof.c %D%/proof.h \
+	%D%/sockets.c %D%/sockets.h \
 	%D%/stats.c %D%/stats.h \
 	%D%/transfer.c %D%/transfer.h \
 	%D%/url.c %D%/url.h \

@@ -12,12 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "gateway/sockets.h"
 #include "protocols/params.h"
 
 /* Hands fd over to the options. */
@@ -107,24 +106,6 @@ options_put_secret (struct options *o, const struct param *p, const char *value,
   return put_fd (o, p->key, "(secret)", steal_fd (&fd), f);
 }
 
-/* Connects to a user's agent: the daemon would be somebody else there. */
-static enum err
-connect_socket (const char *key, const char *path, int *ret_fd, struct fault *f)
-{
-  struct sockaddr_un sa = {.sun_family = AF_UNIX};
-  CLEANUP_CLOSE int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-  if (strlen (path) >= sizeof sa.sun_path)
-    return fault_set (f, ERR_INVAL, "%s=%s is too long for a socket", key,
-                      path);
-  strcpy (sa.sun_path, path);
-  if (fd < 0 || connect (fd, (struct sockaddr *)&sa, sizeof sa) < 0)
-    return fault_set (f, err_from_errno (errno), "%s=%s: %s", key, path,
-                      strerrordesc_np (errno));
-  *ret_fd = steal_fd (&fd);
-  return ERR_OK;
-}
-
 enum err
 options_put_socket (struct options *o, const struct param *p, const char *value,
                     struct fault *f)
@@ -146,7 +127,7 @@ options_put_socket (struct options *o, const struct param *p, const char *value,
       return fault_set (f, ERR_INVAL, "%s=yes, but SSH_AUTH_SOCK is not set",
                         p->key);
   }
-  if ((e = connect_socket (p->key, value, &fd, f)))
+  if ((e = socket_connect (p->key, value, &fd, f)))
     return e;
   return put_fd (o, p->key, value, fd, f);
 }
@@ -222,7 +203,7 @@ options_default_socket (struct options *o, const struct param *p,
 
   if (!path || !path[0])
     return ERR_OK;
-  e = connect_socket (p->key, path, &fd, f);
+  e = socket_connect (p->key, path, &fd, f);
   if (e == ERR_NOENT)
     return ERR_OK;
   if (e) {
@@ -287,33 +268,13 @@ options_default_tls (struct options *o, const struct param *p, bool *ret,
   return ERR_OK;
 }
 
-/* Two links on one connection to an agent would take each other's answers. */
-static int
-connect_again (const struct options *o, unsigned i)
-{
-  const struct param *table = proto_params_find (o->spec.proto)->params;
-
-  for (unsigned k = 0; k < o->spec.params; k++) {
-    const char *key = o->spec.pool + o->spec.param[k].key;
-    const struct param *p = param_find (table, key);
-    struct fault ignored;
-    int fd;
-
-    if (o->spec.param[k].fd == (int)i && p && p->type == PARAM_SOCKET
-        && !connect_socket (key, o->spec.pool + o->spec.param[k].value, &fd,
-                            &ignored))
-      return fd;
-  }
-  return -1;
-}
-
 enum err
 options_fds (const struct options *o, int *ret_fd, unsigned *ret_fds,
              struct fault *f)
 {
   *ret_fds = 0;
   for (unsigned i = 0; i < o->fds; i++) {
-    int fd = connect_again (o, i);
+    int fd = socket_connect_again (&o->spec, i);
 
     if (fd < 0)
       fd = fcntl (o->fd[i], F_DUPFD_CLOEXEC, 0);

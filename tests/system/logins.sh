@@ -137,7 +137,15 @@ agent_is_missed () {
   grep -q 'ssh-agent (the agent has gone)' runtime/bulkheadd.log
 }
 wait_for 10 agent_is_missed || die "nobody misses the agent"
+rm -f agent.sock
+start_agent agent
+add in_agent_ed25519
+before=$(readies)
+kill -KILL "$(daemon_pids)"
+wait_for 10 logged_in_again || die "the next daemon does not ask the new agent"
+ok "each daemon has a connection of its own to the agent"
 stop_nbdkit
+kill -KILL "$agent_pid"
 ok "$(grep -o 'refused the login.*the agent has gone)' runtime/bulkheadd.log \
   | head -n 1)"
 rm -f agent.sock
