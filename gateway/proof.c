@@ -72,6 +72,7 @@ begin_doubt (struct link *l)
     return;
   ahead_drop_all (l);
   link_wake_all (l);
+  pthread_cond_signal (&l->lease_drained); /* proof_due */
 }
 
 /* Whatever the server had may be gone: what was acknowledged, and what is under
@@ -124,6 +125,16 @@ replay_answered (struct link *l, uint32_t slot)
   mark_stale (l, r);
 }
 
+/* FUA is a flush to many servers; did it come to that? Not if they have no room
+ * for the write, or do not have what was asked for at all.
+ */
+static bool
+is_flush_failure (const struct inflight_slot *s)
+{
+  return s->request.flags & IO_FUA && s->server_errno != ENOSPC
+         && s->server_errno != EOPNOTSUPP;
+}
+
 static void
 write_answered (struct link *l, uint32_t slot)
 {
@@ -139,10 +150,7 @@ write_answered (struct link *l, uint32_t slot)
     s->server_errno = EIO;
   if (s->server_errno) {
     retained_release (&p->log, &p->room[slot]);
-    /* The flush that FUA is to many servers; of what they do not have at all
-     * nothing was tried.
-     */
-    if (r->flags & IO_FUA && s->server_errno != EOPNOTSUPP)
+    if (is_flush_failure (s))
       flush_failed (l);
     return;
   }

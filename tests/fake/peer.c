@@ -70,20 +70,19 @@ mischief_of (const struct peer_path *w)
 static uint32_t
 change (struct peer *p, const struct ring_request *r, const uint8_t *payload)
 {
-  struct disk *d = &p->disk;
-
+  if (p->full)
+    return ENOSPC;
   if (r->op == IO_WRITE)
-    disk_write (d, r->offset, payload, r->length);
+    disk_write (&p->disk, r->offset, payload, r->length);
   else
-    disk_zero (d, r->offset, r->length, r->flags & IO_NO_HOLE);
-  if (!(r->flags & IO_FUA))
-    return 0;
-  if (p->failing_fuas) {
+    disk_zero (&p->disk, r->offset, r->length, r->flags & IO_NO_HOLE);
+  if (r->flags & IO_FUA && p->failing_fuas) {
     p->failing_fuas--;
-    disk_drop (d);
+    disk_drop (&p->disk);
     return EIO;
   }
-  disk_sync (d, r->offset, r->length);
+  if (r->flags & IO_FUA)
+    disk_sync (&p->disk, r->offset, r->length);
   return 0;
 }
 

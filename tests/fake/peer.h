@@ -84,6 +84,7 @@ struct peer {
   _Atomic unsigned failing_flushes; /* so many more, and what was not synced
                                        is lost */
   _Atomic unsigned failing_fuas;    /* the same of writes with FUA */
+  _Atomic bool full; /* there is no room for any write */
   _Atomic unsigned lies;
   _Atomic unsigned misaligned; /* requests, by info.block_min */
   _Atomic unsigned kills; /* count it up to end all workers once */

@@ -392,6 +392,13 @@ nor_is_a_failed_fua (void)
   l = open_link ();
   memset (block, 9, MB);
   CU_ASSERT_EQUAL (link_write (l, block, MB, 0, 0), 0);
+  peer.full = true;
+  CU_ASSERT_EQUAL (link_write (l, block, PAGE, 2 * MB, IO_FUA), ENOSPC);
+  peer.full = false;
+  CU_ASSERT_EQUAL (flush (l), 0);
+  CU_ASSERT_EQUAL (resent (l), 0);
+  memset (block, 8, MB);
+  CU_ASSERT_EQUAL (link_write (l, block, MB, 0, 0), 0);
   peer.failing_fuas = 1;
   CU_ASSERT_EQUAL (link_write (l, block, PAGE, 2 * MB, IO_FUA), EIO);
   CU_ASSERT_EQUAL (link_read (l, got, MB, 0), 0);
@@ -460,6 +467,35 @@ so_is_what_was_under_way (void)
   write_beside_a_failed_flush (l, 11, IO_FUA);
   CU_ASSERT_EQUAL (late_result, EIO);
   CU_ASSERT_EQUAL (link_write (l, block, MB, 0, IO_FUA), 0);
+  CU_ASSERT (on_disk (block, 0, MB));
+  link_close (l);
+  peer_end (&peer);
+}
+
+static bool
+is_sent_again (struct link *l)
+{
+  return resent (l) >= MB / CHANNEL_CHUNK_BYTES && is_carried_out (l);
+}
+
+/* So is what was being sent again. */
+static void
+a_flush_fails_beside_a_replay (void)
+{
+  struct link *l;
+
+  begin (PEER_HONEST);
+  l = open_link ();
+  memset (block, 12, MB);
+  CU_ASSERT_EQUAL (link_write (l, block, MB, 0, 0), 0);
+  peer.late_page = 1;
+  peer.failing_flushes = 1;
+  CU_ASSERT_EQUAL (flush (l), EIO);
+  CU_ASSERT (eventually (is_sent_again, l));
+  peer.failing_flushes = 1;
+  CU_ASSERT_EQUAL (flush (l), EIO);
+  peer.late_page = 0;
+  CU_ASSERT_EQUAL (flush (l), 0);
   CU_ASSERT (on_disk (block, 0, MB));
   link_close (l);
   peer_end (&peer);
@@ -715,6 +751,7 @@ UNIT_MAIN ("proof", UNIT_TEST (nothing_is_sent_again_without_need),
            UNIT_TEST (a_failed_flush_is_not_forgotten),
            UNIT_TEST (nor_is_a_failed_fua),
            UNIT_TEST (so_is_what_was_under_way),
+           UNIT_TEST (a_flush_fails_beside_a_replay),
            UNIT_TEST (doubtful_ranges_are_read_without_a_server),
            UNIT_TEST (doubtful_ranges_are_not_what_others_cached),
            UNIT_TEST (the_lease_goes_with_an_empty_log),
