@@ -69,9 +69,12 @@ take_number (struct wire *w)
   const uint8_t *p = wire_string (w, NUMBER_BYTES, &n);
   BIGNUM *bn = NULL;
 
-  if (p && n && !(p[0] & 0x80) && (bn = BN_secure_new ()))
-    bn = BN_bin2bn (p, (int)n, bn);
-  return bn;
+  if (!p || !n || (p[0] & 0x80) || !(bn = BN_secure_new ()))
+    return NULL;
+  if (BN_bin2bn (p, (int)n, bn))
+    return bn;
+  BN_clear_free (bn);
+  return NULL;
 }
 
 static enum err

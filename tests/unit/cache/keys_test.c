@@ -4,10 +4,13 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/ecdsa.h>
+#include <openssl/err.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -483,6 +486,90 @@ the_parser_takes_any_bytes (void)
   CU_PASS ("no crash");
 }
 
+/* OpenSSL's memory, of which one piece cannot be had. */
+static unsigned refuse_in; /* 0: none; 1: the next one */
+static long pieces;
+
+static void *
+take (size_t n, const char *file, int line)
+{
+  void *p = refuse_in && --refuse_in == 0 ? NULL : malloc (n);
+
+  (void)file;
+  (void)line;
+  pieces += p != NULL;
+  return p;
+}
+
+static void *
+take_more (void *p, size_t n, const char *file, int line)
+{
+  void *q;
+
+  if (!p)
+    return take (n, file, line);
+  q = refuse_in && --refuse_in == 0 ? NULL : realloc (p, n);
+  pieces -= q && n == 0;
+  return q;
+}
+
+static void
+give (void *p, const char *file, int line)
+{
+  (void)file;
+  (void)line;
+  pieces -= p != NULL;
+  free (p);
+}
+
+static void __attribute__ ((constructor)) count_memory (void)
+{
+  CRYPTO_set_mem_functions (take, take_more, give);
+}
+
+/* The pieces that loading it leaves when the nth cannot be had. */
+static long
+left_without (const char *text, unsigned nth)
+{
+  struct ssh_key *k = NULL;
+  long before = pieces;
+
+  refuse_in = nth;
+  if (ssh_key_load (text, strlen (text), NULL, &k, NULL) == ERR_OK)
+    ssh_key_free (k);
+  if (refuse_in)
+    return -1; /* it needs fewer */
+  ERR_clear_error ();
+  return pieces - before;
+}
+
+static void
+short_memory_leaks_nothing (void)
+{
+  for (size_t i = 0; i < KEY_VECTORS; i++) {
+    const char *text = key_vectors[i].text;
+    struct ssh_key *k = NULL;
+    long left = 0;
+
+    if (!key_vectors[i].algorithm || !strstr (text, "BEGIN OPENSSH"))
+      continue;
+    /* what OpenSSL keeps for itself */
+    for (int turn = 0; turn < 2; turn++) {
+      CU_ASSERT_EQUAL (ssh_key_load (text, strlen (text), NULL, &k, NULL),
+                       ERR_OK);
+      ssh_key_free (k);
+    }
+    for (unsigned n = 1; left >= 0; n++) {
+      left = left_without (text, n);
+      if (left > 0)
+        fprintf (stderr, "%s: %ld pieces left without the %u.\n",
+                 key_vectors[i].algorithm, left, n);
+      CU_ASSERT (left <= 0);
+    }
+    refuse_in = 0;
+  }
+}
+
 UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
            UNIT_TEST (the_blob_names_the_kind_of_key),
            UNIT_TEST (says_that_a_key_is_encrypted),
@@ -495,4 +582,5 @@ UNIT_MAIN ("keys", UNIT_TEST (loads_and_signs_every_kind),
            UNIT_TEST (numbers_that_do_not_belong_to_the_modulus),
            UNIT_TEST (only_the_first_key_counts),
            UNIT_TEST (refuses_what_is_no_key), UNIT_TEST (survives_damage),
-           UNIT_TEST (the_parser_takes_any_bytes))
+           UNIT_TEST (the_parser_takes_any_bytes),
+           UNIT_TEST (short_memory_leaks_nothing))
