@@ -143,11 +143,24 @@ read_trust (int fd, size_t *ret_bytes, struct fault *f)
   return NULL;
 }
 
+/* What comes behind the last one is no PEM. */
+static bool
+at_end (void)
+{
+  unsigned long last = ERR_peek_last_error ();
+
+  return ERR_GET_LIB (last) == ERR_LIB_PEM
+         && ERR_GET_REASON (last) == PEM_R_NO_START_LINE;
+}
+
 static enum err
 add_trusted (struct transport *t, BIO *bio, struct fault *f)
 {
   X509_STORE *store = SSL_CTX_get_cert_store (t->ctx);
   unsigned count = 0;
+  bool all;
+
+  ERR_clear_error ();
 
   for (;;) {
     X509 *x = X509_new_ex (t->lib, PROPERTIES);
@@ -160,7 +173,14 @@ add_trusted (struct transport *t, BIO *bio, struct fault *f)
       break;
     count++;
   }
+  all = at_end ();
   ERR_clear_error ();
+  if (!all) {
+    fault_set (f, ERR_INVAL, "certificate %u of tls-ca= is damaged", count + 1);
+    fault_hint (f, "those behind it would not be trusted: mend the file, or "
+                   "take it out");
+    return ERR_INVAL;
+  }
   if (count)
     return ERR_OK;
   fault_set (f, ERR_INVAL, "there is no certificate (PEM) in tls-ca=");

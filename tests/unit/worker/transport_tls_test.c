@@ -802,6 +802,58 @@ teardown (void)
   free_identity (&server_id);
 }
 
+/* Opens with text as tls-ca=. */
+static struct fault
+trusts (const char *text)
+{
+  struct transport_config c = {.ops = &engine,
+                               .tls_name = "server.example.org",
+                               .tls_chain = ""};
+  const struct transport_ops *ops = transport_find (PROTO_OVER_TLS);
+  struct transport *t = NULL;
+  struct fault f = {0};
+
+  c.fd = -1;
+  c.trust_fd = memfd_create ("pem", 0);
+  CU_ASSERT_FATAL (write (c.trust_fd, text, strlen (text))
+                   == (ssize_t)strlen (text));
+  if (ops->open (&c, &t, &f) == ERR_OK)
+    ops->close (t);
+  close (c.trust_fd);
+  return f;
+}
+
+/* Those behind a damaged one would be left out in silence. */
+static void
+a_damaged_certificate_is_named (void)
+{
+  char one[4096] = "", text[20000];
+  int fd = pem_file (root.cert, NULL);
+  char *middle;
+
+  CU_ASSERT_FATAL (pread (fd, one, sizeof one - 1, 0) > 200);
+  close (fd);
+  snprintf (text, sizeof text, "# one\n%s\n# once more\n%s# end\n", one, one);
+  CU_ASSERT_EQUAL (trusts (text).code, ERR_OK);
+  CU_ASSERT_STRING_EQUAL (trusts ("# none\n").text,
+                          "there is no certificate (PEM) in tls-ca=");
+  /* not base64; base64 of something else; cut off; nothing behind the head */
+  for (int how = 0; how < 4; how++) {
+    snprintf (text, sizeof text, "%s%s%s", one, one, one);
+    middle = text + strlen (one) + 100;
+    if (how == 0)
+      memset (middle, '!', 3);
+    else if (how == 1)
+      memset (strchr (text + strlen (one), '\n') + 1, 'A', 8);
+    else if (how == 2)
+      *middle = 0;
+    else
+      strcpy (strchr (text + strlen (one), '\n') + 1, one);
+    CU_ASSERT_STRING_EQUAL (trusts (text).text,
+                            "certificate 2 of tls-ca= is damaged");
+  }
+}
+
 UNIT_MAIN ("transport_tls", UNIT_TEST (setup),
            UNIT_TEST (any_pieces_make_the_same_handshake),
            UNIT_TEST (any_pieces_give_the_same_bytes),
@@ -815,4 +867,5 @@ UNIT_MAIN ("transport_tls", UNIT_TEST (setup),
            UNIT_TEST (clear_text_gets_nowhere),
            UNIT_TEST (a_turned_byte_ends_it), UNIT_TEST (the_daemon_signs),
            UNIT_TEST (without_a_daemon_there_is_no_signature),
+           UNIT_TEST (a_damaged_certificate_is_named),
            UNIT_TEST (teardown))
