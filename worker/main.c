@@ -167,7 +167,7 @@ start_transports (struct worker *w, struct fault *f)
   struct loop *l = &w->loop;
 
   for (unsigned i = 0; i < l->lanes; i++) {
-    enum err e = l->transport_ops->start (w->transport[i], l->deadline_ns, f);
+    enum err e = l->transport_ops->start (w->transport[i], &l->deadline_ns, f);
 
     if (e && (i == 0 || !l->ops->lane_lost
               || !l->ops->lane_lost (w->proto, i, clock_now_ns ())))

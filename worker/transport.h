@@ -47,7 +47,10 @@ struct transport_ops {
 
   enum err (*open) (const struct transport_config *c, struct transport **ret,
                     struct fault *f);
-  enum err (*start) (struct transport *t, uint64_t deadline_ns,
+  /* Up to the engine's first byte. The deadline is the server's: it is moved by
+   * what the daemon takes meanwhile, who may have to ask a person.
+   */
+  enum err (*start) (struct transport *t, uint64_t *deadline_ns,
                      struct fault *f);
 
   /* Puts what was received for the engine into dst, at least one byte.

@@ -132,12 +132,13 @@ ssh_open (const struct transport_config *c, struct transport **ret,
 }
 
 static enum err
-ssh_start (struct transport *t, uint64_t deadline_ns, struct fault *f)
+ssh_start (struct transport *t, uint64_t *deadline_ns, struct fault *f)
 {
   enum err e;
 
-  t->deadline_ns = deadline_ns;
+  t->deadline_ns = *deadline_ns;
   e = ssh_login (t, f);
+  *deadline_ns = t->deadline_ns;
   t->wipe = false;
   explicit_bzero (t->password, sizeof t->password);
   return e;

@@ -50,7 +50,7 @@ tcp_open (const struct transport_config *c, struct transport **ret,
 }
 
 static enum err
-tcp_start (struct transport *t, uint64_t deadline_ns, struct fault *f)
+tcp_start (struct transport *t, uint64_t *deadline_ns, struct fault *f)
 {
   (void)t;
   (void)deadline_ns;

@@ -486,14 +486,15 @@ wait_for_server (struct transport *t, struct fault *f)
 }
 
 static enum err
-tls_start (struct transport *t, uint64_t deadline_ns, struct fault *f)
+tls_start (struct transport *t, uint64_t *deadline_ns, struct fault *f)
 {
   enum err e;
 
-  t->deadline_ns = deadline_ns;
+  t->deadline_ns = *deadline_ns;
   while ((e = tls_advance (t, f)) == ERR_AGAIN)
     if ((e = wait_for_server (t, f)))
       return e;
+  *deadline_ns = t->deadline_ns;
   /* An alert says why; the peer wants to hear it. */
   (void)netbuf_flush (&t->net);
   return e;

@@ -19,6 +19,7 @@ static void
 begin (void)
 {
   struct transport_config c = {0};
+  uint64_t deadline_ns = 0;
   int s[2];
 
   CU_ASSERT_FATAL (
@@ -28,7 +29,7 @@ begin (void)
   ops = transport_find (PROTO_OVER_TCP);
   CU_ASSERT_PTR_NOT_NULL_FATAL (ops);
   CU_ASSERT_EQUAL_FATAL (ops->open (&c, &t, &f), ERR_OK);
-  CU_ASSERT_EQUAL (ops->start (t, 0, &f), ERR_OK);
+  CU_ASSERT_EQUAL (ops->start (t, &deadline_ns, &f), ERR_OK);
 }
 
 static void
