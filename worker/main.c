@@ -189,6 +189,8 @@ serve (struct worker *w, struct fault *f)
   l->lanes = w->config.lanes;
   if ((e = start_transports (w, f)))
     return e;
+  /* By SSH or TLS who is there has been heard, whatever comes of it now. */
+  l->heard = l->transport_ops->profile != SBX_WORKER;
   l->broker = &w->broker;
   l->channel = &w->channel;
   l->epoch = w->config.epoch;

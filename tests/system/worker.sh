@@ -82,6 +82,8 @@ sed -i '/^Ciphers/d' "$dir/sshd_config"
 start_bare_sshd 'Subsystem sftp /bin/false'
 fails 'the connection is closed' 'the subsystem ends at once' \
   "$sshd_port" "$user" "$dir/id.pem" "$dir/disk"
+grep -q 'right port' "$dir/fails.log" \
+  && die "it has spoken SSH: $(cat "$dir/fails.log")"
 stop_sshd
 start_bare_sshd
 fails 'not supported' 'no such subsystem' \
