@@ -234,6 +234,9 @@ target_open (const struct cli *c, unsigned first, struct target *t,
   if ((e = name_it (t, c->arg[first], f))
       || (e = add_words (c, first + 1, t, ret_next, f)))
     return e;
+  /* Of nbdkit's -r the plugin hears when it has opened, and changed, a file. */
+  if (cli_has (c, "read-only") && (e = target_set (t, "readonly", "yes", f)))
+    return e;
   return read_secrets (t, f);
 }
 

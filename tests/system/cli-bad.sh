@@ -80,6 +80,7 @@ every 2 'a password in a URL' sftp://me:secret@localhost/disk
 every 2 'no URL, and no volume' nowhere
 every 2 'did you mean readonly' "$url" readonyl=yes
 every 2 'timeout=perhaps' "$url" timeout=perhaps
+says 2 'readonly=yes forbids' serve -r nfs://localhost/disk resize=1G
 every 2 'password= on a command line' "$url" password=secret
 ! grep -q secret said.err || die "a secret is repeated"
 every 3 'nowhere' "$url" identity="$dir/nowhere" known-hosts="$known_hosts"
