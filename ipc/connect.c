@@ -45,6 +45,7 @@ daemon_environment (char *ret_env[ENVIRONMENT])
   static const char *const wanted[] = {"BULKHEAD_",     "PATH=",
                                        "HOME=",         "USER=",
                                        "TZ=",           "XDG_RUNTIME_DIR=",
+                                       "RES_OPTIONS=",  "LOCALDOMAIN=",
                                        "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
                                        "LSAN_OPTIONS=", "TSAN_OPTIONS="};
   size_t n = 0;
