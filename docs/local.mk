@@ -40,3 +40,6 @@ POD2MAN_FLAGS = --utf8 --errors=die --center='bulkhead' \
 .pod.8:
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(POD2MAN) $(POD2MAN_FLAGS) --section=8 \
 	  --name='$(*F)' $< $@.tmp && mv $@.tmp $@
+
+TESTS += tests/unit/docs/numbers.sh
+EXTRA_DIST += tests/unit/docs/numbers.sh
