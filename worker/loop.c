@@ -129,6 +129,15 @@ beyond_the_end (const struct loop *l, const struct ring_request *r)
   return r->offset > l->info.size || r->length > l->info.size - r->offset;
 }
 
+/* Nor is this: the session before may have been allowed to write. */
+static bool
+may_only_read (const struct loop *l, const struct ring_request *r)
+{
+  return !(l->info.caps & VOLUME_CAN_WRITE) && r->op != IO_READ
+         && r->op != IO_STATUS
+         && !(r->op == IO_FLUSH && l->info.caps & VOLUME_CAN_FLUSH);
+}
+
 static enum err
 refuse (struct loop *l, const struct ring_request *r, enum err e,
         struct fault *f)
@@ -151,6 +160,8 @@ submit (struct loop *l, const struct ring_request *r, struct fault *f)
     return e;
   if (beyond_the_end (l, r))
     return refuse (l, r, ERR_IO, f);
+  if (may_only_read (l, r))
+    return refuse (l, r, ERR_ROFS, f);
   if (!l->free_slots)
     return bad_request (f, r, "too many requests in flight");
   p.id = l->free_slot[l->free_slots - 1];

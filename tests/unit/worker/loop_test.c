@@ -60,13 +60,17 @@ fake_fault (const struct proto *p)
   return &p->fault;
 }
 
+static bool read_only;
+
 static void
 fake_info (const struct proto *p, struct volume_info *ret)
 {
   (void)p;
   *ret = (struct volume_info){.size = 1 << 20, .block_min = 1,
                               .block_preferred = 4096, .request_max = 65536,
-                              .caps = VOLUME_CAN_WRITE | VOLUME_CAN_FLUSH};
+                              .caps = read_only ? 0
+                                                : VOLUME_CAN_WRITE
+                                                    | VOLUME_CAN_FLUSH};
 }
 
 static enum err
@@ -491,6 +495,27 @@ answers_each_request_once (void)
   CU_ASSERT (end () == ERR_OK);
 }
 
+/* The session before was allowed to; what it wrote may be sent again. */
+static void
+a_session_that_may_only_read_says_so (void)
+{
+  struct ring_completion c;
+
+  read_only = true;
+  begin (5 * SECOND);
+  go (EPOCH);
+  read_only = false;
+  ask (1, IO_WRITE, 512);
+  CU_ASSERT (hear (&c) && c.id == 1 && c.error == EROFS);
+  ask (2, IO_FLUSH, 0);
+  CU_ASSERT (hear (&c) && c.id == 2 && c.error == EROFS);
+  ask (3, IO_READ, 512);
+  server_hears (1);
+  say ("\0", 1);
+  CU_ASSERT (hear (&c) && c.id == 3 && c.error == 0);
+  CU_ASSERT (end () == ERR_OK);
+}
+
 static void
 goes_on_with_one_control_socket (void)
 {
@@ -816,6 +841,7 @@ ends_with_a_lane_that_is_needed (void)
 UNIT_MAIN ("loop", UNIT_TEST (answers_each_request_once),
            UNIT_TEST (serves_all_lanes),
            UNIT_TEST (ends_with_a_lane_that_is_needed),
+           UNIT_TEST (a_session_that_may_only_read_says_so),
            UNIT_TEST (goes_on_with_one_control_socket),
            UNIT_TEST (refuses_another_epoch),
            UNIT_TEST (finds_an_engine_that_answers_twice),
