@@ -234,11 +234,11 @@ parse_options (int argc, char **argv, struct options *o)
       {"version", no_argument, NULL, SHOW_VERSION},
       {0},
   };
-  int c;
+  int c, at = -1;
   long n = 0;
   bool ok = true;
 
-  while (ok && (c = getopt_long (argc, argv, "", table, NULL)) != -1)
+  while (ok && (c = getopt_long (argc, argv, "", table, &at)) != -1)
     switch (c) {
     case FOREGROUND:
       o->foreground = true;
@@ -288,13 +288,21 @@ parse_options (int argc, char **argv, struct options *o)
     case SHOW_VERSION:
       puts ("bulkheadd " PACKAGE_VERSION);
       exit (EXIT_SUCCESS);
-    default:
+    default: /* getopt has said it */
+      at = -1;
       ok = false;
     }
-  if (!ok || optind != argc) {
-    fputs ("bulkheadd: wrong arguments; see bulkheadd --help\n", stderr);
-    exit (EXIT_FAILURE);
-  }
+  if (ok && optind == argc)
+    return;
+  if (ok)
+    fprintf (stderr, "bulkheadd: \"%s\" is no option", argv[optind]);
+  else if (at >= 0)
+    fprintf (stderr, "bulkheadd: --%s=%s is not what that takes",
+             table[at].name, optarg);
+  else
+    fputs ("bulkheadd: wrong arguments", stderr);
+  fputs ("; see bulkheadd --help\n", stderr);
+  exit (EXIT_FAILURE);
 }
 
 /* Log */

@@ -22,6 +22,9 @@ for i in 1 2 3 4; do
   nbdcopy "nbd+unix:///?socket=$dir/n$i.sock" copy
   cmp copy disk
 done
+"$run" bulkheadd --cache-size=1025G 2>wrong.log && die "1025G are taken"
+grep -q -e '--cache-size=1025G is not what that takes' wrong.log \
+  || die "$(cat wrong.log)"
 [ "$(daemon_pids | wc -w)" = 1 ] || die "daemons: $(daemon_pids)"
 [ "$(worker_pids | wc -w)" = 4 ] || die "workers: $(worker_pids)"
 ok "four nbdkits that start together share one daemon, a worker each"
