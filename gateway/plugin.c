@@ -168,8 +168,8 @@ print_stats (void)
     return;
   exports_stats (exports, &s);
   fprintf (stderr,
-           "bulkhead: pages: %llu from the cache, %llu not in it, %llu offered "
-           "to it; %llu wake-ups of workers\n",
+           "bulkhead: pages: %llu from the cache, %llu times one was not in "
+           "it, %llu offered to it; %llu wake-ups of workers\n",
            (unsigned long long)s.hits, (unsigned long long)s.misses,
            (unsigned long long)s.fills, (unsigned long long)s.wakes);
   fprintf (stderr, "bulkhead: %llu reads joined one on its way\n",

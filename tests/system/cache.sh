@@ -45,7 +45,7 @@ gateway c
 "$steps" "$uri" -- 0:read:0:h 0:read:1:i 0:loop:0:98 >second.log
 stop_nbdkit
 # A worker that sleeps already when it is told to go is woken once.
-grep -q ' 100 from the cache, 0 not in it, .* [01] wake-ups' c.log \
+grep -q ' 100 from the cache, 0 times one was not in it, .* [01] wake-ups' c.log \
   || die "$(grep 'from the cache' c.log)"
 ok "a second gateway's first reads are hits: $(grep -o '[0-9]* wake.*' c.log)"
 
@@ -55,7 +55,7 @@ gateway off cache=off
 "$steps" "$a" "$uri" -- 1:read:5:m 0:write:5:M 1:read:5:M 1:write:5:m \
   0:read:5:m >>off.steps
 stop_nbdkit
-grep -q ' 0 from the cache, 0 not in it, 0 offered' off.log \
+grep -q ' 0 from the cache, 0 times one was not in it, 0 offered' off.log \
   || die "$(grep 'from the cache' off.log)"
 asked=$(sed -n 's/^bulkhead: connection 1: \([0-9]*\) requests/\1/p' off.log)
 [ "$asked" -ge 13 ] || die "the worker was asked $asked times, for 13 requests"
@@ -92,7 +92,7 @@ kept () {
 }
 kept 0:read:0:r 0:loop:0:200
 kept 0:read:0:r
-grep -q ' 1 from the cache, 0 not in it' kept.log \
+grep -q ' 1 from the cache, 0 times one was not in it' kept.log \
   || die "not kept: $(grep 'from the cache' kept.log)"
 page s | dd of=kept conv=notrunc status=none
 touch -d '1 hour ago' kept

@@ -166,7 +166,7 @@ gateway_stats (const struct gateway *g, uint64_t *hits, uint64_t *misses)
     unsigned long long h, m;
 
     if (at
-        && sscanf (at, "bulkhead: pages: %llu from the cache, %llu not", &h,
+        && sscanf (at, "bulkhead: pages: %llu from the cache, %llu times", &h,
                    &m) == 2) {
       *hits += h;
       *misses += m;
