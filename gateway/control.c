@@ -17,6 +17,8 @@
 
 #define SEND_TIMEOUT_NS 1000000000ull
 #define HANG_NS 2000000000ull
+/* How long a session lasts that may not write what has to be sent again. */
+#define NO_WRITE_NS 3000000000ull
 #define TICK_MS 500
 #define FRUITLESS_NS 1000000000ull
 
@@ -307,6 +309,9 @@ link_up (struct link *l, struct control *m)
   }
   p->worker_sock = control_take_fd (m, WORKER_SOCK);
   p->size_bytes = info.size;
+  p->no_write_ns = l->info.caps & ~info.caps & VOLUME_CAN_WRITE
+                       ? clock_now_ns ()
+                       : 0;
   if (again && l->started) {
     changes_session (l, p, &info);
     changes_grow (l, p);
@@ -469,6 +474,12 @@ check_health (struct link *l, struct path *p)
   } else if (now - p->seen_ns >= HANG_NS) {
     link_distrust (
         l, p, "it hangs: no progress for 2 seconds with work in hand", true);
+    return;
+  }
+  /* The server may have been read-only just when it began. */
+  if (p->no_write_ns && l->proof.log.doubts
+      && now - p->no_write_ns >= NO_WRITE_NS) {
+    link_distrust (l, p, "it may not write what has to be sent again", false);
     return;
   }
   oldest_ns = inflight_oldest_sent_ns (&l->inflight, p->index);

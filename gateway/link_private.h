@@ -54,6 +54,8 @@ struct path {
                        death; 0: nothing is waited for */
   struct revalidate_writes lost_at; /* when its last session was */
   uint64_t size_bytes;              /* as its session has found it */
+  uint64_t no_write_ns; /* since when there is one that may not write, and the
+                           volume may be written; 0: it may */
   int worker_sock; /* -1: no worker */
   /* Kept while it may live, though the path is down: a new daemon must not
    * start another one on this channel before its end. -1: there is none.

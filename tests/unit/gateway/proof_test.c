@@ -548,6 +548,39 @@ doubtful_ranges_are_read_without_a_server (void)
 }
 
 static bool
+is_renewed (struct link *l)
+{
+  (void)l;
+  return peer.distrusted > 0;
+}
+
+/* A server that is read-only for a while, just when a session begins: the next
+ * one may write what is kept.
+ */
+static void
+a_session_that_may_not_write_is_renewed (void)
+{
+  struct link *l;
+
+  begin (PEER_HONEST);
+  l = open_link ();
+  memset (block, 13, MB);
+  CU_ASSERT_EQUAL (link_write (l, block, MB, 0, 0), 0);
+  peer.hold = true;
+  peer.kills++;
+  CU_ASSERT (eventually (workers_are_gone, l));
+  peer.info.caps &= ~VOLUME_CAN_WRITE;
+  peer.failing_flushes = 1u << 30;
+  peer.hold = false;
+  CU_ASSERT (eventually (is_renewed, l));
+  peer.failing_flushes = 0;
+  CU_ASSERT (eventually (log_is_empty, l));
+  CU_ASSERT (on_disk (block, 0, MB));
+  link_close (l);
+  peer_end (&peer);
+}
+
+static bool
 is_in_doubt (struct link *l)
 {
   struct link_stats s;
@@ -752,6 +785,7 @@ UNIT_MAIN ("proof", UNIT_TEST (nothing_is_sent_again_without_need),
            UNIT_TEST (nor_is_a_failed_fua),
            UNIT_TEST (so_is_what_was_under_way),
            UNIT_TEST (a_flush_fails_beside_a_replay),
+           UNIT_TEST (a_session_that_may_not_write_is_renewed),
            UNIT_TEST (doubtful_ranges_are_read_without_a_server),
            UNIT_TEST (doubtful_ranges_are_not_what_others_cached),
            UNIT_TEST (the_lease_goes_with_an_empty_log),
