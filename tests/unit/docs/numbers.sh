@@ -51,6 +51,9 @@ gateway/control.c|#define HANG_NS 2000000000ull|nbdkit-bulkhead-plugin|no progre
 gateway/inflight.h|#define INFLIGHT_DEATHS_FATAL 3u|nbdkit-bulkhead-plugin|A request that ends three workers in turn
 gateway/control.c|#define FRUITLESS_NS 1000000000ull|nbdkit-bulkhead-plugin|A session that ends within a second
 cache/supervisor.c|#define ATTEMPTS_BEFORE_READY 3|nbdkit-bulkhead-plugin|tried three times before that
+gateway/link.c|#define OPEN_TIMEOUT_NS 90000000000ull|nbdkit-bulkhead-plugin|After 90 seconds it is given up
+gateway/proof.c|#define STRIKES 8u|nbdkit-bulkhead-plugin|takes what is sent again eight times
+gateway/lease.c|#define GIVE_BACK_NS 6000000000ull|nbdkit-bulkhead-plugin|for six seconds while another process waits
 cache/dial.c|#define USER_TIMEOUT_MS 30000|nbdkit-bulkhead-plugin|noticed within 30 seconds
 
 # bulkheadd
@@ -156,6 +159,7 @@ cli/conf.h|#define CONF_BYTES (1u << 20)|bulkhead.conf|A file has 1 MiB at most,
 cli/conf.h|#define CONF_VOLUMES 512u|bulkhead.conf|A file has 1 MiB at most, a volume 32 keys, and there are 512 volumes
 gateway/options.h|#define OPTIONS_PAIRS 32|bulkhead.conf|A file has 1 MiB at most, a volume 32 keys, and there are 512 volumes
 cli/conf.h|#define CONF_NAME_BYTES 64u|bulkhead.conf|it has less than 64 of them
+cli/attach.c|#define LOG_BYTES (1 << 20)|bulkhead-attach|when it is longer than 1 MiB
 ipc/stats.h|#define STATS_SAMPLE 64u|bulkhead-status|one in 64 is timed
 EOF
 }
