@@ -99,6 +99,8 @@ sandbox/fds.h|WORKER_FD_TRUST = 21,|bulkhead-worker|WORKER_FD_TRUST, 21
 
 # SFTP
 cache/login.h|#define LOGIN_ATTEMPTS 5u|bulkhead-sftp|no more than five are made
+cache/login.h|#define LOGIN_PASSWORD_BYTES 1024 |bulkhead-sftp|It may have 1023 bytes
+cache/login.h|#define LOGIN_PASSWORD_BYTES 1024 |bulkhead-iscsi|It may have 1023 bytes
 cache/agent.h|#define AGENT_TIMEOUT_S 20.0|bulkhead-sftp|it has 20 seconds
 cache/keys_decrypt.h|#define KEYS_ROUNDS_MAX 500u|bulkhead-sftp|at most 500 rounds
 cache/login.h|#define LOGIN_KNOWN_HOSTS_BYTES (4u << 20)|bulkhead-sftp|may have up to 4 MiB
@@ -159,6 +161,10 @@ cli/conf.h|#define CONF_BYTES (1u << 20)|bulkhead.conf|A file has 1 MiB at most,
 cli/conf.h|#define CONF_VOLUMES 512u|bulkhead.conf|A file has 1 MiB at most, a volume 32 keys, and there are 512 volumes
 gateway/options.h|#define OPTIONS_PAIRS 32|bulkhead.conf|A file has 1 MiB at most, a volume 32 keys, and there are 512 volumes
 cli/conf.h|#define CONF_NAME_BYTES 64u|bulkhead.conf|it has less than 64 of them
+cli/attach.c|{"timeout", 1, 86400, 30},|bulkhead-attach|30 by default, 1 to 86400. Less
+cli/attach.c|{"dead-timeout", 1, 86400 * 7, 600},|bulkhead-attach|600 by default, 1 to 604800.
+cli/attach.c|{"size-check", 0, 86400, 10},|bulkhead-attach|10 by default, 86400 at most.
+cli/attach.c|{"threads", 1, 512, 32},|bulkhead-attach|32 by default, 1 to 512.
 cli/attach.c|#define LOG_BYTES (1 << 20)|bulkhead-attach|when it is longer than 1 MiB
 ipc/stats.h|#define STATS_SAMPLE 64u|bulkhead-status|one in 64 is timed
 EOF
@@ -184,5 +190,24 @@ every_word () {
 every_word STATUS_WORKER_TABLE ipc/status.h bulkhead-status
 every_word STATUS_LEASE_TABLE ipc/status.h bulkhead-status
 every_word SBX_LAYER_TABLE sandbox/sandbox.h bulkhead-worker
+
+# every_key SOURCE MANUAL: each parameter of a table has an item there, and is
+# in README.md
+every_key () {
+  sed -n 's/^ *{"\([a-z-]*\)", PARAM_.*/\1/p' "$srcdir/$1" \
+    | grep -vx -e url -e host -e path -e list >"$tmp/keys"
+  [ -s "$tmp/keys" ] || complain "$1 has no parameters"
+  while read -r key; do
+    grep -Eq "^=item .*B<$key=" "$srcdir/docs/$2.pod" \
+      || complain "docs/$2.pod has no item $key="
+    grep -q "\`$key=" "$srcdir/README.md" \
+      || complain "README.md does not have $key="
+  done <"$tmp/keys"
+}
+for protocol in sftp nfs iscsi; do
+  every_key protocols/$protocol/params.c bulkhead-$protocol
+done
+every_key gateway/options.c nbdkit-bulkhead-plugin
+every_key protocols/params.c nbdkit-bulkhead-plugin
 
 exit $bad
