@@ -86,6 +86,26 @@ cache/dial.h|#define DIAL_TIMEOUT_S 10.0|bulkheadd|and 10 seconds to connect
 protocols/proto.h|#define PROTO_START_NS (20 *|bulkheadd|A worker has 20 seconds
 sandbox/seal.c|#define WORKER_AS_BYTES (1024 * MIB)|bulkheadd|an address space of 1 GiB
 
+# messages that are explained
+gateway/exports.c|serving read-only: |nbdkit-bulkhead-plugin|serving read-only: ...
+gateway/control.c|the server allows less than before|nbdkit-bulkhead-plugin|the server allows less than before
+gateway/control.c|bulkheadd is gone|nbdkit-bulkhead-plugin|bulkheadd is gone; the worker goes on
+gateway/adopt.c|#define TRY_LAST_NS 5000000000ull|nbdkit-bulkhead-plugin|at least every 5 seconds
+gateway/control.c|it hangs: no progress for 2 seconds|nbdkit-bulkhead-plugin|it hangs: no progress for 2 seconds
+gateway/control.c|the server has not answered a request in time|nbdkit-bulkhead-plugin|the server has not answered a request in time
+gateway/control.c|it has come to another object on the server|nbdkit-bulkhead-plugin|it has come to another object on the server
+gateway/proof.c|what was written cannot be made stable: %s; it is kept |nbdkit-bulkhead-plugin|what was written cannot be made stable: ...; it is kept
+gateway/proof.c|#define RETRY_NS 1000000000ull|nbdkit-bulkhead-plugin|tried again every second
+gateway/lease.c|acknowledged writes may be lost|nbdkit-bulkhead-plugin|acknowledged writes may be lost
+cache/conversation.c|worker %d ready, epoch %llu|bulkheadd|ready, epoch N: ...
+cache/supervisor.c|starts anew %s (failure %u)|bulkheadd|starts anew in N s (failure N)
+cache/supervisor.c|was ended by its sandbox: it called %s (SIGSYS)|bulkheadd|was ended by its sandbox: it called ... (SIGSYS)
+cache/shared.c|%u stripes of a dead process are settled|bulkheadd|N stripes of a dead process are settled
+cache/shared.c|writes wait for a process that holds the write lease since |bulkheadd|writes wait for a process that holds the write lease since
+cache/shared.c|a process that had written ended together with its |bulkheadd|a process that had written ended together with its
+cache/supervisor.c|%u workers died before they were ready: the next one begins |bulkheadd|workers died before they were ready: the next one begins
+cache/server.c|there are %u clients already|bulkheadd|there are N clients already
+
 # bulkhead-worker
 sandbox/seal.c|#define WORKER_AS_BYTES (1024 * MIB)|bulkhead-worker|at most 1 GiB of address space
 sandbox/seal.c|#define RESOLVER_AS_BYTES (512 * MIB)|bulkhead-worker|64 descriptors, 512 MiB, and 10 seconds
