@@ -34,7 +34,10 @@
 #include "protocols/outbox.h"
 
 #define RPC_CALLS 264u /* PROTO_REQUESTS twice, and some of the engine's own */
-#define RPC_REPLY_MAX_BYTES (256u * 1024)
+/* In a READ_PLUS data that begin behind a hole are no payload: it is nearly as
+ * long as a READ, and has segments.
+ */
+#define RPC_REPLY_MAX_BYTES (1024u * 1024 + 32 * 1024)
 #define RPC_FRAGMENTS_MAX 1024u
 #define RPC_STAGE_BYTES (16u * 1024)
 /* RFC 5531 §8.2 and Appendix A */

@@ -16,6 +16,9 @@
 #define XID_BYTES 8u
 #define TO_THE_END SIZE_MAX
 
+_Static_assert (RPC_REPLY_MAX_BYTES >= NFS_IO_MAX_BYTES + 32 * 1024,
+                "what of a READ_PLUS is no payload");
+
 void
 rpc_next_record (struct rpc_inbox *in)
 {
@@ -303,6 +306,10 @@ rpc_rx_iov (struct rpc *r)
   struct rpc_inbox *in = &r->inbox;
   struct iovec v = {in->stage, r->stage_bytes};
 
+  /* All of that is of this record, and has no place: nothing to spare. */
+  if (in->need_bytes == TO_THE_END
+      && in->fragment_left_bytes >= sizeof in->stage)
+    v.iov_len = sizeof in->stage;
   in->offered_payload
       = in->payload_left_bytes > 0 && in->fragment_left_bytes > 0;
   if (in->offered_payload)

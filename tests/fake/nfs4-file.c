@@ -92,7 +92,7 @@ fake4_put_attrs (struct run *r, uint32_t mask)
         break;
       case 30:
       case 31:
-        wirebuf_u64 (&v, 1 << 16);
+        wirebuf_u64 (&v, s->io_bytes);
         break;
       default: /* a bool, or fh_expire_type */
         wirebuf_u32 (&v, bit == 2 ? 0 : 1);

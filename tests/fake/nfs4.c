@@ -19,6 +19,7 @@ fake_nfs4_init (struct fake_nfs4 *s, uint64_t size)
                           .fileid = 42,
                           .access = 0x0d,
                           .change = 7,
+                          .io_bytes = 1 << 16,
                           .moved_from = "",
                           .moved_to = ""};
 }

@@ -110,6 +110,7 @@ struct fake_nfs4 {
   uint32_t status_flags;
   uint32_t access;
   uint64_t change;
+  uint64_t io_bytes; /* maxread, maxwrite */
 
   /* The next fail_times results of this operation. */
   uint32_t fail_op, fail_status;

@@ -78,6 +78,7 @@ peer_feed (struct peer *s, const uint8_t *bytes, size_t n)
     if (s->cut_bytes && k > s->cut_bytes)
       k = s->cut_bytes;
     memcpy (v.iov_base, bytes, k);
+    s->steps++;
     e = nfs_ops.rx_done (s->p, s->lane, k, s->now_ns);
     if (e)
       return e;

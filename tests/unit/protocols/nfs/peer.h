@@ -36,6 +36,7 @@ struct peer {
 
   size_t cut_bytes;      /* replies come in pieces of at most that; 0: whole */
   size_t fragment_bytes; /* in fragments of that; 0: one */
+  unsigned steps;        /* receptions */
   /* Changes a reply (without mark) before it is sent; false: swallow it. */
   bool (*tamper) (struct peer *s, uint8_t *reply, size_t *bytes);
   unsigned tampered; /* for its use */

@@ -218,6 +218,30 @@ lies_are_told_from_answers (void)
     }
 }
 
+/* What lies behind another segment comes with the answer, however long. */
+static void
+much_data_behind_a_hole (void)
+{
+  const uint32_t length = 400u * 1024;
+  uint8_t *bytes = malloc (length);
+  struct peer s;
+
+  peer4_begin (&s);
+  server.read_plus = true;
+  server.io_bytes = SIZE;
+  memset (server.content, 7, SIZE);
+  memset (server.content + BLOCK, 0, BLOCK);
+  CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+  s.steps = 0;
+  CU_ASSERT_EQUAL (peer4_request (&s, IO_READ, 0, 0, length, bytes).error,
+                   ERR_OK);
+  CU_ASSERT (s.steps < 100);
+  CU_ASSERT_EQUAL (server.executed[READ_PLUS], 2);
+  CU_ASSERT_EQUAL (memcmp (bytes, server.content, length), 0);
+  peer4_end (&s);
+  free (bytes);
+}
+
 /* A server that says eof too early is asked for the rest. */
 static void
 half_of_it_is_not_all (void)
@@ -237,4 +261,5 @@ UNIT_MAIN ("nfs v4 plus", UNIT_TEST (holes_and_data),
            UNIT_TEST (a_server_without_it_reads),
            UNIT_TEST (it_goes_on_after_a_break),
            UNIT_TEST (lies_are_told_from_answers),
-           UNIT_TEST (half_of_it_is_not_all))
+           UNIT_TEST (half_of_it_is_not_all),
+           UNIT_TEST (much_data_behind_a_hole))
