@@ -132,16 +132,18 @@ v4_got_bind_lane (struct nfs *n, const struct rpc_call *call,
   enum err e;
 
   assert (call->slot > 0 && call->slot < n->lanes.count);
+  /* Too late: nobody waits any more, and it may be about another session. */
+  if (l->state != LANE_BINDING)
+    return ERR_OK;
   if (r->outcome != RPC_SUCCESS) {
-    if (l->state == LANE_BINDING)
-      give_up (n, call->slot, "denies");
+    give_up (n, call->slot, "denies");
     return ERR_OK;
   }
   v4_open_answer (&a, &r->x, 1);
   if (v4_take (&a, OP_BIND_CONN_TO_SESSION))
     v4_get_bind (&a, v4_of (n)->memory.session);
   e = v4_close_answer (&a, "BIND_CONN_TO_SESSION", f);
-  if (e || l->state != LANE_BINDING) /* too late: nobody waits any more */
+  if (e)
     return e;
   if (a.status)
     refused (n, call->slot, a.status, now_ns);

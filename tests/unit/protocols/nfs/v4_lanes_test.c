@@ -425,6 +425,30 @@ silence_costs_the_lane (void)
   peer4_end (&s);
 }
 
+/* Nor is it one about the session before. */
+static void
+too_late_for_the_session (void)
+{
+  struct peer s;
+
+  begin (&s, LANES);
+  s.tamper = swallow;
+  CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 20 && !says (&s)[0]; i++) {
+    peer4_sleep (&s);
+    while (peer4_answer (&s))
+      ;
+  }
+  CU_ASSERT (strstr (said, "does not answer on one of them") != NULL);
+  fake_nfs4_expire (&server);
+  burst (&s, 1);
+  CU_ASSERT (server.executed[CREATE_SESSION] > 1);
+  s.lane = 2;
+  CU_ASSERT_EQUAL (peer_record (&s, late, late_bytes), ERR_OK);
+  burst (&s, 2);
+  peer4_end (&s);
+}
+
 /* Nobody asks for more than once. */
 static void
 fewer_sockets_will_do (void)
@@ -671,6 +695,7 @@ UNIT_MAIN ("nfs v4 lanes", UNIT_TEST (there_is_one_session),
            UNIT_TEST (who_forgets_gets_fewer),
            UNIT_TEST (a_forgotten_lane_is_bound_again),
            UNIT_TEST (silence_costs_the_lane),
+           UNIT_TEST (too_late_for_the_session),
            UNIT_TEST (fewer_sockets_will_do),
            UNIT_TEST (only_a_bound_lane_is_missed),
            UNIT_TEST (mending_waits_for_no_lost_lane),
