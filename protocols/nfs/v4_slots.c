@@ -188,7 +188,7 @@ v4_slots_highest (const struct v4_slots *s, uint16_t slot)
 {
   uint16_t i = (uint16_t)(s->count - 1);
 
-  while (i > slot && s->slot[i].state != V4_SLOT_BUSY)
+  while (i > slot && s->slot[i].state == V4_SLOT_IDLE)
     i--;
   return i;
 }
