@@ -160,13 +160,13 @@ add_try (struct mount *m, size_t length)
   m->tries++;
 }
 
-/* The export is the path, or a directory above it. */
+/* The export is the path, or a directory above it. No path has a NUL. */
 static bool
 is_prefix (const char *path, const char *dir, size_t dir_bytes)
 {
   while (dir_bytes > 1 && dir[dir_bytes - 1] == '/')
     dir_bytes--;
-  if (dir_bytes == 0 || dir[0] != '/')
+  if (dir_bytes == 0 || dir[0] != '/' || memchr (dir, 0, dir_bytes))
     return false;
   if (dir_bytes == 1)
     return true;

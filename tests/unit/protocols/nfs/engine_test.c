@@ -233,6 +233,21 @@ fails_with (struct peer *s, enum err e, const char *words)
   peer_fini (s);
 }
 
+/* EXPORT's answer is "/elsewhere/x" NUL "yz", and no groups. */
+static bool
+export_with_nul (struct peer *s, uint8_t *reply, size_t *bytes)
+{
+  static const uint8_t list[]
+      = "\0\0\0\1\0\0\0\17/elsewhere/x\0yz\0\0\0\0\0\0\0\0";
+
+  (void)s;
+  if (*bytes > 36 && memcmp (reply + 24, "\0\0\0\1\0\0\0\4/srv", 12) == 0) {
+    memcpy (reply + 24, list, sizeof list);
+    *bytes = 24 + sizeof list;
+  }
+  return true;
+}
+
 static void
 says_why_it_cannot (void)
 {
@@ -243,6 +258,9 @@ says_why_it_cannot (void)
   peer_init (&s, "/elsewhere/x");
   fails_with (&s, ERR_NOENT,
               "exports no directory above it; it exports /srv, ");
+  peer_init (&s, "/elsewhere/x");
+  s.tamper = export_with_nul;
+  fails_with (&s, ERR_NOENT, "exports no directory above it");
   peer_init (&s, FAKE_EXPORT "/dir");
   fails_with (&s, ERR_ISDIR, FAKE_EXPORT "/dir is a directory");
   peer_init (&s, "");
