@@ -153,6 +153,9 @@ v4_open_answer (struct v4_answer *a, struct xdr *x, uint32_t operations);
 /* True if the next result is op's and its status NFS4_OK. */
 bool
 v4_take (struct v4_answer *a, enum nfs_opnum4 op);
+/* The operation of the next result; 0: there is none. */
+uint32_t
+v4_next (const struct v4_answer *a);
 /* After all: the answer was sound, whatever a->status says. ERR_PEER with f,
  * which says that it is the answer to `what`.
  */

@@ -68,6 +68,14 @@ v4_take (struct v4_answer *a, enum nfs_opnum4 op)
   return false;
 }
 
+uint32_t
+v4_next (const struct v4_answer *a)
+{
+  struct xdr x = *a->x;
+
+  return a->failed || a->left == 0 ? 0 : xdr_u32 (&x, "");
+}
+
 enum err
 v4_close_answer (struct v4_answer *a, const char *what, struct fault *f)
 {

@@ -227,8 +227,11 @@ take_verifier (struct v4_answer *a, struct answered *ret)
   ret->has_verifier = true;
 }
 
+/* With put_last's operation: what it was when the call was sent, perhaps by the
+ * session before, whose answer the server has kept. Either has the verifier.
+ */
 static void
-take_trim (const struct v4 *v, const struct nfs_piece *p, struct v4_answer *a,
+take_trim (const struct nfs_piece *p, struct v4_answer *a,
            struct answered *ret)
 {
   if (!v4_take (a, OP_DEALLOCATE))
@@ -236,7 +239,7 @@ take_trim (const struct v4 *v, const struct nfs_piece *p, struct v4_answer *a,
   if (p->op == IO_ZERO && (p->flags & IO_NO_HOLE)
       && !v4_take (a, OP_ALLOCATE))
     return;
-  if ((p->flags & IO_FUA) || v->empty_write_fails) {
+  if ((p->flags & IO_FUA) || v4_next (a) == OP_COMMIT) {
     take_verifier (a, ret);
     return;
   }
@@ -248,8 +251,8 @@ take_trim (const struct v4 *v, const struct nfs_piece *p, struct v4_answer *a,
 
 /* What a piece's operations have answered. */
 static void
-take_piece (const struct v4 *v, const struct nfs_piece *p,
-            struct v4_answer *a, struct rpc_reply *r, struct answered *ret)
+take_piece (const struct nfs_piece *p, struct v4_answer *a,
+            struct rpc_reply *r, struct answered *ret)
 {
   switch (p->op) {
   case IO_READ:
@@ -272,7 +275,7 @@ take_piece (const struct v4 *v, const struct nfs_piece *p,
     break;
   case IO_TRIM:
   case IO_ZERO:
-    take_trim (v, p, a, ret);
+    take_trim (p, a, ret);
     ret->count = p->length;
     break;
   case IO_STATUS:
@@ -390,10 +393,10 @@ piece_refused (struct nfs *n, const struct nfs_piece *p,
       ret->verdict = NFS_AGAIN;
       return ERR_OK;
     }
-    if (a->failed == OP_WRITE && (p->op == IO_TRIM || p->op == IO_ZERO)
-        && !v->empty_write_fails) {
+    /* So it may be with others that are under way; but not for ever. */
+    if (a->failed == OP_WRITE && (p->op == IO_TRIM || p->op == IO_ZERO)) {
       v->empty_write_fails = true;
-      ret->verdict = NFS_AGAIN;
+      ret->verdict = p->repeated ? NFS_DELAY : NFS_AGAIN;
       return ERR_OK;
     }
     /* The range is inside a file that is open. */
@@ -452,7 +455,7 @@ v4_result (struct nfs *n, const struct rpc_call *call,
   enum err e;
 
   if (take_head (n, call, &a, &r->x, &sequence))
-    take_piece (v, p, &a, r, &x);
+    take_piece (p, &a, r, &x);
   if (x.plus && r->x.bad)
     v4_plus_distrust (n);
   e = v4_close_answer (&a, call->procedure->name, f);

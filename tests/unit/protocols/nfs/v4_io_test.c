@@ -145,6 +145,48 @@ zero_and_trim (void)
   peer4_end (&s);
 }
 
+/* A server that takes no WRITE of no bytes refuses those that are under way
+ * when that is found out, and those of a session before.
+ */
+static void
+trims_beside_each_other (void)
+{
+  for (unsigned lost = 0; lost < 2; lost++) {
+    struct proto_completion c;
+    unsigned done = 0;
+    struct peer s;
+    size_t n;
+
+    peer4_begin (&s);
+    memset (server.content, 1, SIZE);
+    server.no_empty_write = true;
+    CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+    for (unsigned i = 0; i < 3; i++)
+      CU_ASSERT_EQUAL (
+          peer4_submit (&s, 1000 + i, IO_TRIM, 0, i * 8192, 4096, NULL),
+          ERR_OK);
+    if (lost) {
+      n = peer_call (&s); /* one goes again, with COMMIT */
+      n = fake_nfs4_answer (&server, s.call, n, s.reply, PEER_RECORD_BYTES);
+      CU_ASSERT_EQUAL (peer_record (&s, s.reply, n), ERR_OK);
+      peer4_lose (&s, true);
+      CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+      for (unsigned i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL (
+            peer4_submit (&s, 1000 + i, IO_TRIM, 0, i * 8192, 4096, NULL),
+            ERR_OK);
+    }
+    while (done < 3 && !(c = peer4_finish (&s)).error)
+      done++;
+    CU_ASSERT_EQUAL (done, 3);
+    CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_READY);
+    for (unsigned i = 0; i < 3; i++)
+      CU_ASSERT (server.content[i * 8192] == 0
+                 && server.content[i * 8192 + 4096] == 1);
+    peer4_end (&s);
+  }
+}
+
 static void
 errors_of_requests_are_theirs (void)
 {
@@ -205,5 +247,6 @@ a_flipped_bit_does_no_harm (void)
 UNIT_MAIN ("nfs v4 io", UNIT_TEST (stability_is_the_servers_word),
            UNIT_TEST (fua_is_file_sync), UNIT_TEST (holes_are_told),
            UNIT_TEST (a_write_between_two_seeks), UNIT_TEST (zero_and_trim),
+           UNIT_TEST (trims_beside_each_other),
            UNIT_TEST (errors_of_requests_are_theirs),
            UNIT_TEST (a_flipped_bit_does_no_harm))
