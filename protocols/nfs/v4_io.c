@@ -198,6 +198,7 @@ v4_locate (struct nfs *n, const struct rpc_call *call,
 
 struct answered {
   bool eof, hole_eof, data_eof;
+  bool told; /* SEEK: about the hole */
   uint64_t hole, data;
   uint32_t count;
   bool plus; /* READ_PLUS, with so many holes */
@@ -282,6 +283,7 @@ take_piece (const struct nfs_piece *p, struct v4_answer *a,
     if (!v4_take (a, OP_SEEK))
       break;
     v4_get_seek (a, &ret->hole_eof, &ret->hole);
+    ret->told = true;
     if (v4_take (a, OP_SEEK))
       v4_get_seek (a, &ret->data_eof, &ret->data);
     break;
@@ -468,7 +470,7 @@ v4_result (struct nfs *n, const struct rpc_call *call,
     v4_sequence_flags (n, &sequence, now_ns);
     if (!a.status)
       e = piece_answered (n, p, &x, ret, f);
-    else if (p->op == IO_STATUS && a.status == NFS4ERR_NXIO
+    else if (p->op == IO_STATUS && a.status == NFS4ERR_NXIO && x.told
              && x.hole == p->offset) /* a hole, and no data behind it */
       e = status_extent (p, &x, true, ret, f);
     else

@@ -187,6 +187,24 @@ trims_beside_each_other (void)
   }
 }
 
+/* Nothing is at its begin, neither data nor a hole. */
+static void
+an_empty_file_is_no_hole (void)
+{
+  struct peer s;
+
+  peer4_begin (&s);
+  memset (server.content, 1, SIZE);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  server.size = 0;
+  CU_ASSERT_EQUAL (peer4_request (&s, IO_STATUS, 0, 4096, 4096, back).error,
+                   ERR_IO);
+  CU_ASSERT_EQUAL (peer4_request (&s, IO_STATUS, 0, 0, 4096, back).error,
+                   ERR_IO);
+  server.size = SIZE;
+  peer4_end (&s);
+}
+
 static void
 errors_of_requests_are_theirs (void)
 {
@@ -248,5 +266,6 @@ UNIT_MAIN ("nfs v4 io", UNIT_TEST (stability_is_the_servers_word),
            UNIT_TEST (fua_is_file_sync), UNIT_TEST (holes_are_told),
            UNIT_TEST (a_write_between_two_seeks), UNIT_TEST (zero_and_trim),
            UNIT_TEST (trims_beside_each_other),
+           UNIT_TEST (an_empty_file_is_no_hole),
            UNIT_TEST (errors_of_requests_are_theirs),
            UNIT_TEST (a_flipped_bit_does_no_harm))
