@@ -543,7 +543,7 @@ const struct command command_bench = {
         "rate and latency percentiles. Writes nothing, unless --write; that\n"
         "writes the last 16 MiB with what they hold, and is refused while\n"
         "another process serves the volume.",
-    .flags = COMMAND_JSON | COMMAND_PARAMETERS,
+    .flags = COMMAND_JSON | COMMAND_PARAMETERS | COMMAND_LOOKS,
     .args_min = 1,
     .args_max = OPTIONS_PAIRS,
     .args = {CLI_VOLUME, CLI_WORD},

@@ -53,6 +53,8 @@ struct cli_option {
 #define COMMAND_JSON 0x1u       /* understands --json */
 #define COMMAND_PARAMETERS 0x2u /* takes KEY=VALUE of the protocols */
 #define COMMAND_HIDDEN 0x4u     /* for scripts: not in --help */
+/* Its first volume is only looked at, unless there is --write. */
+#define COMMAND_LOOKS 0x8u
 
 struct cli;
 

@@ -497,7 +497,7 @@ const struct command command_copy = {
         "device\n"
         "(with a slash in it), or an nbd:// URI. An interrupted copy goes on\n"
         "where it was if the same command is given again.",
-    .flags = COMMAND_JSON | COMMAND_PARAMETERS,
+    .flags = COMMAND_JSON | COMMAND_PARAMETERS | COMMAND_LOOKS,
     .args_min = 1,
     .args_max = 2 * OPTIONS_PAIRS,
     .args = {CLI_VOLUME, CLI_VOLUME},

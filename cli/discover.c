@@ -207,7 +207,7 @@ const struct command command_discover = {
         "  nfs://host               exports; nfs://host/DIRECTORY  files\n"
         "  iscsi://host             targets and LUNs; iscsi://host/TARGET  "
         "LUNs",
-    .flags = COMMAND_JSON | COMMAND_PARAMETERS,
+    .flags = COMMAND_JSON | COMMAND_PARAMETERS | COMMAND_LOOKS,
     .args_min = 1,
     .args_max = OPTIONS_PAIRS,
     .args = {CLI_VOLUME, CLI_WORD},

@@ -215,7 +215,7 @@ const struct command command_probe = {
         "Opens a volume as nbdkit would, and shows its size and blocks, what\n"
         "flush, FUA, trim, zero and block status become there, how long a\n"
         "small read takes, and the walls around its worker. Writes nothing.",
-    .flags = COMMAND_JSON | COMMAND_PARAMETERS,
+    .flags = COMMAND_JSON | COMMAND_PARAMETERS | COMMAND_LOOKS,
     .args_min = 1,
     .args_max = OPTIONS_PAIRS,
     .args = {CLI_VOLUME, CLI_WORD},

@@ -225,6 +225,32 @@ read_secrets (struct target *t, struct fault *f)
   return ERR_OK;
 }
 
+static bool
+changes_the_file (const char *key)
+{
+  for (const struct proto_params *p = proto_params_table; p->name; p++) {
+    const struct param *param = param_find (p->params, key);
+
+    if (param && (param->flags & PARAM_WRITES))
+      return true;
+  }
+  return false;
+}
+
+void
+target_leave_as_it_is (struct target *t)
+{
+  unsigned kept = 0;
+
+  for (unsigned i = 0; i < t->pairs; i++)
+    if (changes_the_file (t->pair[i].key)) {
+      free (t->pair[i].key);
+      free (t->pair[i].value);
+    } else
+      t->pair[kept++] = t->pair[i];
+  t->pairs = kept;
+}
+
 enum err
 target_open (const struct cli *c, unsigned first, struct target *t,
              unsigned *ret_next, struct fault *f)
@@ -234,6 +260,9 @@ target_open (const struct cli *c, unsigned first, struct target *t,
   if ((e = name_it (t, c->arg[first], f))
       || (e = add_words (c, first + 1, t, ret_next, f)))
     return e;
+  if ((c->command->flags & COMMAND_LOOKS) && first == 0
+      && !cli_has (c, "write"))
+    target_leave_as_it_is (t);
   /* Of nbdkit's -r the plugin hears when it has opened, and changed, a file. */
   if (cli_has (c, "read-only") && (e = target_set (t, "readonly", "yes", f)))
     return e;

@@ -38,6 +38,12 @@ target_get (const struct target *t, const char *key);
 void
 target_free (struct target *t);
 
+/* Takes out what changes the file when it is opened (resize=), for who only
+ * looks, or has done so already.
+ */
+void
+target_leave_as_it_is (struct target *t);
+
 /* The i-th word for nbdkit's command line, malloced: first the URL, then
  * key=value; for a secret "key=-FD", its offset set back to 0 for the next one
  * that reads it. NULL behind the last (or without memory).

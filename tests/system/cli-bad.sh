@@ -81,6 +81,7 @@ every 2 'no URL, and no volume' nowhere
 every 2 'did you mean readonly' "$url" readonyl=yes
 every 2 'timeout=perhaps' "$url" timeout=perhaps
 says 2 'readonly=yes forbids' serve -r nfs://localhost/disk resize=1G
+says 5 'refused' bench nfs://127.0.0.1:9/disk resize=1G # not ours to do
 every 2 'password= on a command line' "$url" password=secret
 ! grep -q secret said.err || die "a secret is repeated"
 every 3 'nowhere' "$url" identity="$dir/nowhere" known-hosts="$known_hosts"

@@ -138,6 +138,8 @@ refused 'resize= of a directory' 'is a directory' "$at/export/" version=3 \
   resize=1M
 refused 'resize= of what is read-only' 'resize=' "$at/readonly/small" \
   version=3 resize=1M
+"$run" bulkhead probe "$at/export/sized" version=3 resize=1M >probe.log \
+  || die "$(cat probe.log)"
 [ "$(stat -c %s srv/export/sized)" = 134217728 ] || die "it was resized"
 cmp srv/export/small srv/readonly/small || die "it was resized"
 rm srv/export/sized
