@@ -137,6 +137,32 @@ wait_or_end (struct supervisor *v, const struct fault *f)
   enter (v, SUP_WAITING);
 }
 
+struct stranded {
+  const struct supervisor *v;
+  int index;
+};
+
+static bool
+is_stranded (void *ctx, int index)
+{
+  struct stranded *s = ctx;
+
+  if (!sweep_is_left_behind (s->v->dir, index, s->v->s.name))
+    return true;
+  s->index = index;
+  return false;
+}
+
+/* A device of this volume whose supervisor was killed; -1: there is none. */
+static int
+stranded_device (const struct supervisor *v)
+{
+  struct stranded s = {v, -1};
+
+  block_each (is_stranded, &s);
+  return s.index;
+}
+
 static void
 start_nbdkit (struct supervisor *v)
 {
@@ -144,6 +170,9 @@ start_nbdkit (struct supervisor *v)
   struct fault f = {0};
 
   unlink (v->socket);
+  /* What was done when it was attached is not done again to a disk in use. */
+  if (v->attached || stranded_device (v) >= 0)
+    target_leave_as_it_is (v->o->target);
   if (nbdkit_start (v->o->target, own, v->o->threads, NBDKIT_GUARDED, -1,
                     &v->nbdkit, &f)) {
     wait_or_end (v, &f);
@@ -241,38 +270,21 @@ note_size (struct supervisor *v)
   v->size_wait_ms = 0;
 }
 
-struct stranded {
-  const struct supervisor *v;
-  int index;
-};
-
-static bool
-is_stranded (void *ctx, int index)
-{
-  struct stranded *s = ctx;
-
-  if (!sweep_is_left_behind (s->v->dir, index, s->v->s.name))
-    return true;
-  s->index = index;
-  return false;
-}
-
 /* Connects, or takes up a device of this volume whose supervisor was killed. */
 static enum err
 connect_or_adopt (struct supervisor *v, struct fault *f)
 {
-  struct stranded s = {v, -1};
+  int stranded = stranded_device (v);
   enum err e;
 
-  block_each (is_stranded, &s);
   v->device.index = v->o->index;
-  if (s.index < 0 || (v->o->index >= 0 && v->o->index != s.index))
+  if (stranded < 0 || (v->o->index >= 0 && v->o->index != stranded))
     return nbd_kernel_connect (&v->kernel, &v->device, &v->device.index, f);
-  v->device.index = s.index;
+  v->device.index = stranded;
   e = nbd_kernel_reconfigure (&v->kernel, &v->device, f);
   if (!e) {
     v->adopted = true;
-    say (v, "takes up /dev/nbd%d, which was left in use", s.index);
+    say (v, "takes up /dev/nbd%d, which was left in use", stranded);
   }
   if (e != ERR_NOENT)
     return e;

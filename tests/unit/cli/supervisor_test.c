@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,9 @@
 /* Another one, once: by the pipe on which nbdkit tells of it. */
 static uint64_t next_size_bytes;
 
+/* The first nbdkit ends when the device is there. */
+static bool first_ends;
+
 static char dir[] = "/tmp/bulkhead-supervisor-XXXXXX";
 
 /* ------------------------------------------------------------ cli/nbdkit.h */
@@ -36,9 +40,9 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
               enum nbdkit_mode mode, int stderr_fd, struct nbdkit *ret,
               struct fault *f)
 {
+  static unsigned starts;
   int p[2];
 
-  (void)t;
   (void)own;
   (void)threads;
   (void)stderr_fd;
@@ -50,6 +54,13 @@ nbdkit_start (const struct target *t, const char *const *own, unsigned threads,
                          .mode = mode,
                          .size_bytes = SIZE_BYTES,
                          .status_fd = p[0]};
+  if (first_ends)
+    fprintf (stderr, "start %u with %u parameters\n", ++starts, t->pairs);
+  if (first_ends && starts == 1 && (ret->pid = fork ()) == 0) {
+    while (!kernel->connected)
+      sched_yield ();
+    _exit (0);
+  }
   return ERR_OK;
 }
 
@@ -122,6 +133,15 @@ be_supervisor (int report_fd, int said_fd)
                         .ctx = &report_fd,
                         .alive_fd = -1};
 
+  if (first_ends) {
+    t.pair[0].key = strdup ("resize");
+    t.pair[0].value = strdup ("1M");
+    t.pair[0].secret = -1;
+    t.pair[1].key = strdup ("version");
+    t.pair[1].value = strdup ("4.2");
+    t.pair[1].secret = -1;
+    t.pairs = 2;
+  }
   alarm (WAIT_S);
   dup2 (said_fd, STDERR_FILENO);
   /* Room below, for a limit that leaves it what it has, and no more. */
@@ -250,6 +270,23 @@ a_size_that_was_refused_is_offered_again (void)
   CU_ASSERT_EQUAL (ended (&r), 0);
 }
 
+/* By the nbdkit that attached it, and not by those that come after it. */
+static void
+a_disk_is_resized_once (void)
+{
+  struct running r;
+
+  kernel_open ();
+  first_ends = true;
+  r = start ();
+  first_ends = false;
+  CU_ASSERT_TRUE (says (&r, "start 1 with 2 parameters"));
+  CU_ASSERT_TRUE (says (&r, "start 2 with 1 parameters"));
+  CU_ASSERT_EQUAL (reported (&r), ERR_OK);
+  kill (r.pid, SIGUSR1);
+  CU_ASSERT_EQUAL (ended (&r), 0);
+}
+
 /* It was left behind in use, is given sockets, and then cannot be held. */
 static void
 what_cannot_be_taken_up_is_left (void)
@@ -300,6 +337,7 @@ its_folder_goes (void)
 
 UNIT_MAIN ("supervisor", UNIT_TEST (a_device_comes_and_goes),
            UNIT_TEST (an_order_to_detach_outlives_a_lack_of_files),
+           UNIT_TEST (a_disk_is_resized_once),
            UNIT_TEST (a_size_that_was_refused_is_offered_again),
            UNIT_TEST (what_cannot_be_taken_up_is_left),
            UNIT_TEST (what_is_new_and_cannot_be_held_is_ended),
