@@ -427,7 +427,9 @@ submit (struct run *d, struct asked *a)
     a->data = malloc (n);
     if (!a->data)
       return;
-    memset (a->data, (int)a->r.tag, n);
+    /* D10: what a READ does not fill is not the same twice. */
+    memset (a->data,
+            (int)(d->split && a->r.op == IO_READ ? ~a->r.tag : a->r.tag), n);
     a->r.data = a->data;
   }
   a->used = true;

@@ -50,6 +50,8 @@
  *   D7  Any fragmentation of the same bytes gives the same result.
  *   D8  A probe is answered at most once, and only if it was asked.
  *   D9  What is said for the log is a string, and comes to an end.
+ *   D10 A READ without an error has delivered every byte: its data were not the
+ *       same before, so that D7 breaks.
  *   Identity page, what was handed over and the data of each request are
  *   objects of exactly their size, so that a sanitizer sees a byte too far.
  *
