@@ -502,7 +502,8 @@ engine_lane_lost (struct proto *p, unsigned lane, uint64_t now_ns)
 
   assert (lane < n->lanes.count);
   n->now_ns = now_ns;
-  if (n->lanes.lane[lane].state == LANE_OPEN)
+  if (n->lanes.lane[lane].state == LANE_OPEN
+      || n->lanes.lane[lane].load_bytes > 0) /* from when it was */
     return false;
   if (n->lanes.lane[lane].state != LANE_GIVEN_UP)
     nfs_lanes_give_up (&n->lanes, lane, "one of them has ended before the "

@@ -487,6 +487,30 @@ only_a_bound_lane_is_missed (void)
   peer4_end (&s);
 }
 
+/* A lane that the server has forgotten may have more under way. */
+static void
+a_lane_with_requests_is_missed (void)
+{
+  struct peer s;
+  size_t n;
+
+  begin (&s, LANES);
+  CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 7; i++)
+    peer4_submit (&s, 1 + i, IO_READ, 0, 0, 4096, back + i * 4096);
+  fake_nfs4_hang_up (&server, 1);
+  for (n = peer_call (&s); n > 0 && s.lane != 1; n = peer_call (&s))
+    ;
+  server.connection = s.lane;
+  n = fake_nfs4_answer (&server, s.call, n, s.reply, PEER_RECORD_BYTES);
+  while (peer_call (&s) > 0)
+    ;
+  s.lane = 1;
+  CU_ASSERT_EQUAL (peer_record (&s, s.reply, n), ERR_OK);
+  CU_ASSERT (!nfs_ops.lane_lost (s.p, 1, s.now_ns));
+  peer4_end (&s);
+}
+
 /* The session is lost while a lane is being bound, and that lane then: what
  * mends the session does not wait for it.
  */
@@ -698,6 +722,7 @@ UNIT_MAIN ("nfs v4 lanes", UNIT_TEST (there_is_one_session),
            UNIT_TEST (too_late_for_the_session),
            UNIT_TEST (fewer_sockets_will_do),
            UNIT_TEST (only_a_bound_lane_is_missed),
+           UNIT_TEST (a_lane_with_requests_is_missed),
            UNIT_TEST (mending_waits_for_no_lost_lane),
            UNIT_TEST (a_new_session_has_all_lanes),
            UNIT_TEST (requests_are_executed_once),
