@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cache/peek.h"
 #include "cache/status.h"
 #include "cache/volume.h"
 #include "common/cleanup.h"
@@ -451,15 +452,36 @@ dispatch (struct client *c, struct fault *f)
                     states[c->state].name);
 }
 
+/* What may not be received is dropped. */
+static bool
+may_receive (struct client *c)
+{
+  struct fault f = {0};
+
+  if (!c->d->host || c->uid == 0
+      || peek_at (c->d, c->uid, c->sock, &f) == ERR_OK)
+    return true;
+  log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d of uid %u: %s",
+             client_name (c), (int)c->pid, (unsigned)c->uid, f.text);
+  peek_drop (c->sock);
+  if (c->state == CLIENT_NEW || c->state == CLIENT_WATCHING)
+    set_state (c, CLIENT_CLOSED);
+  send_fault (c, &f);
+  return false;
+}
+
 static void
 on_readable (struct ev_loop *loop, ev_io *w, int events)
 {
   struct client *c = w->data;
   struct fault f = {0};
-  enum err e = control_recv (c->sock, &c->in, 0);
+  enum err e;
 
   (void)loop;
   (void)events;
+  if (!may_receive (c))
+    return;
+  e = control_recv (c->sock, &c->in, 0);
   if (e == ERR_AGAIN)
     return;
   if (e) {

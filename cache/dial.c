@@ -338,9 +338,8 @@ dial_fence (int fd)
     ;
 }
 
-/* Sockets and locks of the daemon must not live as long as the child does. */
-static void
-close_others (const int *fd, unsigned n)
+void
+dial_close_others (const int *fd, unsigned n)
 {
   unsigned next = STDERR_FILENO + 1, least;
 
@@ -362,7 +361,7 @@ fence_apart (const int *fd, unsigned n)
   int pidfd;
 
   if (pid == 0) {
-    close_others (fd, n);
+    dial_close_others (fd, n);
     for (unsigned i = 0; i < n; i++)
       dial_fence (fd[i]);
     _exit (0);

@@ -62,4 +62,10 @@ dial_fence (int fd);
 void
 dial_fence_all (struct daemon *d, const int *fd, unsigned n, bool apart);
 
+/* In a child that was forked: closes all but these and the first three. Sockets
+ * and locks of the daemon must not live as long as it does.
+ */
+void
+dial_close_others (const int *fd, unsigned n);
+
 #endif

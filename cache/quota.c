@@ -47,6 +47,7 @@ find_or_make (struct quota *q, uid_t uid)
       break;
     }
     if (u->has.clients == 0 && u->has.volumes == 0 && u->has.relays == 0
+        && u->has.peeks == 0
         && (!best || u->dials > best->dials))
       best = u;
   }
@@ -92,11 +93,15 @@ quota_take (struct quota *q, uid_t uid, const struct quota_share *s,
   if (u->has.relays + s->relays > l->volumes)
     return over (f, uid, "connections to an ssh-agent", l->volumes,
                  "--volumes-per-uid=");
+  if (u->has.peeks + s->peeks > l->volumes + QUOTA_SPARE_CLIENTS)
+    return over (f, uid, "messages that are looked at",
+                 l->volumes + QUOTA_SPARE_CLIENTS, "--volumes-per-uid=");
   u->has.clients += s->clients;
   u->has.volumes += s->volumes;
   u->has.workers += s->workers;
   u->has.memory_bytes += s->memory_bytes;
   u->has.relays += s->relays;
+  u->has.peeks += s->peeks;
   return ERR_OK;
 }
 
@@ -110,12 +115,13 @@ quota_give (struct quota *q, uid_t uid, const struct quota_share *s)
   assert (u->has.clients >= s->clients && u->has.volumes >= s->volumes
           && u->has.workers >= s->workers
           && u->has.memory_bytes >= s->memory_bytes
-          && u->has.relays >= s->relays);
+          && u->has.relays >= s->relays && u->has.peeks >= s->peeks);
   u->has.clients -= s->clients;
   u->has.volumes -= s->volumes;
   u->has.workers -= s->workers;
   u->has.memory_bytes -= s->memory_bytes;
   u->has.relays -= s->relays;
+  u->has.peeks -= s->peeks;
 }
 
 enum err

@@ -31,7 +31,8 @@ struct quota_share {
   unsigned volumes;
   unsigned workers;
   uint64_t memory_bytes;
-  unsigned relays; /* processes: relay.h; as many as volumes */
+  /* Processes: relay.h, as many as volumes; peek.h, as many as clients. */
+  unsigned relays, peeks;
 };
 
 struct quota_user {

@@ -6,6 +6,9 @@
  *   stranger SOCKET path KEY VALUE    OPEN that names a file by its path alone
  *   stranger SOCKET file KEY PATH     OPEN with a file of its own, as it is
  *   stranger SOCKET secret            OPEN with a socket as password=
+ *   stranger SOCKET flush             OPEN with a file of a file system of its
+ *                                     own, which does not let it be closed;
+ *                                     then "served", or "stuck" if nobody is
  *   stranger SOCKET kill PID          ADOPT of that process as its worker
  *   stranger SOCKET truncate          ADOPT with stripes that it can shorten
  *   stranger SOCKET index             ADOPT with a volume's index as stripes:
@@ -19,14 +22,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -142,6 +151,91 @@ open_with (const char *key, const char *value, int fd)
   if (control_send (sock, &message, &b, TIMEOUT_NS))
     fail ("send");
   tell_answer (sock);
+}
+
+static void
+fuse_say (int dev, uint64_t unique, const void *body, size_t body_bytes)
+{
+  struct fuse_out_header h = {.len = (uint32_t)(sizeof h + body_bytes),
+                              .unique = unique};
+  struct iovec iov[] = {{&h, sizeof h}, {(void *)body, body_bytes}};
+
+  (void)!writev (dev, iov, 2);
+}
+
+/* A folder with one file, of which nothing is ever flushed. */
+static void __attribute__ ((noreturn))
+fuse_serve (int dev)
+{
+  static char in[1 << 17];
+  const struct fuse_in_header *h = (void *)in;
+  struct fuse_init_out init = {.major = 7, .minor = 31, .max_write = 65536};
+  struct fuse_attr attr = {.ino = 2, .mode = S_IFREG | 0600, .nlink = 1};
+  struct fuse_entry_out entry = {.nodeid = 2, .attr = attr};
+  struct fuse_open_out file = {.fh = 1};
+
+  for (;;) {
+    struct fuse_attr_out got = {.attr = attr};
+
+    if (read (dev, in, sizeof in) < 0 && errno != EINTR)
+      _exit (0);
+    if (h->opcode == FUSE_INIT)
+      fuse_say (dev, h->unique, &init, sizeof init);
+    else if (h->opcode == FUSE_LOOKUP)
+      fuse_say (dev, h->unique, &entry, sizeof entry);
+    else if (h->opcode == FUSE_OPEN)
+      fuse_say (dev, h->unique, &file, sizeof file);
+    else if (h->opcode == FUSE_GETATTR) {
+      got.attr.ino = h->nodeid;
+      got.attr.mode = h->nodeid == 1 ? S_IFDIR | 0700 : attr.mode;
+      fuse_say (dev, h->unique, &got, sizeof got);
+    }
+  }
+}
+
+static void
+write_text (const char *path, const char *text)
+{
+  int fd = open (path, O_WRONLY | O_CLOEXEC);
+
+  if (fd < 0 || write (fd, text, strlen (text)) < 0)
+    fail (path);
+  close (fd);
+}
+
+/* In a mount namespace of its own, as any user may. */
+static void
+flush (void)
+{
+  char uids[40], gids[40], options[80];
+  pid_t server;
+  int dev, file;
+
+  snprintf (uids, sizeof uids, "0 %u 1", (unsigned)geteuid ());
+  snprintf (gids, sizeof gids, "0 %u 1", (unsigned)getegid ());
+  if (unshare (CLONE_NEWUSER | CLONE_NEWNS) < 0)
+    fail ("unshare");
+  write_text ("/proc/self/setgroups", "deny");
+  write_text ("/proc/self/uid_map", uids);
+  write_text ("/proc/self/gid_map", gids);
+  dev = open ("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (dev < 0)
+    fail ("/dev/fuse");
+  snprintf (options, sizeof options,
+            "fd=%d,rootmode=40000,user_id=0,group_id=0", dev);
+  if (mount ("slow", "/mnt", "fuse", 0, options) < 0)
+    fail ("mount");
+  server = fork ();
+  if (server == 0)
+    fuse_serve (dev);
+  close (dev); /* with its server the file system ends */
+  file = open ("/mnt/file", O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    fail ("/mnt/file");
+  open_with ("identity", "(slow)", file);
+  puts (greet (dial ()) ? "served" : "stuck");
+  fflush (stdout);
+  kill (server, SIGKILL);
 }
 
 /* All right but for pid, or for what can be shortened. */
@@ -354,6 +448,8 @@ main (int argc, char **argv)
     open_with (argv[3], argv[4], open (argv[4], O_RDONLY));
   else if (strcmp (mode, "secret") == 0)
     open_with ("password", "(secret)", socket (AF_UNIX, SOCK_STREAM, 0));
+  else if (strcmp (mode, "flush") == 0)
+    flush ();
   else if (strcmp (mode, "kill") == 0 && argc == 4)
     adopt ((pid_t)atol (argv[3]), false);
   else if (strcmp (mode, "truncate") == 0)

@@ -84,3 +84,8 @@ tests_unit_cache_foreign_test_SOURCES = %D%/foreign_test.c
 tests_unit_cache_foreign_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_tls_login_test_SOURCES = %D%/tls_login_test.c
 tests_unit_cache_tls_login_test_LDADD = libcache.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/cache/peek_test
+TESTS += tests/unit/cache/peek_test
+tests_unit_cache_peek_test_SOURCES = %D%/peek_test.c
+tests_unit_cache_peek_test_LDADD = libcache.la $(UNIT_LIBS)
