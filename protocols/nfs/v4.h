@@ -10,7 +10,8 @@
  *   CHECK ─ok──────────────────────────────────────────┐
  *     │ BADSESSION, DEADSESSION …                      │
  *   EXCHANGE_ID → CREATE_SESSION → CLAIM ─────────────→│
- *     a new client ID: → RECLAIM → RECLAIM_COMPLETE ──→│
+ *     a new client ID: → RECLAIM → RECLAIM_COMPLETE ──→│  (CHECK as well,
+ *                                                      │  if it broke there)
  *                                                    WALK → TEST → OPEN →
  * probes → done: nfs_ready, or the pieces go on WALK ⇄ READLINK; MOVED: → WHERE
  * → a fault
@@ -106,6 +107,7 @@ struct v4_memory {
   uint64_t nonce; /* in our open owner */
   uint8_t session[NFS4_SESSIONID_SIZE];
   bool has_client, has_session, has_open;
+  bool complete; /* the client has said RECLAIM_COMPLETE */
   bool cache; /* the session keeps answers of writes */
   bool probed;
   uint32_t slots, maxrequestsize, maxresponsesize, maxoperations;
@@ -144,7 +146,6 @@ struct v4 {
 
   /* of EXCHANGE_ID and CREATE_SESSION */
   uint32_t create_sequenceid;
-  bool new_client;
   struct v4_create_session asked;
   uint32_t nonce_masks[3];
 

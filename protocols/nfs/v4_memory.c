@@ -24,6 +24,7 @@ _Static_assert (HEADER_BYTES + V4_SLOTS_PAGE_BYTES <= PAGE_BYTES,
 #define HAS_OPEN 0x04u
 #define CACHES 0x08u
 #define PROBED 0x10u
+#define COMPLETE 0x20u
 
 uint8_t *
 v4_memory_slots (struct v4 *v)
@@ -54,6 +55,7 @@ read_header (const uint8_t header[HEADER_BYTES], struct v4_memory *m)
   m->has_open = flags & HAS_OPEN;
   m->cache = flags & CACHES;
   m->probed = flags & PROBED;
+  m->complete = flags & COMPLETE;
   m->clientid = wire_u64 (&w);
   m->nonce = wire_u64 (&w);
   get_bytes (&w, m->session, sizeof m->session);
@@ -106,7 +108,8 @@ v4_memory_store (struct nfs *n)
   wirebuf_u32 (&b, (m->has_client ? HAS_CLIENT : 0)
                        | (m->has_session ? HAS_SESSION : 0)
                        | (m->has_open ? HAS_OPEN : 0) | (m->cache ? CACHES : 0)
-                       | (m->probed ? PROBED : 0));
+                       | (m->probed ? PROBED : 0)
+                       | (m->complete ? COMPLETE : 0));
   wirebuf_u64 (&b, m->clientid);
   wirebuf_u64 (&b, m->nonce);
   wirebuf_bytes (&b, m->session, sizeof m->session);

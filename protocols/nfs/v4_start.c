@@ -158,8 +158,9 @@ got_exchange_id (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
     return e;
   if (a->status)
     return v4_on_error (n, a, now_ns, f);
-  v->new_client = !v->memory.has_client || !r.confirmed
-                  || v->memory.clientid != r.clientid;
+  if (!v->memory.has_client || !r.confirmed
+      || v->memory.clientid != r.clientid)
+    v->memory.complete = false;
   v->memory.has_client = true;
   v->memory.has_session = false;
   v->memory.clientid = r.clientid;
@@ -230,6 +231,23 @@ got_create_session (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   return ERR_OK;
 }
 
+/* The session is there. What was open is taken back from a server that knows
+ * the client no more, and it is told that this was all (§18.51.3), once: though
+ * an engine before this one was interrupted there.
+ */
+static void
+go_on (struct nfs *n)
+{
+  const struct v4_memory *m = &v4_of (n)->memory;
+
+  if (m->complete)
+    v4_go (n, V4_WALK);
+  else if (m->has_open && m->fh.length_bytes > 0)
+    v4_go (n, V4_RECLAIM);
+  else
+    v4_go (n, V4_RECLAIM_COMPLETE);
+}
+
 /* v4.h: is the session ours, or another one's? */
 static enum err
 got_claim (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
@@ -262,12 +280,7 @@ got_claim (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
   v4_memory_store (n);
   if (n->state == PROTO_READY)
     n->pieces_max = v->memory.slots - 1;
-  if (!v->new_client)
-    v4_go (n, V4_WALK);
-  else if (v->memory.has_open && v->memory.fh.length_bytes > 0)
-    v4_go (n, V4_RECLAIM);
-  else
-    v4_go (n, V4_RECLAIM_COMPLETE);
+  go_on (n);
   return ERR_OK;
 }
 
@@ -275,16 +288,13 @@ static enum err
 got_check (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
            struct fault *f)
 {
-  struct v4 *v = v4_of (n);
   enum err e = v4_close_sequence (a, f);
 
   if (e)
     return e;
   if (a->failed && v4_status_find (a->status)->recovery != V4_DO_AGAIN)
     return v4_on_error (n, a, now_ns, f);
-  /* The session lives. */
-  v->new_client = false;
-  v4_go (n, V4_WALK);
+  go_on (n); /* it lives */
   return ERR_OK;
 }
 
@@ -333,6 +343,8 @@ got_reclaim_complete (struct nfs *n, struct v4_answer *a, uint64_t now_ns,
     return e;
   if (a->status && a->status != NFS4ERR_COMPLETE_ALREADY)
     return v4_on_error (n, a, now_ns, f);
+  v4_of (n)->memory.complete = true;
+  v4_memory_store (n);
   v4_go (n, V4_WALK);
   return ERR_OK;
 }

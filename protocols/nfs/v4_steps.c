@@ -420,6 +420,8 @@ v4_sequence_flags (struct nfs *n, const struct v4_sequence_result *s,
 
   v->renewed_ns = now_ns;
   v4_slots_target (&v->slots, s->target_highest_slotid);
+  if (s->status_flags & SEQ4_STATUS_RESTART_RECLAIM_NEEDED)
+    v->memory.complete = false;
   if (n->state != PROTO_READY || v->mending || v->leaving)
     return;
   if (s->status_flags

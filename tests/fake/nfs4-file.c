@@ -189,7 +189,7 @@ fake4_open_file (struct run *r)
   claim = wire_u32 (&r->in);
   if (claim == 1)
     wire_u32 (&r->in);
-  if (s->grace && claim != 1)
+  if ((s->grace || fake4_may_reclaim (s, client)) && claim != 1)
     return GRACE;
   if (!s->grace && claim == 1)
     return NO_GRACE;

@@ -28,6 +28,7 @@ enum {
   OP_ILLEGAL = 10044,
   BADSESSION = 10052,
   BADSLOT = 10053,
+  COMPLETE_ALREADY = 10054,
   CONN_NOT_BOUND = 10055,
   SEQ_MISORDERED = 10063,
   RETRY_UNCACHED_REP = 10068,
@@ -41,6 +42,7 @@ struct run {
   struct wirebuf *out;
   uint8_t fh; /* 'R', 'D', 'F', a link's number, or 0 */
   struct fake4_slot *slot;
+  uint64_t client; /* whose session it is */
   bool cache;
 };
 
@@ -67,6 +69,13 @@ uint32_t
 fake4_destroy_session (struct run *r);
 uint32_t
 fake4_destroy_clientid (struct run *r);
+void
+fake4_complete (struct run *r);
+/* It has not yet said RECLAIM_COMPLETE: what reclaims nothing has to wait
+ * (§18.51.3).
+ */
+bool
+fake4_may_reclaim (const struct fake_nfs4 *s, uint64_t client);
 
 /* nfs4-file.c */
 bool

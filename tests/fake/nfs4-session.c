@@ -28,7 +28,7 @@ fake4_exchange_id (struct run *r)
   if (i == FAKE4_CLIENTS) {
     i = empty;
     s->client[i].used = true;
-    s->client[i].confirmed = false;
+    s->client[i].confirmed = s->client[i].complete = false;
     s->client[i].owner_bytes = n;
     memcpy (s->client[i].owner, owner, n);
     s->client[i].id = s->boot << 32 | s->next_id++;
@@ -141,6 +141,7 @@ fake4_sequence (struct run *r, bool *ret_replay)
     return SEQ_MISORDERED;
   }
   r->slot->sequenceid = sequenceid;
+  r->client = s->session[i].client;
   s->sequences[s->connection]++;
   wirebuf_u32 (r->out, OK);
   put_session (r->out, s->session[i].id);
@@ -201,4 +202,22 @@ fake4_destroy_clientid (struct run *r)
       r->s->client[i].used = false;
   wirebuf_u32 (r->out, OK);
   return OK;
+}
+
+/* RECLAIM_COMPLETE */
+void
+fake4_complete (struct run *r)
+{
+  for (unsigned i = 0; i < FAKE4_CLIENTS; i++)
+    if (r->s->client[i].used && r->s->client[i].id == r->client)
+      r->s->client[i].complete = true;
+}
+
+bool
+fake4_may_reclaim (const struct fake_nfs4 *s, uint64_t client)
+{
+  for (unsigned i = 0; i < FAKE4_CLIENTS; i++)
+    if (s->client[i].used && s->client[i].id == client)
+      return !s->client[i].complete;
+  return false;
 }

@@ -109,6 +109,8 @@ execute (struct run *r, uint32_t op, bool *ret_replay)
 
   if (s->fail_times > 0 && s->fail_op == op) {
     s->fail_times--;
+    if (s->fail_status == COMPLETE_ALREADY)
+      fake4_complete (r);
     return s->fail_status;
   }
   if (op < 80)
@@ -172,6 +174,7 @@ execute (struct run *r, uint32_t op, bool *ret_replay)
     return fake4_destroy_clientid (r);
   case 58: /* RECLAIM_COMPLETE */
     wire_u32 (&r->in);
+    fake4_complete (r);
     break;
   case 59:
     return fake4_range (r, false);

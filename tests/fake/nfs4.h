@@ -63,6 +63,7 @@ struct fake_nfs4 {
   uint32_t slots; /* granted */
   struct {
     bool used, confirmed;
+    bool complete; /* it has said RECLAIM_COMPLETE */
     uint8_t owner[256];
     size_t owner_bytes;
     uint64_t id;

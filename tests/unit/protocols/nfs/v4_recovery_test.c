@@ -175,6 +175,36 @@ a_restarted_server_gives_back_what_was_open (void)
   peer4_end (&s);
 }
 
+/* A server takes no other OPEN before RECLAIM_COMPLETE (§18.51.3): wherever in
+ * between the connection breaks, the next one has to say it.
+ */
+static void
+a_break_while_it_is_given_back (void)
+{
+  for (unsigned i = 0; i < 16; i++) {
+    struct peer s;
+    size_t n;
+
+    peer4_begin (&s);
+    CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+    peer4_works (&s, 1);
+    fake_nfs4_reboot (&server);
+    server.grace = i < 12;
+    peer_close (&s);
+    CU_ASSERT_EQUAL (peer_open (&s), ERR_OK);
+    for (unsigned k = 0; k < i / 2; k++) {
+      n = peer_call (&s);
+      n = fake_nfs4_answer (&server, s.call, n, s.reply, PEER_RECORD_BYTES);
+      CU_ASSERT_EQUAL_FATAL (peer_record (&s, s.reply, n), ERR_OK);
+    }
+    peer4_lose (&s, i % 2);
+    CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+    server.grace = false;
+    peer4_works (&s, 2);
+    peer4_end (&s);
+  }
+}
+
 static void
 an_expired_lease_is_no_end (void)
 {
@@ -287,6 +317,7 @@ UNIT_MAIN ("nfs v4 recovery", UNIT_TEST (every_error_is_mended),
            UNIT_TEST (mending_ends), UNIT_TEST (a_delay_is_bounded),
            UNIT_TEST (asking_anew_is_bounded),
            UNIT_TEST (a_restarted_server_gives_back_what_was_open),
+           UNIT_TEST (a_break_while_it_is_given_back),
            UNIT_TEST (an_expired_lease_is_no_end),
            UNIT_TEST (another_file_is_not_taken_for_it),
            UNIT_TEST (the_lease_is_renewed),
