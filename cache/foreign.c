@@ -12,6 +12,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "sandbox/sandbox.h"
+
 #define FROZEN (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define FIXED (F_SEAL_SHRINK | F_SEAL_GROW)
 
@@ -99,15 +101,29 @@ is_dead (int pidfd)
   return poll (&p, 1, 0) == 1;
 }
 
+/* A user may serve the file system of a program: what the kernel has of it must
+ * do (statx(2)), as who asks that server waits for it.
+ */
 static bool
 runs (int pid, const char *program)
 {
   char path[40];
-  struct stat a, b;
+  struct statx a, b;
 
   snprintf (path, sizeof path, "/proc/%d/exe", pid);
-  return stat (path, &a) == 0 && stat (program, &b) == 0
-         && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+  return statx (AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &a) == 0
+         && statx (AT_FDCWD, program, 0, STATX_INO, &b) == 0
+         && a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major
+         && a.stx_dev_minor == b.stx_dev_minor;
+}
+
+/* As workers of root's daemon do, and no user's process: who may trace it can
+ * have it hold the lock that reading its maps waits for.
+ */
+static bool
+is_nobodys (int pid)
+{
+  return sbx_look (pid) & SBX_LAYER_UNPRIVILEGED_UID;
 }
 
 static bool
@@ -142,7 +158,8 @@ foreign_worker (int pidfd, int completions_fd, const char *worker_path)
 
   if (pid == 0)
     return false;
-  if (pid > 0 && runs (pid, worker_path) && maps (pid, completions_fd)
+  if (pid > 0 && is_nobodys (pid) && runs (pid, worker_path)
+      && maps (pid, completions_fd)
       /* the pid was still its own */
       && !is_dead (pidfd))
     return true;

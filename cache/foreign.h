@@ -13,8 +13,8 @@
  */
 bool foreign_file (int fd);
 
-/* An agent: a Unix stream socket, which is never waited for. But who has it,
- * too, can hold its lock (SECURITY.md, limits): for nothing else.
+/* An agent: a Unix stream socket. Who has it, too, can hold its lock: it is for
+ * a relay alone (relay.h).
  */
 bool foreign_agent (int fd);
 
@@ -29,8 +29,10 @@ bool foreign_object (int fd, const char *name);
 bool foreign_net (int fd);
 
 /* The worker at the other end of the channel with these completions: the
- * program worker_path, which has that very object mapped. Another process may
- * not be killed in somebody's name. True also if it is dead already.
+ * program worker_path, which has that very object mapped, by the uid that
+ * workers of root's daemon have. Another process may not be killed in
+ * somebody's name. True also if it is dead already. Processes that a user may
+ * trace are not looked at any further: they can make us wait.
  */
 bool foreign_worker (int pidfd, int completions_fd, const char *worker_path);
 

@@ -84,9 +84,11 @@ a_copy_is_what_was_there_and_stays_so (void)
   close (pipes[0]);
 }
 
-/* A process that has fd mapped, or not. */
+#define UID_NOBODY 65534
+
+/* A process that has fd mapped, or not; of that uid, if we may. */
 static int
-start (int fd, pid_t *ret_pid)
+start (int fd, uid_t uid, pid_t *ret_pid)
 {
   int ready[2];
   char byte;
@@ -97,6 +99,8 @@ start (int fd, pid_t *ret_pid)
   if (*ret_pid == 0) {
     if (fd >= 0
         && mmap (NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+      _exit (1);
+    if (geteuid () == 0 && setresuid (uid, uid, uid) < 0)
       _exit (1);
     if (write (ready[1], "x", 1) != 1)
       _exit (1);
@@ -122,16 +126,18 @@ a_worker_is_known_by_what_it_maps (void)
 {
   char self[PATH_MAX];
   ssize_t n = readlink ("/proc/self/exe", self, sizeof self - 1);
-  int mine = -1, other = -1, with, without;
-  pid_t pid_with, pid_without;
+  int mine = -1, other = -1, with, without, users;
+  pid_t pid_with, pid_without, pid_users;
 
   CU_ASSERT_FATAL (n > 0);
   self[n] = 0;
   CU_ASSERT_EQUAL_FATAL (shm_create ("a", 4096, &mine), ERR_OK);
   CU_ASSERT_EQUAL_FATAL (shm_create ("b", 4096, &other), ERR_OK);
-  with = start (mine, &pid_with);
-  without = start (-1, &pid_without);
-  CU_ASSERT (foreign_worker (with, mine, self));
+  with = start (mine, UID_NOBODY, &pid_with);
+  without = start (-1, UID_NOBODY, &pid_without);
+  users = start (mine, 4001, &pid_users);
+  CU_ASSERT (foreign_worker (with, mine, self) == (geteuid () == 0));
+  CU_ASSERT (!foreign_worker (users, mine, self));
   CU_ASSERT (!foreign_worker (with, other, self));
   CU_ASSERT (!foreign_worker (with, mine, "/bin/sh"));
   CU_ASSERT (!foreign_worker (without, mine, self));
@@ -142,6 +148,7 @@ a_worker_is_known_by_what_it_maps (void)
   CU_ASSERT (foreign_worker (with, mine, self)); /* dead: nothing to kill */
   close (with);
   end (without, pid_without);
+  end (users, pid_users);
   close (mine);
   close (other);
 }
