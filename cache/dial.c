@@ -3,6 +3,7 @@
 #include "cache/dial.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -30,6 +31,8 @@
 
 /* Far more than it takes, if nobody is in the way. */
 #define FENCE_WAIT_MS 100
+/* Where no process can be had now. */
+#define FENCE_AGAIN_S 0.1
 
 struct dialer {
   struct daemon *d;
@@ -373,18 +376,74 @@ fence_apart (const int *fd, unsigned n)
   return pidfd;
 }
 
+/* What no process could be had for. */
+struct late_fence {
+  struct daemon *d;
+  ev_timer again;
+  unsigned n;
+  int fd[]; /* dups */
+};
+
+static void
+on_again (struct ev_loop *loop, ev_timer *w, int events)
+{
+  struct late_fence *l = w->data;
+  int child = fence_apart (l->fd, l->n);
+
+  (void)events;
+  if (child < 0) {
+    ev_timer_again (loop, w);
+    return;
+  }
+  daemon_reap_child (l->d, child);
+  ev_timer_stop (loop, w);
+  for (unsigned i = 0; i < l->n; i++)
+    close (l->fd[i]);
+  free (l);
+}
+
+/* Here it must not be done: who waits for one user's lock stops all. False: out
+ * of memory, or of descriptors. Then their kernel buffers go on until the
+ * server, or their user, lets go.
+ */
+static bool
+fence_later (struct daemon *d, const int *fd, unsigned n)
+{
+  struct late_fence *l = calloc (1, sizeof *l + n * sizeof *l->fd);
+
+  if (!l)
+    return false;
+  l->d = d;
+  for (unsigned i = 0; i < n; i++)
+    if ((l->fd[l->n] = fcntl (fd[i], F_DUPFD_CLOEXEC, 0)) >= 0)
+      l->n++;
+  if (!l->n) {
+    free (l);
+    return false;
+  }
+  ev_timer_init (&l->again, on_again, FENCE_AGAIN_S, FENCE_AGAIN_S);
+  l->again.data = l;
+  ev_now_update (d->loop);
+  ev_timer_start (d->loop, &l->again);
+  return true;
+}
+
 void
 dial_fence_all (struct daemon *d, const int *fd, unsigned n, bool apart)
 {
   struct pollfd child = {.fd = -1, .events = POLLIN};
 
-  if (apart && n)
-    child.fd = fence_apart (fd, n);
+  for (unsigned i = 0; i < n && !apart; i++)
+    dial_fence (fd[i]);
+  if (!apart || !n)
+    return;
+  child.fd = fence_apart (fd, n);
   if (child.fd >= 0) {
     poll (&child, 1, FENCE_WAIT_MS);
     daemon_reap_child (d, child.fd);
     return;
   }
-  for (unsigned i = 0; i < n; i++)
-    dial_fence (fd[i]);
+  if (!fence_later (d, fd, n))
+    log_write (d->log, LOG_LEVEL_ERROR,
+               "no process, and no memory, to reset %u connections", n);
 }

@@ -158,6 +158,44 @@ several_are_fenced_apart (void)
   ev_loop_destroy (d.loop);
 }
 
+/* In place of libc's. */
+static unsigned no_process;
+
+pid_t
+fork (void)
+{
+  if (!no_process)
+    return _Fork ();
+  no_process--;
+  errno = EAGAIN;
+  return -1;
+}
+
+/* Not in the daemon's thread, whose user may hold their locks. */
+static void
+without_a_process_they_are_fenced_later (void)
+{
+  uint64_t end_ms = clock_now_ms () + 10000;
+  uint16_t port;
+  int l, fd;
+
+  d.loop = ev_loop_new (EVFLAG_NOENV);
+  l = listen_somewhere (&port);
+  CU_ASSERT_FATAL ((fd = dial (port, (struct dial_from){0})) >= 0);
+  no_process = 3;
+  dial_fence_all (&d, &fd, 1, true);
+  CU_ASSERT_EQUAL (no_process, 2);
+  CU_ASSERT (!is_reset (fd));
+  while (!is_reset (fd) && clock_now_ms () < end_ms)
+    ev_run (d.loop, EVRUN_ONCE);
+  CU_ASSERT (is_reset (fd));
+  CU_ASSERT_EQUAL (no_process, 0);
+  no_child_stays ();
+  close (fd);
+  close (l);
+  ev_loop_destroy (d.loop);
+}
+
 /* A page that does not come before somebody gives it. */
 static char *
 page_that_waits (int *ret_fd)
@@ -234,4 +272,5 @@ a_locked_socket_holds_nothing_up (void)
 UNIT_MAIN ("dial", UNIT_TEST (dials_again_from_the_same_port),
            UNIT_TEST (dials_from_a_reserved_port),
            UNIT_TEST (several_are_fenced_apart),
-           UNIT_TEST (a_locked_socket_holds_nothing_up))
+           UNIT_TEST (a_locked_socket_holds_nothing_up),
+           UNIT_TEST (without_a_process_they_are_fenced_later))
