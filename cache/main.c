@@ -492,9 +492,6 @@ start (struct program *p, struct fault *f)
       || (e = open_to_host (p, f))
       || (e = open_log (p, f)) || (e = find_helpers (&p->daemon, f)))
     return e;
-  p->daemon.cgroup = sbx_cgroup_open (controllers, sizeof controllers);
-  log_write (&p->log, LOG_LEVEL_DEBUG, "limits of workers by cgroups: %s",
-             controllers);
   loop = p->daemon.loop = ev_loop_new (EVFLAG_NOENV);
   if (!loop)
     return fault_set (f, ERR_IO, "cannot make an event loop");
@@ -507,9 +504,17 @@ start (struct program *p, struct fault *f)
   if ((e = shared_set_open (&p->daemon, p->dir, &p->options.limits,
                             &p->daemon.volumes, f)))
     return e;
-  return server_open (&p->daemon, p->dir,
-                      p->options.private ? p->options.idle_timeout_s : 0,
-                      on_idle, p, &p->server, f);
+  if ((e = server_open (&p->daemon, p->dir,
+                        p->options.private ? p->options.idle_timeout_s : 0,
+                        on_idle, p, &p->server, f)))
+    return e;
+  /* Last, as nothing may fail behind it and leave it divided. Nobody is served
+   * before the loop runs.
+   */
+  p->daemon.cgroup = sbx_cgroup_open (controllers, sizeof controllers);
+  log_write (&p->log, LOG_LEVEL_DEBUG, "limits of workers by cgroups: %s",
+             controllers);
+  return ERR_OK;
 }
 
 static void
