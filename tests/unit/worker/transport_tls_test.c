@@ -807,6 +807,7 @@ static struct fault
 trusts (const char *text)
 {
   struct transport_config c = {.ops = &engine,
+                               .hello = (const uint8_t *)HELLO,
                                .tls_name = "server.example.org",
                                .tls_chain = ""};
   const struct transport_ops *ops = transport_find (PROTO_OVER_TLS);
