@@ -86,8 +86,10 @@ v4_mend (struct nfs *n, enum v4_step from)
 {
   struct v4 *v = v4_of (n);
 
-  if (from == V4_TEST && v->begun_again > 0) {
-    /* It was tested, and good; and is not. */
+  if (from == V4_TEST && v->begun_again > 0 && !v->mending) {
+    /* It was tested, and good; and is not. Not so if it is said again, of what
+     * was under way beside it.
+     */
     v->memory.has_open = false;
     from = V4_WALK;
   }

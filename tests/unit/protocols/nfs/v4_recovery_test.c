@@ -269,6 +269,35 @@ the_lease_is_renewed (void)
   peer4_end (&s);
 }
 
+/* Many are refused because of it, and SEQUENCE says so as well: it is tested
+ * all the same, and freed where it was revoked.
+ */
+static void
+a_revoked_open_is_tested_once (void)
+{
+  struct proto_completion c;
+  unsigned before;
+  struct peer s;
+
+  peer4_begin (&s);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  peer4_works (&s, 1);
+  before = server.executed[TEST_STATEID];
+  server.status_flags = 0x20;
+  server.fail_op = WRITE;
+  server.fail_status = 10047; /* ADMIN_REVOKED */
+  server.fail_times = 3;
+  for (unsigned i = 0; i < 3; i++)
+    CU_ASSERT_EQUAL (
+        peer4_submit (&s, 500 + i, IO_WRITE, 0, i * 4096, 4096, data), ERR_OK);
+  for (unsigned i = 0; i < 3; i++) {
+    c = peer4_finish (&s);
+    CU_ASSERT_EQUAL (c.error, ERR_OK);
+  }
+  CU_ASSERT_EQUAL (server.executed[TEST_STATEID], before + 1);
+  peer4_end (&s);
+}
+
 /* A server that is busy is asked again, each time anew for as long. */
 static void
 a_delayed_renewal_is_sent_again (void)
@@ -321,5 +350,6 @@ UNIT_MAIN ("nfs v4 recovery", UNIT_TEST (every_error_is_mended),
            UNIT_TEST (an_expired_lease_is_no_end),
            UNIT_TEST (another_file_is_not_taken_for_it),
            UNIT_TEST (the_lease_is_renewed),
+           UNIT_TEST (a_revoked_open_is_tested_once),
            UNIT_TEST (a_delayed_renewal_is_sent_again),
            UNIT_TEST (no_answer_is_noticed))
