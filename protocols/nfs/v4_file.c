@@ -500,7 +500,11 @@ v4_probe (struct nfs *n)
 {
   struct v4 *v = v4_of (n);
 
-  if (v->step != V4_IDLE || v->mending || v->leaving)
+  /* Without room it is asked for again before the requests that take what
+   * there is next.
+   */
+  if (v->step != V4_IDLE || v->mending || v->leaving
+      || !nfs_has_room (n, 0, V4_STEP_ARGUMENTS_BYTES))
     return false;
   v4_go (n, V4_LOOK);
   v4_pump (n, n->now_ns);

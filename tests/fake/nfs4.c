@@ -13,7 +13,7 @@ fake_nfs4_init (struct fake_nfs4 *s, uint64_t size)
                           .committed = calloc (1, size),
                           .boot = 1,
                           .minor_max = 2,
-                          .slots = FAKE4_SLOTS,
+                          .slots = 8,
                           .next_id = 100,
                           .generation = 1,
                           .fileid = 42,

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define FAKE4_PATH "/dir/disk.img"
-#define FAKE4_SLOTS 8u
+#define FAKE4_SLOTS 64u /* at most */
 #define FAKE4_LINKS 4u
 #define FAKE4_CLIENTS 4u
 #define FAKE4_SESSIONS 16u
@@ -60,7 +60,7 @@ struct fake_nfs4 {
   uint64_t size;
   uint64_t boot; /* write verifier, and part of all identifiers */
   uint32_t minor_max;
-  uint32_t slots; /* granted */
+  uint32_t slots; /* granted: 8 */
   struct {
     bool used, confirmed;
     bool complete; /* it has said RECLAIM_COMPLETE */

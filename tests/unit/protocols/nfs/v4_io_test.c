@@ -145,6 +145,34 @@ zero_and_trim (void)
   peer4_end (&s);
 }
 
+/* However many requests wait for a place in the outbox. */
+static void
+a_question_has_its_turn (void)
+{
+  struct iovec v[PROTO_TX_IOV];
+  unsigned looks, calls = 0;
+  struct peer s;
+  size_t n;
+
+  peer4_begin (&s);
+  server.slots = FAKE4_SLOTS;
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 100; i++)
+    CU_ASSERT_EQUAL (
+        peer4_submit (&s, 500 + i, IO_WRITE, 0, i * 4096, 4096, data), ERR_OK);
+  CU_ASSERT (nfs_ops.tx_iov (s.p, 0, v, PROTO_TX_IOV) > PROTO_TX_IOV - 3);
+  nfs_ops.probe (s.p, s.now_ns);
+  looks = server.executed[GETATTR];
+  while (server.executed[GETATTR] == looks && calls < 40) {
+    n = peer_call (&s);
+    CU_ASSERT (fake_nfs4_answer (&server, s.call, n, s.reply, PEER_RECORD_BYTES)
+               > 0);
+    calls++;
+  }
+  CU_ASSERT (calls > 30 && calls < 40); /* behind what was there */
+  peer4_end (&s);
+}
+
 /* A server that takes no WRITE of no bytes refuses those that are under way
  * when that is found out, and those of a session before.
  */
@@ -265,6 +293,7 @@ a_flipped_bit_does_no_harm (void)
 UNIT_MAIN ("nfs v4 io", UNIT_TEST (stability_is_the_servers_word),
            UNIT_TEST (fua_is_file_sync), UNIT_TEST (holes_are_told),
            UNIT_TEST (a_write_between_two_seeks), UNIT_TEST (zero_and_trim),
+           UNIT_TEST (a_question_has_its_turn),
            UNIT_TEST (trims_beside_each_other),
            UNIT_TEST (an_empty_file_is_no_hole),
            UNIT_TEST (errors_of_requests_are_theirs),
