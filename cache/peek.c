@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cache/dial.h"
+#include "cache/foreign.h"
 #include "common/cleanup.h"
 
 /* The kernel's own limit for a message (SCM_MAX_FD). */
@@ -29,6 +30,24 @@ struct child {
 
 static const struct quota_share one = {.peeks = 1};
 
+/* Unix, or TCP that does not linger (socket(7)): who closes such a one last
+ * waits for the other end to have taken what was sent.
+ */
+static bool
+is_quiet_socket (int fd)
+{
+  struct linger linger = {.l_onoff = 1};
+  socklen_t n = sizeof linger, k = sizeof (int);
+  int domain = -1;
+
+  if (getsockopt (fd, SOL_SOCKET, SO_DOMAIN, &domain, &k) < 0)
+    return false;
+  return domain == AF_UNIX
+         || (foreign_net (fd)
+             && getsockopt (fd, SOL_SOCKET, SO_LINGER, &linger, &n) == 0
+             && !linger.l_onoff);
+}
+
 /* Memory, sockets, eventfds, pidfds: the kernel's own. What a user could name
  * so has a slash in front.
  */
@@ -38,11 +57,8 @@ is_harmless (int fd)
   static const char *const kinds[] = {"anon_inode:[eventfd]",
                                       "anon_inode:[pidfd]", "pidfd:["};
   char path[40], is[32] = "";
-  socklen_t n = sizeof (int);
-  int type;
 
-  if (fcntl (fd, F_GET_SEALS) >= 0
-      || getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
+  if (fcntl (fd, F_GET_SEALS) >= 0 || is_quiet_socket (fd))
     return true;
   snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
   if (readlink (path, is, sizeof is - 1) < 0)

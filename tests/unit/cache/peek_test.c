@@ -122,6 +122,17 @@ what_closes_at_once_may_come (void)
     close (fds[i]);
 }
 
+static int
+socket_that_lingers (void)
+{
+  const struct linger linger = {.l_onoff = 1, .l_linger = 3600};
+  int fd = socket (AF_INET, SOCK_STREAM, 0);
+
+  CU_ASSERT_EQUAL (
+      setsockopt (fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+  return fd;
+}
+
 static void
 other_kinds_are_dropped (void)
 {
@@ -133,7 +144,10 @@ other_kinds_are_dropped (void)
                      open ("/", O_RDONLY | O_DIRECTORY),
                      pipes[0],
                      epoll_create1 (0),
-                     timerfd_create (CLOCK_MONOTONIC, 0)};
+                     timerfd_create (CLOCK_MONOTONIC, 0),
+                     socket (AF_INET, SOCK_DGRAM, 0),
+                     socket (AF_NETLINK, SOCK_RAW, 0),
+                     socket_that_lingers ()};
   int memory = memfd_create ("x", 0);
 
   for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
