@@ -83,7 +83,8 @@ v4_slots_resume (struct v4_slots *s, uint8_t *page, unsigned count)
 static bool
 same_work (const struct v4_work *a, const struct v4_work *b)
 {
-  return a->tag == b->tag && a->offset == b->offset && a->length == b->length
+  return a->op != IO_READ && a->op != IO_STATUS && a->tag == b->tag
+         && a->offset == b->offset && a->length == b->length
          && a->op == b->op && a->fua == b->fua;
 }
 

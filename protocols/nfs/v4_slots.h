@@ -3,9 +3,11 @@
  * connection: who comes after us finds in the identity page which request was
  * on which slot with which sequence id when the connection went. A request
  * that the gateway sends again goes out on the same slot with the same sequence
- * id, so that the server executes it once, whether it had arrived or not. A
- * slot whose request nobody sends again is settled by a SEQUENCE of its own,
- * which the server answers when the request is over.
+ * id, so that the server executes it once, whether it had arrived or not. (Not
+ * if it only reads: its COMPOUND need not be the same, READ or READ_PLUS, and
+ * an answer that was kept would be that to the other one.) A slot whose request
+ * nobody sends again is settled by a SEQUENCE of its own, which the server
+ * answers when the request is over.
  *
  *   IDLE → BUSY → IDLE          a request is sent, and answered
  *          BUSY → LEFT → BUSY   the connection ended, or the server answered

@@ -123,7 +123,7 @@ fake4_sequence (struct run *r, bool *ret_replay)
   uint32_t sequenceid = wire_u32 (&r->in), slotid = wire_u32 (&r->in);
 
   wire_u32 (&r->in);
-  r->cache = wire_u32 (&r->in);
+  r->cache = wire_u32 (&r->in) || s->keeps_all;
   if (i == FAKE4_SESSIONS)
     return BADSESSION;
   if (!s->strict) /* SP4_NONE: by the way (§2.10.3.1) */

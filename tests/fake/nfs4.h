@@ -96,6 +96,7 @@ struct fake_nfs4 {
   bool delegates;      /* though nobody wants it */
   bool ignores_setattr; /* says that it worked */
   bool read_plus;      /* it has READ_PLUS */
+  bool keeps_all;      /* answers on slots, though nobody wants it */
   enum fake4_lie lie;  /* of READ_PLUS */
   bool no_sparse;      /* SEEK, DEALLOCATE and ALLOCATE: NOTSUPP */
   bool no_empty_write; /* WRITE of no bytes: INVAL */

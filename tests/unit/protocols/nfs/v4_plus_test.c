@@ -158,6 +158,35 @@ it_goes_on_after_a_break (void)
   }
 }
 
+/* What is only read is no replay: the server may have kept the answer to
+ * another operation.
+ */
+static void
+a_break_while_it_reads_plainly (void)
+{
+  struct peer s;
+
+  begin_sparse (&s, 3);
+  server.keeps_all = true;
+  memset (server.content + SIZE / 2, 1, SIZE / 2);
+  CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 33; i++) /* it pays no more */
+    reads_right (&s, SIZE / 2, 16384);
+  memset (server.content + SIZE / 2 + 512, 2, 256); /* and is short */
+  server.size = SIZE / 2 + 768;
+  CU_ASSERT_EQUAL (
+      peer4_submit (&s, 1000, IO_READ, 0, SIZE / 2, 16384, back), ERR_OK);
+  peer4_lose (&s, true);
+  server.size = SIZE;
+  CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+  CU_ASSERT_EQUAL (
+      peer4_submit (&s, 1000, IO_READ, 0, SIZE / 2, 16384, back), ERR_OK);
+  CU_ASSERT_EQUAL (peer4_finish (&s).error, ERR_OK);
+  CU_ASSERT_EQUAL (memcmp (back, server.content + SIZE / 2, 16384), 0);
+  CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_READY);
+  peer4_end (&s);
+}
+
 /* Not for ever from one session to the next, with the same answer each time. */
 static void
 goes_on_without_it (struct peer *s)
@@ -260,6 +289,7 @@ UNIT_MAIN ("nfs v4 plus", UNIT_TEST (holes_and_data),
            UNIT_TEST (only_where_it_pays),
            UNIT_TEST (a_server_without_it_reads),
            UNIT_TEST (it_goes_on_after_a_break),
+           UNIT_TEST (a_break_while_it_reads_plainly),
            UNIT_TEST (lies_are_told_from_answers),
            UNIT_TEST (half_of_it_is_not_all),
            UNIT_TEST (much_data_behind_a_hole))
