@@ -386,15 +386,18 @@ piece_refused (struct nfs *n, const struct nfs_piece *p,
     ret->verdict = p->repeated ? NFS_DELAY : NFS_AGAIN;
     return ERR_OK;
   }
+  /* It worked once; READ is there always, and its answer has no segments, which
+   * may be too many for the session's limit (REP_TOO_BIG).
+   */
+  if (a->failed == OP_READ_PLUS
+      && (s->err == ERR_NOTSUP || s->recovery == V4_DO_BROKEN)) {
+    v->memory.caps &= ~V4_CAN_READ_PLUS;
+    ret->verdict = NFS_AGAIN;
+    return ERR_OK;
+  }
   if (s->recovery == V4_DO_BROKEN)
     return v4_refused (n, a->failed, a->status, f);
   if (s->recovery == V4_DO_FAIL) {
-    /* It worked once; READ is there always. */
-    if (a->failed == OP_READ_PLUS && s->err == ERR_NOTSUP) {
-      v->memory.caps &= ~V4_CAN_READ_PLUS;
-      ret->verdict = NFS_AGAIN;
-      return ERR_OK;
-    }
     /* So it may be with others that are under way; but not for ever. */
     if (a->failed == OP_WRITE && (p->op == IO_TRIM || p->op == IO_ZERO)) {
       v->empty_write_fails = true;

@@ -125,6 +125,15 @@ a_server_without_it_reads (void)
   reads_right (&s, 0, 65536);
   CU_ASSERT_EQUAL (server.executed[READ], 2);
   peer4_end (&s);
+
+  begin_sparse (&s, 2); /* and one whose answers would be too long */
+  CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+  server.fail_op = READ_PLUS;
+  server.fail_status = 10066; /* REP_TOO_BIG */
+  server.fail_times = 100;
+  reads_right (&s, 0, 65536);
+  CU_ASSERT_EQUAL (server.executed[READ], 1);
+  peer4_end (&s);
 }
 
 /* It is remembered by the next session, and mended as a READ is. */
