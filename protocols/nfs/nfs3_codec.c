@@ -422,7 +422,7 @@ nfs3_take_entry (struct xdr *x, struct nfs3_entry *ret, bool *ret_eof)
   }
   *ret = (struct nfs3_entry){0};
   ret->fileid = xdr_u64 (x, FIELD ("entryplus3.fileid", "3.3.17"));
-  ret->name = (const char *)xdr_opaque (x, NFS_NAME_MAX_BYTES, &ret->name_bytes,
+  ret->name = (const char *)xdr_opaque (x, LISTING_NAME_BYTES, &ret->name_bytes,
                                         name_field);
   ret->cookie = xdr_u64 (x, FIELD ("entryplus3.cookie", "3.3.17"));
   ret->has_attr = take_post_op_attr (x, &ret->attr);

@@ -26,9 +26,9 @@ add (struct nfs *n, const struct nfs3_entry *e)
 {
   if (e->has_attr && e->attr.type != NF3REG)
     return true;
-  if (!e->has_attr
-      && (e->name_bytes == 0 || e->name[0] == '.'
-          || e->name_bytes > NFS_NAME_MAX_BYTES))
+  if (e->name_bytes > NFS_NAME_MAX_BYTES) /* nor could it be opened */
+    return true;
+  if (!e->has_attr && (e->name_bytes == 0 || e->name[0] == '.'))
     return true;
   return listing_add (&n->listing, e->name, e->name_bytes,
                       e->has_attr ? e->attr.size : LISTING_SIZE_UNKNOWN,

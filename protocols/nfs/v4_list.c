@@ -65,7 +65,7 @@ take_entries (struct nfs *n, struct xdr *x, unsigned *ret_entries,
     const uint8_t *name;
     uint64_t cookie = xdr_u64 (x, "entry4.cookie, RFC 8881 §18.23.2");
 
-    name = xdr_opaque (x, NFS_NAME_MAX_BYTES, &name_bytes,
+    name = xdr_opaque (x, LISTING_NAME_BYTES, &name_bytes,
                        "entry4.name, RFC 8881 §18.23.2");
     v4_get_attrs (x, ATTRS, &attrs);
     if (!name || x->bad)

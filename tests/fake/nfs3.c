@@ -237,7 +237,7 @@ static void
 do_readdirplus (struct fake_nfs3 *s, struct wire *w, struct wirebuf *b)
 {
   uint64_t cookie = wire_u64 (w);
-  char name[32];
+  char name[301];
   unsigned n = 0;
 
   wirebuf_u32 (b, OK);
@@ -247,11 +247,15 @@ do_readdirplus (struct fake_nfs3 *s, struct wire *w, struct wirebuf *b)
     snprintf (name, sizeof name, "file%03u", (unsigned)cookie - 2);
     if (cookie < 3)
       strcpy (name, cookie == 0 ? "." : cookie == 1 ? ".." : "disk.img");
+    if (cookie == 1 && s->list_long) {
+      memset (name, 'n', 300);
+      name[300] = 0;
+    }
     wirebuf_u32 (b, 1);
     wirebuf_u64 (b, 1000 + cookie);
     put_opaque (b, name, strlen (name));
     wirebuf_u64 (b, cookie + 1);
-    put_post_op (b, s, cookie < 2 ? DIRECTORY : FILE_);
+    put_post_op (b, s, cookie + s->list_long < 2 ? DIRECTORY : FILE_);
     wirebuf_u32 (b, 1);
     put_fh (b, s, FILE_);
   }

@@ -36,6 +36,7 @@ struct fake_nfs3 {
   bool no_attributes;     /* post_op_attr: none */
   bool ignores_setattr;   /* says that it worked */
   unsigned list_names;    /* in the directory, beside disk.img */
+  bool list_long;         /* ".." has a name of 300 bytes, and is a file */
   /* Symbolic links, in the export's root and in its directory alike. */
   struct {
     const char *name, *target;

@@ -276,8 +276,10 @@ fake4_readdir (struct run *r)
   wirebuf_u32 (r->out, OK);
   wirebuf_u64 (r->out, 1);
   for (unsigned i = 0; i < (s->list_names ? 100 : 1); i++, cookie++) {
-    char name[32] = "sub";
+    char name[301] = "sub";
 
+    if (cookie == 0 && s->list_long)
+      memset (name, 'n', 300);
     if (cookie == 1)
       strcpy (name, "disk.img");
     if (cookie > 1)

@@ -109,6 +109,7 @@ struct fake_nfs4 {
   const char *moved_from, *moved_to, *moved_server; /* "a/b", "c", "host" */
   uint64_t list_names; /* in each directory, beside "sub" and disk.img */
   uint32_t list_type;  /* of those: nfs_ftype4 */
+  bool list_long;      /* "sub" has a name of 300 bytes */
   uint32_t status_flags;
   uint32_t access;
   uint64_t change;

@@ -354,6 +354,7 @@ lists_a_directory (void)
   s.params[2] = "list";
   s.params[3] = "yes";
   s.server.list_names = 120;
+  s.server.list_long = true; /* no v3 path has that */
   CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
   nfs_ops.info (s.p, &info);
   CU_ASSERT_EQUAL (info.caps, VOLUME_IS_LIST);

@@ -172,6 +172,20 @@ lists_a_directory (void)
   CU_ASSERT_EQUAL (entry.size, SIZE);
   CU_ASSERT (!listing_next (back, i.size, &at, &entry, &broken));
   peer4_end (&s);
+
+  peer4_begin (&s); /* with a name as long as others allow */
+  s.params[1] = "/dir/";
+  s.params[4] = "list";
+  s.params[5] = "yes";
+  server.list_long = true;
+  CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+  nfs_ops.info (s.p, &i);
+  CU_ASSERT_EQUAL (
+      peer4_request (&s, IO_READ, 0, 0, (uint32_t)i.size, back).error, ERR_OK);
+  at = 0;
+  CU_ASSERT (listing_next (back, i.size, &at, &entry, &broken));
+  CU_ASSERT_EQUAL (strlen (entry.name), 300);
+  peer4_end (&s);
 }
 
 /* ------------------------------------------------------ several of them --- */
