@@ -276,7 +276,7 @@ lies (void)
   CU_ASSERT (broken (WRITE, "00000000" NONE NONE "00000010 00000003" VERF,
                      "committed"));
   CU_ASSERT (broken (LIST, "00000000" NONE VERF "00000001 0000000000000001 "
-                           "00000100",
+                           "00000401",
                      "entryplus3.name"));
   CU_ASSERT (broken (LIST, "00000000" NONE VERF "00000007", "entries"));
   CU_ASSERT (broken (MNT, "00000001" "00000000", "bytes behind"));
