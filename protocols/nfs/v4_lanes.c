@@ -24,8 +24,10 @@ void
 v4_lanes_unbind (struct nfs *n)
 {
   for (unsigned i = 1; i < n->lanes.count; i++)
-    if (n->lanes.lane[i].state == LANE_OPEN)
+    if (n->lanes.lane[i].state == LANE_OPEN) {
       n->lanes.lane[i].state = LANE_CLOSED;
+      n->lanes.lane[i].binds = 0; /* the server has kept those */
+    }
 }
 
 bool

@@ -558,6 +558,27 @@ a_new_session_has_all_lanes (void)
   peer4_end (&s);
 }
 
+/* However often, and though there is not enough to do for all lanes. */
+static void
+a_quiet_lane_is_kept (void)
+{
+  struct peer s;
+
+  begin (&s, LANES);
+  CU_ASSERT_EQUAL (start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 20; i++) {
+    fake_nfs4_expire (&server);
+    peer4_works (&s, i);
+    while (peer4_answer (&s))
+      ;
+  }
+  memset (server.sequences, 0, sizeof server.sequences);
+  burst (&s, 1);
+  CU_ASSERT_EQUAL (lanes_in_use (), 4);
+  CU_ASSERT_STRING_EQUAL (says (&s), "");
+  peer4_end (&s);
+}
+
 /* All that was under way on four lanes goes again on its slots. */
 static void
 requests_are_executed_once (void)
@@ -725,6 +746,7 @@ UNIT_MAIN ("nfs v4 lanes", UNIT_TEST (there_is_one_session),
            UNIT_TEST (a_lane_with_requests_is_missed),
            UNIT_TEST (mending_waits_for_no_lost_lane),
            UNIT_TEST (a_new_session_has_all_lanes),
+           UNIT_TEST (a_quiet_lane_is_kept),
            UNIT_TEST (requests_are_executed_once),
            UNIT_TEST (no_lane_is_silent), UNIT_TEST (goodbye_comes_last),
            UNIT_TEST (exclusive_is_one_open),
