@@ -149,17 +149,19 @@ nfs_replay_xid (struct nfs *n, uint64_t tag, uint32_t length_bytes,
                    uint32_t piece_bytes)
 {
   struct entry e = {tag, n->lanes.lane[0].rpc.next_xid, piece_bytes}, old;
-  unsigned i, free_entry;
+  unsigned i = ENTRIES, free_entry = 0;
 
   if (n->identity) {
     i = find (n, tag, &old, &free_entry);
     if (i < ENTRIES && old.piece_bytes == piece_bytes)
       return old.xid;
-    store (n, i < ENTRIES ? i : free_entry, &e);
   }
+  /* Before they are anybody's: a worker may be killed in between. */
   n->lanes.lane[0].rpc.next_xid +=
       (length_bytes + piece_bytes - 1) / piece_bytes;
   note_next_xid (n);
+  if (n->identity)
+    store (n, i < ENTRIES ? i : free_entry, &e);
   return e.xid;
 }
 
