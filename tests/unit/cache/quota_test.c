@@ -52,7 +52,12 @@ each_limit_is_told (void)
       take (7, (struct quota_share){.workers = 3, .memory_bytes = 100 << 20},
             NULL),
       ERR_OK);
-  CU_ASSERT_EQUAL (take (8, (struct quota_share){2, 2, 3, 100 << 20}, NULL),
+  CU_ASSERT_EQUAL (take (8,
+                         (struct quota_share){.clients = 2,
+                                              .volumes = 2,
+                                              .workers = 3,
+                                              .memory_bytes = 100 << 20},
+                         NULL),
                    ERR_OK);
 }
 
@@ -72,7 +77,12 @@ what_is_given_back_can_be_taken (void)
 static void
 root_and_ones_own_daemon_have_no_limits (void)
 {
-  static const struct quota_share much = {1000, 1000, 1000, UINT64_MAX};
+  static const struct quota_share much = {.clients = 1000,
+                                           .volumes = 1000,
+                                           .workers = 1000,
+                                           .memory_bytes = UINT64_MAX,
+                                           .relays = 1000,
+                                           .peeks = 1000};
   struct fault f;
 
   quota_init (&q, &limits);
