@@ -13,10 +13,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tests/unit/cache/page_that_waits.h"
 #include "tests/unit/unit.h"
 
 static uint8_t bytes[8192];
@@ -480,23 +480,6 @@ a_relay_ends_with_its_agent (void)
   CU_ASSERT_STRING_EQUAL (why.text, "the agent has gone");
   CU_ASSERT (becomes (relays, 0));
   end_apart ();
-}
-
-static char *
-page_that_waits (int *ret_fd)
-{
-  struct uffdio_api api = {.api = UFFD_API};
-  char *page = mmap (NULL, 4096, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  struct uffdio_register r = {.range = {(uintptr_t)page, 4096},
-                              .mode = UFFDIO_REGISTER_MODE_MISSING};
-
-  *ret_fd = (int)syscall (SYS_userfaultfd, O_CLOEXEC);
-  return *ret_fd >= 0 && page != MAP_FAILED
-             && ioctl (*ret_fd, UFFDIO_API, &api) == 0
-             && ioctl (*ret_fd, UFFDIO_REGISTER, &r) == 0
-           ? page
-           : NULL;
 }
 
 static void *

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tests/unit/cache/page_that_waits.h"
 #include "tests/unit/unit.h"
 
 static struct daemon d;
@@ -194,24 +194,6 @@ without_a_process_they_are_fenced_later (void)
   close (fd);
   close (l);
   ev_loop_destroy (d.loop);
-}
-
-/* A page that does not come before somebody gives it. */
-static char *
-page_that_waits (int *ret_fd)
-{
-  struct uffdio_api api = {.api = UFFD_API};
-  char *page = mmap (NULL, 4096, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  struct uffdio_register r = {.range = {(uintptr_t)page, 4096},
-                              .mode = UFFDIO_REGISTER_MODE_MISSING};
-
-  *ret_fd = (int)syscall (SYS_userfaultfd, O_CLOEXEC);
-  return *ret_fd >= 0 && page != MAP_FAILED
-             && ioctl (*ret_fd, UFFDIO_API, &api) == 0
-             && ioctl (*ret_fd, UFFDIO_REGISTER, &r) == 0
-           ? page
-           : NULL;
 }
 
 struct sender {

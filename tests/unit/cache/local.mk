@@ -23,7 +23,7 @@ CACHE_UNIT_TESTS = \
 	tests/unit/cache/tls_login_test
 check_PROGRAMS += $(CACHE_UNIT_TESTS) tests/unit/cache/fake_worker
 TESTS += $(CACHE_UNIT_TESTS)
-EXTRA_DIST += %D%/daemon_stage.h %D%/fake_agent.h %D%/keys_vectors.h %D%/locked_vectors.h
+EXTRA_DIST += %D%/daemon_stage.h %D%/fake_agent.h %D%/keys_vectors.h %D%/locked_vectors.h %D%/page_that_waits.h
 
 tests_unit_cache_address_test_SOURCES = %D%/address_test.c
 tests_unit_cache_address_test_LDADD = libcache.la $(UNIT_LIBS)
