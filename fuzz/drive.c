@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/wire.h"
 
 #define EVENTS_MAX 4096
@@ -27,6 +28,8 @@ struct asked {
   bool used;
   struct proto_request r;
   uint8_t *data;
+  uint8_t *times; /* WRITE: how often each byte was sent */
+  uint64_t news; /* run.news when it was asked */
 };
 
 struct run {
@@ -35,12 +38,15 @@ struct run {
   struct proto *p;
   struct volume_info info;
   bool ready, leaving;
+  bool reaped; /* at least one */
   uint64_t now_ns;
   unsigned engines;
   uint64_t next_tag;
   bool split; /* in small pieces */
   uint32_t random;
   size_t tx_bytes, asked_bytes;
+  uint64_t news; /* events and ticks: reasons to send something again */
+  unsigned writes; /* in flight */
   uint64_t trace; /* a hash of all that the engine said, */
   uint8_t traced[8]; /* and what is not in it yet, */
   size_t traced_bytes; /* of so many */
@@ -151,8 +157,10 @@ forget_requests (struct run *d)
 {
   for (unsigned i = 0; i < PROTO_REQUESTS; i++) {
     free (d->asked[i].data);
+    free (d->asked[i].times);
     d->asked[i] = (struct asked){0};
   }
+  d->writes = 0;
 }
 
 static void
@@ -168,7 +176,7 @@ open_engine (struct run *d, size_t moved_bytes)
 
   d->begun = true;
   d->lanes = d->next_lanes;
-  d->ready = d->leaving = d->probing = false;
+  d->ready = d->leaving = d->probing = d->reaped = false;
   memset (d->gone, 0, sizeof d->gone);
   d->engines++;
   if (moved_bytes) {
@@ -216,6 +224,62 @@ check_extents (const struct run *d, const struct asked *a, uint32_t n)
   }
 }
 
+/* D12: the same bytes go out again only when something has happened. */
+NOT_TRACED static void
+count_sent (const struct run *d, struct asked *a, const uint8_t *from,
+            size_t n)
+{
+  uint8_t *times = a->times + (from - a->data), most = 0;
+  uint64_t may = 1 + d->news - a->news;
+
+  CHECK (a->r.op == IO_WRITE, "D12");
+  CHECK (n <= (size_t)(a->data + a->r.length - from), "D12");
+  if (d->ops->transport == PROTO_OVER_SSH_SUBSYSTEM)
+    may = 1; /* SFTP has no reason that is good */
+  for (size_t i = 0; i < n; i++) {
+    times[i] += times[i] < UINT8_MAX;
+    most = times[i] > most ? times[i] : most;
+  }
+  CHECK (most <= may || most == UINT8_MAX, "D12");
+}
+
+/* What goes out is the engine's own, or of a request. */
+NOT_TRACED static void
+find_sent (struct run *d, const struct iovec *v, size_t n)
+{
+  uintptr_t from = (uintptr_t)v->iov_base;
+
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++) {
+    struct asked *a = &d->asked[i];
+
+    if (a->used && a->data && from >= (uintptr_t)a->data
+        && from - (uintptr_t)a->data < data_bytes (&a->r)) {
+      count_sent (d, a, v->iov_base, n);
+      return;
+    }
+  }
+}
+
+/* D11 */
+NOT_TRACED static void
+check_sent (const struct asked *a)
+{
+  uint8_t least = UINT8_MAX;
+
+  for (size_t i = 0; i < a->r.length; i++)
+    least = a->times[i] < least ? a->times[i] : least;
+  CHECK (least > 0, "D11");
+}
+
+static void
+forget (struct run *d, struct asked *a)
+{
+  d->writes -= a->r.op == IO_WRITE;
+  free (a->data);
+  free (a->times);
+  *a = (struct asked){0};
+}
+
 static void
 reap (struct run *d)
 {
@@ -230,14 +294,16 @@ reap (struct run *d)
     note_u64 (d, (uint64_t)c.error);
     if (!c.error && a->r.op == IO_READ)
       note (d, a->data, a->r.length);
+    if (!c.error && a->r.op == IO_WRITE)
+      check_sent (a);
     if (!c.error && a->r.op == IO_STATUS)
       check_extents (d, a, c.extents);
     else
       CHECK (c.extents == 0, "D6");
     if (a->r.op != IO_READ && a->r.op != IO_STATUS)
       note (d, c.token, sizeof c.token);
-    free (a->data);
-    *a = (struct asked){0};
+    d->reaped = true;
+    forget (d, a);
   }
 }
 
@@ -275,6 +341,8 @@ transmit_on (struct run *d, unsigned lane)
       size_t k = iov[i].iov_len < left ? iov[i].iov_len : left;
 
       note (d, iov[i].iov_base, k);
+      if (d->writes)
+        find_sent (d, &iov[i], k);
       left -= k;
     }
     d->ops->tx_done (d->p, lane, taken);
@@ -375,6 +443,7 @@ settle (struct run *d)
     if (d->ops->deadline_ns (d->p) > d->now_ns)
       return;
     CHECK (ticks < TICKS_MAX, "D5");
+    d->news++;
     d->ops->tick (d->p, d->now_ns);
   }
 }
@@ -422,22 +491,27 @@ static void
 submit (struct run *d, struct asked *a)
 {
   size_t n = data_bytes (&a->r);
+  enum err e;
 
   if (n) {
     a->data = malloc (n);
-    if (!a->data)
+    a->times = a->r.op == IO_WRITE ? calloc (1, n) : NULL;
+    if (!a->data || (a->r.op == IO_WRITE && !a->times)) {
+      forget (d, a);
       return;
+    }
     /* D10: what a READ does not fill is not the same twice. */
     memset (a->data,
             (int)(d->split && a->r.op == IO_READ ? ~a->r.tag : a->r.tag), n);
     a->r.data = a->data;
   }
   a->used = true;
+  a->news = d->news;
   d->asked_bytes += n;
-  if (d->ops->submit (d->p, &a->r, d->now_ns)) {
-    free (a->data);
-    *a = (struct asked){0};
-  }
+  e = d->ops->submit (d->p, &a->r, d->now_ns);
+  CHECK (e != ERR_AGAIN, "D1"); /* there is a free place, so it has one, too */
+  if (e)
+    forget (d, a);
 }
 
 static uint32_t
@@ -478,6 +552,7 @@ request (struct run *d, enum io_op op, uint8_t flags, uint64_t offset,
             : op == IO_ZERO ? flags & (IO_FUA | IO_NO_HOLE)
                             : 0;
   a->r = r;
+  d->writes += op == IO_WRITE;
   submit (d, a);
 }
 
@@ -773,11 +848,35 @@ event (struct run *d, struct wire *w)
     if (d->p && tag != 'H')
       settle (d);
   }
+  d->news++;
   if (!happen (d, tag, w))
     return false;
   if (d->p)
     settle (d);
   return !w->err;
+}
+
+/* D1: whatever was answered has left its place, so that there is one for each
+ * request that may be in flight. What is asked here is not sent.
+ */
+NOT_TRACED static void
+fill_up (struct run *d)
+{
+  struct proto_request r = {.op = IO_READ, .length = 1};
+  unsigned in_flight = 0;
+
+  if (!d->p || !d->ready || d->leaving || !d->reaped)
+    return;
+  if (d->info.block_min > 1)
+    r.length = d->info.block_min;
+  if (r.length > d->info.size || !(r.data = malloc (r.length)))
+    return;
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++)
+    in_flight += d->asked[i].used;
+  for (r.tag = d->next_tag; in_flight < PROTO_REQUESTS; in_flight++, r.tag++)
+    CHECK (d->ops->submit (d->p, &r, d->now_ns) != ERR_AGAIN, "D1");
+  d->ops->close (steal (&d->p));
+  free (r.data);
 }
 
 static uint64_t
@@ -802,6 +901,7 @@ run_once (const struct proto_ops *ops, const struct drive_param *params,
   memset (d->seed, (int)d->random, sizeof d->seed);
   for (unsigned i = 0; i < EVENTS_MAX && wire_left (&w) && event (d, &w); i++)
     ;
+  fill_up (d);
   close_engine (d);
   note (d, d->identity, PROTO_IDENTITY_BYTES);
   note_u64 (d, d->asked_bytes); /* and what was not in the trace yet */

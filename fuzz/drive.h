@@ -41,7 +41,8 @@
  * small ones. Both must say the same, to the byte.
  *
  * What must hold (abort, for a fuzzer to find):
- *   D1  A request is answered at most once, and only one that was asked.
+ *   D1  A request is answered at most once, and only one that was asked; after
+ *       that there is room for another.
  *   D2  rx_iov has room; tx_iov gives no more pieces than were asked for.
  *   D3  READY describes a volume that volume_info_check lets pass.
  *   D4  After PROTO_FAILED there is a fault with words.
@@ -52,6 +53,9 @@
  *   D9  What is said for the log is a string, and comes to an end.
  *   D10 A READ without an error has delivered every byte: its data were not the
  *       same before, so that D7 breaks.
+ *   D11 Every byte of a WRITE that is answered without an error was sent.
+ *   D12 No byte of it is sent again at one time: only after an event or a tick,
+ *       over SFTP never. Nothing is sent out of another request's memory.
  *   Identity page, what was handed over and the data of each request are
  *   objects of exactly their size, so that a sanitizer sees a byte too far.
  *
