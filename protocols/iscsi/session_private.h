@@ -125,7 +125,7 @@ struct session {
   struct pong pong[SESSION_PONGS];
   unsigned pong_first, pong_count;
 
-  bool leaving, left, told_to_leave;
+  bool leaving, told_to_leave;
   uint64_t leave_ns;
   unsigned time2wait_s;
 

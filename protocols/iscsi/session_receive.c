@@ -115,9 +115,6 @@ session_place (struct session *s, const struct pdu *p, uint8_t **ret_data,
   enum err e;
 
   *ret_data = NULL;
-  if (s->left)
-    return fault_set (f, ERR_PEER, "the target goes on after the logout (RFC "
-                                   "7143 §11.15)");
   if (p->opcode != PDU_DATA_IN)
     return ERR_OK;
   k = session_find (s, p->itt);
@@ -453,6 +450,7 @@ on_reject (struct session *s, const struct pdu *p, const uint8_t *body,
                     p->reject.reason);
 }
 
+/* proto.h, leave: the end of the session is its last error. */
 static enum err
 on_logout_response (struct session *s, const struct pdu *p, struct fault *f)
 {
@@ -460,10 +458,9 @@ on_logout_response (struct session *s, const struct pdu *p, struct fault *f)
     return fault_set (f, ERR_PEER,
                       "Logout Response that answers nothing (RFC 7143 "
                       "§11.15)");
-  s->left = true;
   s->time2wait_s = p->logout_response.time2wait_s;
   if (!s->told_to_leave)
-    return ERR_OK;
+    return fault_set (f, ERR_CLOSED, "the session has ended");
   return fault_set (f, ERR_CLOSED,
                     "the target has asked us to log out, and we have "
                     "(Asynchronous Message, event 1, RFC 7143 §11.9.1)");

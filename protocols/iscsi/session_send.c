@@ -220,7 +220,7 @@ may_send_command (const struct session *s)
 void
 session_fill (struct session *s)
 {
-  while (!s->left && sendbox_fits (s->send, sizeof s->text_request)) {
+  while (sendbox_fits (s->send, sizeof s->text_request)) {
     bool data = s->writers.head != SESSION_NONE;
 
     if (s->logout.state == CONTROL_SENT)

@@ -259,7 +259,7 @@ check_silence (struct session *s, uint64_t now_ns, struct fault *f)
                       "the target says nothing, not even to a NOP-Out, for "
                       "%llu seconds", (now_ns - s->heard_ns) / NS_PER_S);
   }
-  if (now_ns >= s->heard_ns + silence_ns (s) && !s->left) {
+  if (now_ns >= s->heard_ns + silence_ns (s)) {
     s->nop.state = CONTROL_WANTED;
     s->nop.deadline_ns = now_ns + NOP_TIMEOUT_NS;
   }
@@ -300,8 +300,7 @@ static enum err
 check_leave (struct session *s, uint64_t now_ns, struct fault *f)
 {
   session_try_leave (s, now_ns);
-  if (s->left || s->logout.state == CONTROL_IDLE
-      || now_ns < s->logout.deadline_ns)
+  if (s->logout.state == CONTROL_IDLE || now_ns < s->logout.deadline_ns)
     return ERR_OK;
   return fault_set (f, ERR_TIMEOUT,
                     "the target does not answer a Logout Request within %llu "
@@ -326,8 +325,6 @@ session_deadline_ns (const struct session *s)
   /* Something to be reaped: at once. */
   if (s->done.head != SESSION_NONE || s->event_there)
     return 0;
-  if (s->left)
-    return PROTO_NO_DEADLINE;
   if (s->task.state != CONTROL_IDLE)
     earlier (&at_ns, s->task.deadline_ns);
   if (s->text.state != CONTROL_IDLE)

@@ -318,23 +318,7 @@ wrong_digests (void)
   }
 }
 
-static void
-gone_after_logout (void)
-{
-  uint8_t b[48] = {0x26, 0x80};
-  struct heard out;
-
-  memset (&t, 0, offsetof (struct target, disk));
-  target_start (&t);
-  iscsi_ops.leave (t.p, t.now_ns);
-  out = target_expect (&t, PDU_LOGOUT_REQUEST);
-  put32 (b + 16, out.itt);
-  CU_ASSERT_EQUAL (target_say (&t, b, NULL, 0, true), ERR_OK);
-  end (raw (0x20, 0x80, PDU_NO_TAG, false), ERR_PEER, "after the logout");
-}
-
 UNIT_MAIN ("iscsi bad targets", UNIT_TEST (data_in), UNIT_TEST (r2t),
            UNIT_TEST (status), UNIT_TEST (well_without_data),
            UNIT_TEST (numbers), UNIT_TEST (headers),
-           UNIT_TEST (pings), UNIT_TEST (rejects), UNIT_TEST (wrong_digests),
-           UNIT_TEST (gone_after_logout))
+           UNIT_TEST (pings), UNIT_TEST (rejects), UNIT_TEST (wrong_digests))

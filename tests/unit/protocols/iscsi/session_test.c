@@ -527,9 +527,11 @@ leaves_when_asked (void)
   CU_ASSERT (target_done (&t, 1, ERR_OK));
   out = target_expect (&t, PDU_LOGOUT_REQUEST);
   CU_ASSERT_EQUAL (out.bhs[1], 0x80);
+  CU_ASSERT_EQUAL (iscsi_ops.state (t.p), PROTO_READY);
   put32 (b + 16, out.itt);
-  CU_ASSERT_EQUAL (target_say (&t, b, NULL, 0, true), ERR_OK);
-  CU_ASSERT (!target_hear (&t, &out));
+  CU_ASSERT_EQUAL (target_say (&t, b, NULL, 0, true), ERR_CLOSED);
+  CU_ASSERT_EQUAL (iscsi_ops.state (t.p), PROTO_FAILED); /* proto.h, leave */
+  CU_ASSERT (target_failed (&t, "session has ended"));
   target_close (&t);
 }
 
