@@ -101,9 +101,10 @@ scsi_decode_capacity_16 (const uint8_t *bytes, size_t length_bytes,
                       "served",
                       block_bytes);
   if (last >= (uint64_t)INT64_MAX / block_bytes)
-    return fault_set (f, ERR_PEER,
-                      "the LUN has %llu blocks of %u bytes (RETURNED LOGICAL "
-                      "BLOCK ADDRESS, SBC-3 §5.16.2): more than 8 EiB",
+    return fault_set (f, ERR_NOTSUP,
+                      "the LUN ends with block %llu, of %u bytes (RETURNED "
+                      "LOGICAL BLOCK ADDRESS, SBC-3 §5.16.2): more than 8 EiB, "
+                      "which NBD cannot serve",
                       (unsigned long long)last, block_bytes);
   if (wire_left (&w) >= 3) {
     protection = wire_u8 (&w);
@@ -240,6 +241,18 @@ scsi_decode_lba_status (const uint8_t *bytes, size_t length_bytes, uint64_t lba,
   return ERR_OK;
 }
 
+bool
+scsi_decode_lun (uint64_t bytes, uint16_t *ret)
+{
+  unsigned method = (unsigned)(bytes >> 62);
+  unsigned bus = (unsigned)(bytes >> 56) & 0x3f;
+
+  if (bytes & 0x0000ffffffffffff || method > 1 || (method == 0 && bus != 0))
+    return false;
+  *ret = (uint16_t)(bytes >> 48 & (method == 0 ? 0x00ffu : 0x3fffu));
+  return true;
+}
+
 enum err
 scsi_decode_luns (const uint8_t *bytes, size_t length_bytes, uint16_t *ret,
                   unsigned max, unsigned *ret_count, unsigned *ret_total,
@@ -256,14 +269,10 @@ scsi_decode_luns (const uint8_t *bytes, size_t length_bytes, uint16_t *ret,
                       "LUN LIST LENGTH of %u (SPC-4 §6.33)",
                       length_bytes, list_bytes);
   for (uint32_t i = 0; i < list_bytes / 8 && wire_left (&w) >= 8; i++) {
-    uint64_t lun = wire_u64 (&w);
-    unsigned method = (unsigned)(lun >> 62);
-    unsigned bus = (unsigned)(lun >> 56) & 0x3f;
+    uint16_t lun;
 
-    if (lun & 0x0000ffffffffffff || method > 1 || (method == 0 && bus != 0))
-      continue;
-    if (count < max)
-      ret[count++] = (uint16_t)(lun >> 48 & (method == 0 ? 0x00ffu : 0x3fffu));
+    if (scsi_decode_lun (wire_u64 (&w), &lun) && count < max)
+      ret[count++] = lun;
   }
   *ret_count = count;
   *ret_total = list_bytes / 8;

@@ -112,7 +112,7 @@ enum err
 scsi_decode_capacity_10 (const uint8_t *bytes, size_t length_bytes,
                          struct scsi_capacity *ret, bool *ret_larger,
                          struct fault *f);
-/* SBC-3 §5.16.2 */
+/* SBC-3 §5.16.2; ERR_NOTSUP: more than 8 EiB. */
 enum err
 scsi_decode_capacity_16 (const uint8_t *bytes, size_t length_bytes,
                          struct scsi_capacity *ret, struct fault *f);
@@ -151,5 +151,8 @@ scsi_decode_luns (const uint8_t *bytes, size_t length_bytes, uint16_t *ret,
 /* SAM-5 §4.7.7.2 up to 255, §4.7.7.3 above. lun < 16384. */
 void
 scsi_encode_lun (uint16_t lun, uint8_t ret[8]);
+/* The eight bytes as one big-endian number; false: it is not simple. */
+bool
+scsi_decode_lun (uint64_t bytes, uint16_t *ret);
 
 #endif

@@ -388,7 +388,7 @@ scsi_probe_result (struct scsi_probe *p, const struct session_result *r,
                    uint64_t now_ns, struct fault *f)
 {
   struct scsi_sense sense;
-  struct fault ignored;
+  struct fault unfit;
   bool readable;
   char text[SCSI_TEXT_BYTES];
   const char *why = text;
@@ -420,9 +420,13 @@ scsi_probe_result (struct scsi_probe *p, const struct session_result *r,
   case SCSI_VERDICT_DONE:
     break;
   }
-  e = take (p, r->transferred_bytes, steps[p->step].needed ? f : &ignored);
-  if (e && steps[p->step].needed)
+  e = take (p, r->transferred_bytes, &unfit);
+  /* ERR_NOTSUP: understood, and nothing that another command could better. */
+  if (e && (steps[p->step].needed
+            || (e == ERR_NOTSUP && p->step < PROBE_LUNS))) {
+    *f = unfit;
     return e;
+  }
   return next_step (p, now_ns, f);
 }
 

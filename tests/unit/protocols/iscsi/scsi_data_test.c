@@ -266,9 +266,9 @@ capacity_16 (void)
   CU_ASSERT (!c.provisioned);
   CU_ASSERT_EQUAL (scsi_decode_capacity_16 (bytes, 11, &c, &f), ERR_PEER);
   memset (bytes, 0xff, 8);
-  CU_ASSERT_EQUAL (scsi_decode_capacity_16 (bytes, 32, &c, &f), ERR_PEER);
+  CU_ASSERT_EQUAL (scsi_decode_capacity_16 (bytes, 32, &c, &f), ERR_NOTSUP);
   memset (bytes, 0x7f, 8);
-  CU_ASSERT_EQUAL (scsi_decode_capacity_16 (bytes, 32, &c, &f), ERR_PEER);
+  CU_ASSERT_EQUAL (scsi_decode_capacity_16 (bytes, 32, &c, &f), ERR_NOTSUP);
   CU_ASSERT (strstr (f.text, "SBC-3") != NULL);
 }
 

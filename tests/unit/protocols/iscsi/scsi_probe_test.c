@@ -116,6 +116,25 @@ an_old_disk (void)
   over ();
 }
 
+/* READ CAPACITY(10) would only say that it is too large for that. */
+static void
+more_than_can_be_served (void)
+{
+  static const uint64_t blocks[] = {1ull << 54, 1ull << 63, UINT64_MAX};
+
+  for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+    lun_init (&l, blocks[i], 512);
+    CU_ASSERT_EQUAL (probe (0, false), SCSI_FAILED);
+    CU_ASSERT_EQUAL (scsi_fault (x)->code, ERR_NOTSUP);
+    CU_ASSERT (strstr (scsi_fault (x)->text, "more than 8 EiB") != NULL);
+    CU_ASSERT_EQUAL (l.served[0x25], 0);
+    over ();
+  }
+  lun_init (&l, (1ull << 54) - 1, 512);
+  CU_ASSERT_EQUAL (probe (0, false), SCSI_READY);
+  over ();
+}
+
 static void
 write_protected (void)
 {
@@ -228,6 +247,7 @@ luns_are_listed (void)
 UNIT_MAIN ("scsi_probe", UNIT_TEST (a_plain_disk),
            UNIT_TEST (a_disk_without_a_name_has_a_serial_number),
            UNIT_TEST (a_thin_disk_of_4096_byte_blocks), UNIT_TEST (an_old_disk),
-           UNIT_TEST (write_protected), UNIT_TEST (no_such_lun),
+           UNIT_TEST (more_than_can_be_served), UNIT_TEST (write_protected),
+           UNIT_TEST (no_such_lun),
            UNIT_TEST (unit_attentions_are_cleared),
            UNIT_TEST (a_lun_becomes_ready), UNIT_TEST (luns_are_listed))
