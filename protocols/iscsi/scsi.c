@@ -9,6 +9,7 @@
 #include "common/wire.h"
 #include "protocols/iscsi/scsi_disk.h"
 #include "protocols/iscsi/scsi_probe.h"
+#include "protocols/iscsi/scsi_sense.h"
 
 /* Tags of the probe's commands: none of the disk's are as large. */
 #define PROBE_TAG (1ull << 63)
@@ -137,9 +138,30 @@ check_capacity (struct scsi *x, uint64_t now_ns)
                     "ATTENTION 2Ah/09h): a new session finds out");
 }
 
+/* RFC 7143 §11.9: the event's LUN field names one. If it is all zeroes, and we
+ * are not LUN 0, perhaps nobody has filled it in: then a loss counts, as being
+ * wrong about it costs no more than writing something twice.
+ */
+static bool
+of_another_lun (const struct scsi *x, const struct session_result *r)
+{
+  struct scsi_sense sense;
+  uint16_t lun;
+
+  if (r->outcome != SESSION_EVENT || x->setup.list
+      || (scsi_decode_lun (r->lun, &lun) && lun == x->setup.lun))
+    return false;
+  if (r->lun == 0 && !scsi_decode_sense (r->sense, r->sense_bytes, &sense))
+    return !(scsi_judge (SCSI_CHECK_CONDITION, &sense).notes
+             & SCSI_NOTE_RESET);
+  return true;
+}
+
 enum err
 scsi_result (struct scsi *x, const struct session_result *r, uint64_t now_ns)
 {
+  if (x->state != SCSI_FAILED && of_another_lun (x, r))
+    return ERR_OK;
   switch (x->state) {
   case SCSI_PROBING:
     return probed (x, scsi_probe_result (&x->probe, r, now_ns, &x->fault));

@@ -2,6 +2,7 @@ SCSI_TESTS = \
 	%D%/scsi_cdb_test \
 	%D%/scsi_data_test \
 	%D%/scsi_disk_test \
+	%D%/scsi_event_test \
 	%D%/scsi_probe_test \
 	%D%/scsi_sense_test
 check_PROGRAMS += $(SCSI_TESTS)
@@ -21,6 +22,10 @@ SCSI_LUN = %D%/lun.c %D%/lun.h
 tests_unit_protocols_iscsi_scsi_disk_test_SOURCES = \
 	%D%/scsi_disk_test.c $(SCSI_LUN)
 tests_unit_protocols_iscsi_scsi_disk_test_LDADD = libprotocols.la $(UNIT_LIBS)
+
+tests_unit_protocols_iscsi_scsi_event_test_SOURCES = \
+	%D%/scsi_event_test.c $(SCSI_LUN)
+tests_unit_protocols_iscsi_scsi_event_test_LDADD = libprotocols.la $(UNIT_LIBS)
 
 tests_unit_protocols_iscsi_scsi_probe_test_SOURCES = \
 	%D%/scsi_probe_test.c $(SCSI_LUN)
