@@ -201,6 +201,15 @@ is_draft_challenge (const struct login *l, uint32_t algorithm, size_t bytes)
          && bytes < 50 && bytes != 32;
 }
 
+static bool
+was_offered (const struct login *l, uint32_t algorithm)
+{
+  if (l->setup.only_sha256)
+    return algorithm == CHAP_SHA256;
+  return algorithm >= 5 && algorithm <= 8
+         && !(l->setup.without_sha256 && algorithm == CHAP_SHA256);
+}
+
 static enum err
 on_chap_challenge (struct login *l, const struct chap_keys *c, struct fault *f)
 {
@@ -218,9 +227,12 @@ on_chap_challenge (struct login *l, const struct chap_keys *c, struct fault *f)
                       "the target knows no CHAP algorithm of ours, which are "
                       "SHA3-256, SHA-256, SHA1 and MD5");
   memset (w, 0, sizeof *w);
-  if (!c->algorithm || !keys_number (c->algorithm, 255, &algorithm)
-      || algorithm < 5 || algorithm > 8)
+  if (!c->algorithm || !keys_number (c->algorithm, 255, &algorithm))
     return chap_fault (f, "CHAP_A", c->algorithm);
+  if (!was_offered (l, algorithm))
+    return fault_set (f, ERR_PEER,
+                      "the target chooses CHAP_A=%u, which was not offered "
+                      "(RFC 7143 §12.1.3)", algorithm);
   if (!c->id || !keys_number (c->id, 255, &id))
     return chap_fault (f, "CHAP_I", c->id);
   if (!c->challenge

@@ -331,6 +331,33 @@ refuses_bad_chap (void)
 }
 
 static void
+takes_an_algorithm_that_was_offered (void)
+{
+  static const struct {
+    const char *offered, *keys, *words;
+  } bad[] = {
+      {"CHAP_A=8,7,6,5", "CHAP_A=9\nCHAP_I=1\nCHAP_C=0x01\n", "CHAP_A=9,"},
+      {"CHAP_A=8,6,5", "CHAP_A=7\nCHAP_I=1\nCHAP_C=0x01\n", "CHAP_A=7,"},
+      {"CHAP_A=7", "CHAP_A=5\nCHAP_I=1\nCHAP_C=0x01\n", "CHAP_A=5,"},
+  };
+
+  for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    struct heard h;
+
+    reset ();
+    t.user = "me";
+    t.moved_bytes = strlen (bad[i].offered) + 1;
+    memcpy (t.moved, bad[i].offered, t.moved_bytes);
+    h = begin ();
+    target_login_response (&t, &h, 0x00, "AuthMethod=CHAP\n");
+    h = target_expect (&t, PDU_LOGIN_REQUEST);
+    CU_ASSERT (says (&h, bad[i].offered));
+    end (target_login_response (&t, &h, 0x00, bad[i].keys), ERR_PEER,
+         bad[i].words);
+  }
+}
+
+static void
 says_why_it_is_refused (void)
 {
   static const struct {
@@ -728,6 +755,7 @@ UNIT_MAIN ("iscsi login", UNIT_TEST (offers_what_it_should),
            UNIT_TEST (has_the_target_prove_itself),
            UNIT_TEST (tries_without_sha256),
            UNIT_TEST (tells_tgt_by_its_challenge), UNIT_TEST (refuses_bad_chap),
+           UNIT_TEST (takes_an_algorithm_that_was_offered),
            UNIT_TEST (says_why_it_is_refused),
            UNIT_TEST (is_redirected), UNIT_TEST (refuses_bad_responses),
            UNIT_TEST (ends_what_does_not_end), UNIT_TEST (insists_on_digests),
