@@ -16,6 +16,11 @@
 #define SLOTS_RESERVED 1u
 /* What one TRIM or ZERO covers at most: its stripes are advanced one by one. */
 #define RANGE_BYTES (64u << 20)
+/* Of a ZERO that the server may have to write before it answers: each piece has
+ * to be done within timeout=, behind those that were sent with it.
+ */
+#define ZEROED_BYTES (4u << 20)
+#define ZEROED_IN_FLIGHT 4u
 
 bool
 link_wait (struct link *l, struct waiter *w, bool internal, bool blocked,
@@ -58,6 +63,14 @@ link_read_unit (const struct link *l)
            : block;
 }
 
+static bool
+has_to_be_written (const struct transfer *t)
+{
+  return t->op == IO_ZERO
+         && ((t->flags & IO_NO_HOLE)
+             || !(t->link->info.caps & VOLUME_CAN_FAST_ZERO));
+}
+
 /* What one piece may cover, in bytes; whole units. */
 static uint32_t
 piece_max (const struct link *l, enum io_op op, uint32_t unit)
@@ -78,6 +91,8 @@ pieces_max (const struct transfer *t)
   const struct link *l = t->link;
   uint32_t n = PIECES_IN_FLIGHT;
 
+  if (has_to_be_written (t))
+    return ZEROED_IN_FLIGHT;
   if (t->op == IO_READ || t->op == IO_WRITE)
     n = PIECES_BYTES / piece_max (l, t->op, l->info.block_min);
   return n < 1 ? 1 : n < PIECES_IN_FLIGHT ? n : PIECES_IN_FLIGHT;
@@ -97,6 +112,8 @@ next_piece (const struct transfer *t, uint64_t *ret_offset,
   uint32_t unit = t->op == IO_READ ? link_read_unit (l) : l->info.block_min;
   uint32_t max = piece_max (l, t->op, unit);
 
+  if (has_to_be_written (t) && max > ZEROED_BYTES)
+    max = ZEROED_BYTES;
   if (t->op == IO_READ || t->op == IO_STATUS) {
     begin -= begin % unit;
     end += (unit - end % unit) % unit;

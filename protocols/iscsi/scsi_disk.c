@@ -146,6 +146,15 @@ least (uint64_t a, uint64_t b)
   return a < b ? a : b;
 }
 
+static bool
+unmaps (const struct scsi_disk *d, const struct scsi_request *q)
+{
+  if (q->r.op == IO_TRIM)
+    return true;
+  return scsi_zero_by (&d->unit) == SCSI_ZERO_UNMAPS
+         && !(q->r.flags & IO_NO_HOLE);
+}
+
 /* How many blocks the next command may have. */
 static uint64_t
 blocks_max (const struct scsi_disk *d, const struct scsi_request *q)
@@ -166,9 +175,10 @@ blocks_max (const struct scsi_disk *d, const struct scsi_request *q)
   default:
     return most;
   }
-  most = least (most, l->write_same_max
-                          ? l->write_same_max
-                          : SCSI_WRITE_SAME_BYTES / d->info.block_min);
+  most = l->write_same_max ? least (most, l->write_same_max)
+                           : SCSI_SAME_UNMAPPED_BYTES / d->info.block_min;
+  if (!unmaps (d, q))
+    most = least (most, SCSI_SAME_WRITTEN_BYTES / d->info.block_min);
   if (!d->unit.provisioning.write_same_16 && d->unit.provisioning.write_same_10)
     most = least (most, UINT16_MAX);
   return most;
@@ -192,15 +202,6 @@ next_blocks (const struct scsi_disk *d, const struct scsi_request *q)
 
 /* --------------------------------------------------------------- to commands
  */
-
-static bool
-unmaps (const struct scsi_disk *d, const struct scsi_request *q)
-{
-  if (q->r.op == IO_TRIM)
-    return true;
-  return scsi_zero_by (&d->unit) == SCSI_ZERO_UNMAPS
-         && !(q->r.flags & IO_NO_HOLE);
-}
 
 /* The FUA bit does it; else a SYNCHRONIZE CACHE behind it. */
 static bool

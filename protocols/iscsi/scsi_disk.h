@@ -47,12 +47,12 @@
  */
 #define SCSI_REQUEST_MAX_BYTES (256u << 10)
 #define SCSI_RANGE_MAX_BYTES (1u << 30)
-/* The latter where the LUN has to write zeroes: it must be done in time. */
-#define SCSI_ZERO_MAX_BYTES (64u << 20)
-/* Of one WRITE SAME where the server names no limit: it may have to write all
- * of it before it answers.
+/* Of one WRITE SAME that does not unmap, whatever limit the server names: it
+ * has to write all of it before it answers, and each command has a time of its
+ * own. And of one that unmaps where the server names no limit: it may write.
  */
-#define SCSI_WRITE_SAME_BYTES (16u << 20)
+#define SCSI_SAME_WRITTEN_BYTES (4u << 20)
+#define SCSI_SAME_UNMAPPED_BYTES (16u << 20)
 
 /* How long a request is sent again that the server is too busy for: less than
  * timeout=, after which the gateway would end the session.

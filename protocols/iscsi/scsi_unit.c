@@ -89,8 +89,6 @@ scsi_unit_info (const struct scsi_unit *u, struct volume_info *ret)
       i.caps |= VOLUME_CAN_TRIM;
     if (scsi_zero_by (u) != SCSI_ZERO_NOT)
       i.caps |= VOLUME_CAN_ZERO;
-    if (scsi_zero_by (u) == SCSI_ZERO_WRITES)
-      i.range_max = SCSI_ZERO_MAX_BYTES;
     if (scsi_zero_by (u) == SCSI_ZERO_UNMAPS)
       i.caps |= VOLUME_CAN_FAST_ZERO;
   }

@@ -145,6 +145,8 @@ protocols/iscsi/session_task.c|s->setup.request_ns / 3 * 2|bulkhead-iscsi|within
 protocols/iscsi/session_task.c|part_ns * (function == PDU_ABORT_TASK ? 25 : 29)|bulkhead-iscsi|at five sixths at the latest
 protocols/iscsi/session_task.c|#define BUSY_SILENCE_NS (5 *|bulkhead-iscsi|silent for 5 seconds with commands under way
 protocols/iscsi/session_task.c|#define IDLE_SILENCE_NS (30 *|bulkhead-iscsi|or for 30 seconds without
+protocols/iscsi/scsi_disk.h|#define SCSI_SAME_WRITTEN_BYTES (4u << 20)|bulkhead-iscsi|in steps of at most 4 MiB
+gateway/transfer.c|#define ZEROED_BYTES (4u << 20)|bulkhead-iscsi|in steps of at most 4 MiB
 protocols/iscsi/session_task.c|#define NOP_TIMEOUT_NS (10 *|bulkhead-iscsi|says nothing for another 10
 protocols/iscsi/identity.h|#define IDENTITY_WAIT_MAX_NS (60ull *|bulkhead-iscsi|for at most a minute
 protocols/proto.h|#define PROTO_START_WAIT_NS (18 *|bulkhead-iscsi|or busy, is waited for: 18 seconds

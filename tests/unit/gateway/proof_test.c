@@ -718,14 +718,21 @@ lies_about_status_are_no_answer (void)
 static void
 large_ranges_go_in_pieces (void)
 {
-  uint32_t max[] = {0, 64 * 1024, PEER_VOLUME_BYTES};
+  static const struct {
+    uint32_t max, caps, flags, op, pieces;
+  } of[] = {{0, 0, 0, IO_ZERO, 8},
+            {64 * 1024, 0, 0, IO_TRIM, 128},
+            {8 * MB, VOLUME_CAN_FAST_ZERO, 0, IO_ZERO, 1},
+            {8 * MB, 0, 0, IO_ZERO, 2}, /* which takes time: 4 MiB each */
+            {8 * MB, VOLUME_CAN_FAST_ZERO, IO_NO_HOLE, IO_ZERO, 2}};
 
-  for (size_t i = 0; i < 3; i++) {
+  for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
     struct link *l;
     unsigned before;
 
     begin (PEER_HONEST);
-    peer.info.range_max = max[i];
+    peer.info.range_max = of[i].max;
+    peer.info.caps |= of[i].caps;
     l = open_link ();
     memset (block, 3, MB);
     memset (got, 0, MB);
@@ -733,10 +740,8 @@ large_ranges_go_in_pieces (void)
     CU_ASSERT_EQUAL (link_read (l, block, MB, 4 * MB), 0); /* cached */
     before = peer.gateway[0].path[0].served;
     CU_ASSERT_EQUAL (
-      link_plain (l, i == 1 ? IO_TRIM : IO_ZERO, PEER_VOLUME_BYTES, 0, 0), 0);
-    CU_ASSERT_EQUAL (peer.gateway[0].path[0].served - before,
-                     PEER_VOLUME_BYTES
-                         / (max[i] ? max[i] : CHANNEL_CHUNK_BYTES));
+      link_plain (l, (enum io_op)of[i].op, 8 * MB, 0, of[i].flags), 0);
+    CU_ASSERT_EQUAL (peer.gateway[0].path[0].served - before, of[i].pieces);
     CU_ASSERT_EQUAL (link_read (l, block, MB, 4 * MB), 0);
     CU_ASSERT_EQUAL (memcmp (block, got, MB), 0);
     link_close (l);

@@ -422,6 +422,26 @@ zeroes_keep_or_give_back (void)
   over ();
 }
 
+/* Each command has a time of its own: none has to write very much in it,
+ * whatever the LUN says that it would take.
+ */
+static void
+much_is_zeroed_step_by_step (void)
+{
+  begin (1 << 20, 512);
+  l.write_same_max = 1 << 24;
+  open_disk ();
+  CU_ASSERT_EQUAL (all (IO_ZERO, 0, 64u << 20, 0), ERR_OK);
+  CU_ASSERT_EQUAL (l.served[0x93], 16);
+  over ();
+  begin_thin ();
+  CU_ASSERT_EQUAL (all (IO_ZERO, 0, 64u << 20, IO_NO_HOLE), ERR_OK);
+  CU_ASSERT_EQUAL (l.served[0x93], 16);
+  CU_ASSERT_EQUAL (all (IO_ZERO, 0, 64u << 20, 0), ERR_OK);
+  CU_ASSERT_EQUAL (l.served[0x93], 20);
+  over ();
+}
+
 static void
 status (void)
 {
@@ -752,7 +772,8 @@ UNIT_MAIN ("scsi_disk", UNIT_TEST (reads_and_writes),
            UNIT_TEST (a_write_beside_a_reset_is_in_doubt),
            UNIT_TEST (a_flush_that_may_have_failed_proves_nothing),
            UNIT_TEST (trim_keeps_to_limits_and_granules),
-           UNIT_TEST (zeroes_keep_or_give_back), UNIT_TEST (status),
+           UNIT_TEST (zeroes_keep_or_give_back),
+           UNIT_TEST (much_is_zeroed_step_by_step), UNIT_TEST (status),
            UNIT_TEST (errors_by_kind), UNIT_TEST (again_for_a_while),
            UNIT_TEST (residuals_are_errors),
            UNIT_TEST (stray_results_do_nothing))
