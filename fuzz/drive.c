@@ -8,6 +8,8 @@
 
 #include "common/cleanup.h"
 #include "common/wire.h"
+#include "fuzz/refusals.h"
+#include "fuzz/target.h"
 
 #define EVENTS_MAX 4096
 #define TICKS_MAX 64
@@ -16,6 +18,10 @@
 #define START_NS 1000000000ull
 #define PARAMS_BYTES 2048
 #define WELCOME_BYTES 2048u
+/* Answers and pauses at the end of a run. */
+#define CLOSING_STEPS 4096u
+/* No engine pauses that long before it asks again. */
+#define CLOSING_NS (600 * 1000000000ull)
 #define TIME_MAX_NS (1ull << 52)
 
 #define CHECK(what, rule)                                                     \
@@ -62,6 +68,8 @@ struct run {
   unsigned lanes; /* of this engine */
   unsigned next_lanes, lanes_wanted; /* of the next one */
   bool gone[PROTO_LANES_MAX];
+  bool moving; /* it wants to be elsewhere */
+  struct refusals *refusals[PROTO_LANES_MAX];
   struct asked asked[PROTO_REQUESTS];
 };
 
@@ -71,13 +79,6 @@ broken (const char *rule, const char *what)
   fprintf (stderr, "fuzz: %s does not hold: %s\n", rule, what);
   abort ();
 }
-
-/* Its branches say nothing about the engine. */
-#if defined __clang__
-#define NOT_TRACED __attribute__ ((no_sanitize ("coverage"), noinline))
-#else
-#define NOT_TRACED
-#endif
 
 static inline uint64_t
 mix (uint64_t trace, const uint8_t bytes[8])
@@ -164,6 +165,20 @@ forget_requests (struct run *d)
 }
 
 static void
+begin_refusals (struct run *d)
+{
+  static const enum refusals_protocol protocols[]
+    = {['s'] = REFUSE_SFTP, ['i'] = REFUSE_ISCSI, ['n'] = REFUSE_NFS};
+
+  for (unsigned i = 0; i < d->lanes; i++) {
+    if (!d->refusals[i])
+      d->refusals[i] = malloc (sizeof *d->refusals[i]);
+    if (d->refusals[i])
+      refusals_init (d->refusals[i], protocols[(uint8_t)d->ops->name[0]]);
+  }
+}
+
+static void
 open_engine (struct run *d, size_t moved_bytes)
 {
   struct proto_config c = {.get = get_param,
@@ -176,9 +191,10 @@ open_engine (struct run *d, size_t moved_bytes)
 
   d->begun = true;
   d->lanes = d->next_lanes;
-  d->ready = d->leaving = d->probing = d->reaped = false;
+  d->ready = d->leaving = d->probing = d->reaped = d->moving = false;
   memset (d->gone, 0, sizeof d->gone);
   d->engines++;
+  begin_refusals (d);
   if (moved_bytes) {
     d->handed = malloc (moved_bytes);
     if (!d->handed)
@@ -343,6 +359,8 @@ transmit_on (struct run *d, unsigned lane)
       note (d, iov[i].iov_base, k);
       if (d->writes)
         find_sent (d, &iov[i], k);
+      if (d->refusals[lane])
+        refusals_sent (d->refusals[lane], iov[i].iov_base, k);
       left -= k;
     }
     d->ops->tx_done (d->p, lane, taken);
@@ -380,6 +398,7 @@ ask (struct run *d)
     CHECK (w.data_bytes <= sizeof w.data, "D2");
     note (d, w.data, w.data_bytes);
     if (w.type == PROTO_WANT_MOVE) {
+      d->moving = true;
       memcpy (d->moved, w.data, w.data_bytes);
       d->moved_bytes = w.data_bytes;
       return;
@@ -451,21 +470,17 @@ settle (struct run *d)
 /* -------------------------------------------------------------- events --- */
 
 static void
-on_server (struct run *d, unsigned lane, struct wire *w)
+say_to_it (struct run *d, unsigned lane, const uint8_t *bytes, size_t n)
 {
-  size_t n = wire_u16 (w);
-  const uint8_t *bytes;
-
-  if (n > wire_left (w))
-    n = wire_left (w);
-  bytes = wire_bytes (w, n);
-  while (n && d->p && !w->err && !d->gone[lane]) {
+  while (n && d->p && !d->gone[lane]) {
     struct iovec to = d->ops->rx_iov (d->p, lane);
     size_t k;
 
     CHECK (to.iov_len > 0, "D2");
     k = next_piece (d, to.iov_len < n ? to.iov_len : n);
     memcpy (to.iov_base, bytes, k);
+    if (d->refusals[lane])
+      refusals_heard (d->refusals[lane], bytes, k);
     bytes += k;
     n -= k;
     if (d->ops->rx_done (d->p, lane, k, d->now_ns))
@@ -474,6 +489,19 @@ on_server (struct run *d, unsigned lane, struct wire *w)
     if (d->ops->state (d->p) == PROTO_FAILED)
       break;
   }
+}
+
+static void
+on_server (struct run *d, unsigned lane, struct wire *w)
+{
+  size_t n = wire_u16 (w);
+  const uint8_t *bytes;
+
+  if (n > wire_left (w))
+    n = wire_left (w);
+  bytes = wire_bytes (w, n);
+  if (bytes)
+    say_to_it (d, lane, bytes, n);
 }
 
 static struct asked *
@@ -856,6 +884,95 @@ event (struct run *d, struct wire *w)
   return !w->err;
 }
 
+static unsigned
+in_flight (const struct run *d)
+{
+  unsigned n = 0;
+
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++)
+    n += d->asked[i].used;
+  return n;
+}
+
+/* Whose messages can be told apart, and may be answered. */
+static bool
+can_be_closed (const struct run *d)
+{
+  const char *digests[]
+    = {get_param ((void *)d, "header-digest"),
+       get_param ((void *)d, "data-digest")};
+
+  if (!d->p || !d->ready || d->leaving || d->moving)
+    return false;
+  for (unsigned i = 0; i < 2; i++)
+    if (digests[i] && strcmp (digests[i], "none") != 0)
+      return false;
+  for (unsigned i = 0; i < d->lanes; i++)
+    if (!d->refusals[i] || d->refusals[i]->lost || d->refusals[i]->fragment)
+      return false;
+  return true;
+}
+
+/* The rest of a message that the input has begun: of zeroes. False: there is
+ * none that is known of.
+ */
+static bool
+end_message (struct run *d, unsigned lane)
+{
+  static const uint8_t zeroes[1024];
+  size_t n = refusals_rest (d->refusals[lane]);
+
+  if (!n)
+    return false;
+  say_to_it (d, lane, zeroes, n < sizeof zeroes ? n : sizeof zeroes);
+  return true;
+}
+
+/* False: there was nothing to say. A ping that is answered (NOP-Out, NULL) is
+ * no work that is done.
+ */
+static bool
+refuse_one (struct run *d, uint64_t *work_ns)
+{
+  uint8_t answer[REFUSALS_ANSWER_BYTES];
+
+  for (unsigned i = 0; i < d->lanes; i++) {
+    size_t n = d->gone[i] ? 0 : refusals_answer (d->refusals[i], answer);
+
+    if (!d->gone[i] && end_message (d, i))
+      return true;
+    if (n) {
+      if (d->refusals[i]->pending[0].kind)
+        *work_ns = d->now_ns;
+      say_to_it (d, i, answer, n);
+      return true;
+    }
+  }
+  return false;
+}
+
+/* D13: the server refuses whatever it has been asked, and time passes. */
+static void
+close_session (struct run *d)
+{
+  uint64_t work_ns = d->now_ns;
+
+  for (unsigned step = 0; step < CLOSING_STEPS; step++) {
+    uint64_t until_ns;
+
+    if (!can_be_closed (d) || !(in_flight (d) || d->probing))
+      return;
+    d->news++;
+    if (!refuse_one (d, &work_ns)) {
+      until_ns = d->ops->deadline_ns (d->p);
+      CHECK (until_ns != PROTO_NO_DEADLINE, "D13");
+      CHECK (d->now_ns - work_ns < CLOSING_NS, "D13");
+      d->now_ns = until_ns > d->now_ns ? until_ns : d->now_ns;
+    }
+    settle (d);
+  }
+}
+
 /* D1: whatever was answered has left its place, so that there is one for each
  * request that may be in flight. What is asked here is not sent.
  */
@@ -863,7 +980,6 @@ NOT_TRACED static void
 fill_up (struct run *d)
 {
   struct proto_request r = {.op = IO_READ, .length = 1};
-  unsigned in_flight = 0;
 
   if (!d->p || !d->ready || d->leaving || !d->reaped)
     return;
@@ -871,9 +987,8 @@ fill_up (struct run *d)
     r.length = d->info.block_min;
   if (r.length > d->info.size || !(r.data = malloc (r.length)))
     return;
-  for (unsigned i = 0; i < PROTO_REQUESTS; i++)
-    in_flight += d->asked[i].used;
-  for (r.tag = d->next_tag; in_flight < PROTO_REQUESTS; in_flight++, r.tag++)
+  r.tag = d->next_tag;
+  for (unsigned n = in_flight (d); n < PROTO_REQUESTS; n++, r.tag++)
     CHECK (d->ops->submit (d->p, &r, d->now_ns) != ERR_AGAIN, "D1");
   d->ops->close (steal (&d->p));
   free (r.data);
@@ -901,8 +1016,11 @@ run_once (const struct proto_ops *ops, const struct drive_param *params,
   memset (d->seed, (int)d->random, sizeof d->seed);
   for (unsigned i = 0; i < EVENTS_MAX && wire_left (&w) && event (d, &w); i++)
     ;
+  close_session (d);
   fill_up (d);
   close_engine (d);
+  for (unsigned i = 0; i < PROTO_LANES_MAX; i++)
+    free (d->refusals[i]);
   note (d, d->identity, PROTO_IDENTITY_BYTES);
   note_u64 (d, d->asked_bytes); /* and what was not in the trace yet */
   trace = d->trace;

@@ -56,6 +56,11 @@
  *   D11 Every byte of a WRITE that is answered without an error was sent.
  *   D12 No byte of it is sent again at one time: only after an event or a tick,
  *       over SFTP never. Nothing is sent out of another request's memory.
+ *   D13 No request is forgotten: when the input has ended the driver plays a
+ *       server that refuses whatever it has been asked (refusals.h), and lets
+ *       time pass. Then each request, and a probe, is answered, or the engine
+ *       has failed. Not where messages cannot be told apart: with digests, or
+ *       in the middle of a record of several fragments.
  *   Identity page, what was handed over and the data of each request are
  *   objects of exactly their size, so that a sanitizer sees a byte too far.
  *

@@ -42,7 +42,8 @@ FUZZ_MAIN = libfuzzreplay.la
 endif
 check_LTLIBRARIES += libfuzzreplay.la libfuzzdrive.la
 libfuzzreplay_la_SOURCES = %D%/replay.c %D%/target.h
-libfuzzdrive_la_SOURCES = %D%/drive.c %D%/drive.h
+libfuzzdrive_la_SOURCES = %D%/drive.c %D%/drive.h %D%/refusals.c \
+	%D%/refusals.h
 libfuzzdrive_la_LIBADD = libprotocols.la
 FUZZ_LIBS = $(FUZZ_MAIN) $(LIB_FUZZING_ENGINE)
 
