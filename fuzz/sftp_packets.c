@@ -50,8 +50,10 @@ status (struct wire *w, struct fault *f)
 {
   struct sftp_status s;
 
-  if (sftp_decode_status (w, &s, f))
+  if (sftp_decode_status (w, &s, f)) {
+    MUST (f->text[0]);
     return;
+  }
   MUST ((sftp_status_err (s.code) == ERR_OK) == (s.code == SSH_FX_OK));
   for (const char *c = s.message; *c; c++)
     MUST (*c >= ' ' && *c <= '~');
@@ -68,11 +70,12 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     struct sftp_attrs attrs;
     struct sftp_limits limits;
   } u;
+  enum err e = ERR_OK;
 
   sftp_type_name (type);
   switch (type) {
   case SSH_FXP_VERSION:
-    sftp_decode_version (&w, &u.version, &f);
+    e = sftp_decode_version (&w, &u.version, &f);
     break;
   case SSH_FXP_STATUS:
     status (&w, &f);
@@ -84,11 +87,12 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     names (&w, &f);
     break;
   case SSH_FXP_ATTRS:
-    sftp_decode_attrs (&w, &u.attrs, &f);
+    e = sftp_decode_attrs (&w, &u.attrs, &f);
     break;
   case SSH_FXP_EXTENDED_REPLY:
-    sftp_decode_limits (&w, &u.limits, &f);
+    e = sftp_decode_limits (&w, &u.limits, &f);
     break;
   }
+  MUST (!e || f.text[0]);
   return 0;
 }
