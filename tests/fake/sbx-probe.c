@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,14 +33,61 @@ argument (const char *text)
   return strtoull (text, NULL, 0);
 }
 
+static uint32_t
+open_fds (void)
+{
+  uint32_t bits = 0;
+
+  for (int fd = 0; fd < 32; fd++)
+    if (fcntl (fd, F_GETFD) >= 0)
+      bits |= 1u << fd;
+  return bits;
+}
+
 static void
 look_around (struct probe_report *r)
 {
-  for (int fd = 0; fd < 32; fd++)
-    if (fcntl (fd, F_GETFD) >= 0)
-      r->open_before_seal |= 1u << fd;
+  static const char *const names[PROBE_NS] = PROBE_NAMESPACES;
+  char path[40];
+  struct stat st;
+
+  for (int i = 0; i < PROBE_NS; i++) {
+    snprintf (path, sizeof path, "/proc/self/ns/%s", names[i]);
+    r->ns[i] = stat (path, &st) == 0 ? st.st_ino : 0;
+  }
+  r->open_before_seal = open_fds ();
   r->uid = getuid ();
   r->pid = getpid ();
+}
+
+static int
+error_of (int result)
+{
+  return result < 0 ? errno : 0;
+}
+
+static void
+look_inside (struct probe_inside *r)
+{
+  void *page = mmap (NULL, sizeof buf, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct rlimit limit;
+  struct stat st;
+
+  for (int i = 0; i < PROBE_LIMITS; i++)
+    if (getrlimit (i, &limit) == 0)
+      r->limit[i] = limit.rlim_max;
+  r->open = open_fds ();
+  close (0); /* there is no number to spare */
+  r->dumpable = prctl (PR_GET_DUMPABLE, 0, 0, 0, 0);
+  r->no_new_privs = prctl (PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+  r->securebits = prctl (PR_GET_SECUREBITS, 0, 0, 0, 0);
+  r->exec_gain = error_of (mprotect (page, sizeof buf, PROT_READ | PROT_EXEC));
+  r->passwd = error_of (stat ("/etc/passwd", &st));
+  r->root = error_of (open ("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int cap = 0; cap < 64; cap++)
+    r->bounding += prctl (PR_CAPBSET_READ, cap, 0, 0, 0) == 1;
+  r->uid = getuid ();
 }
 
 int
@@ -65,8 +115,10 @@ main (int argc, char **argv)
     a[i - 3] = argument (argv[i]);
   r->seal_err = sbx_seal (profile, &r->refused, &r->layers, &f);
   memcpy (r->fault, f.text, sizeof r->fault);
-  if (r->seal_err)
+  if (r->seal_err) {
+    look_inside (&r->inside);
     return 4;
+  }
   r->sealed_at_ns = clock_now_ns ();
   atomic_store (&r->stage, PROBE_SEALED);
   if (strcmp (argv[2], "none") != 0) {

@@ -15,6 +15,27 @@
 #define PROBE_REPORT_BYTES 4096
 #define PROBE_RESOLVER_REPORT_FD RESOLVER_FD_END
 
+/* As /proc/self/ns names them. */
+#define PROBE_NAMESPACES                                                       \
+  {                                                                            \
+    "user", "mnt", "pid", "net", "ipc", "uts", "cgroup"                        \
+  }
+enum { PROBE_NS = 7, PROBE_LIMITS = 16 };
+
+/* What one finds who is behind all walls but the filter: filled if sealing has
+ * failed at that one.
+ */
+struct probe_inside {
+  uint64_t limit[PROBE_LIMITS]; /* RLIMIT_…: the hard one */
+  int32_t dumpable, no_new_privs, securebits;
+  int32_t exec_gain; /* errno of making memory executable; 0: it can be done */
+  int32_t passwd;    /* of looking at /etc/passwd */
+  int32_t root;      /* of opening / */
+  uint32_t bounding; /* how many capabilities could be had again */
+  uint32_t open;     /* as open_before_seal */
+  uint32_t uid;
+};
+
 enum probe_stage { PROBE_STARTED = 1, PROBE_SEALED, PROBE_RETURNED };
 
 struct probe_report {
@@ -24,10 +45,12 @@ struct probe_report {
   int32_t seal_err; /* enum err */
   int64_t result;
   int64_t sys_errno;
-  uint64_t sealed_at_ns; /* CLOCK_MONOTONIC */
+  uint64_t sealed_at_ns;     /* CLOCK_MONOTONIC */
   uint32_t open_before_seal; /* bit n: fd n < 32 is open */
   uint32_t uid;
   int32_t pid;
+  uint64_t ns[PROBE_NS]; /* before sealing: which ones (an inode each) */
+  struct probe_inside inside;
   char fault[320];
 };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -20,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,6 +33,11 @@
 #include "tests/unit/unit.h"
 
 #define DEADLINE_MS 20000
+#define UID_NOBODY 65534
+/* capabilities(7): root has no power, nothing can be made ambient; for good */
+#define SECUREBITS                                                            \
+  (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED             \
+   | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 /* One run of the probe, and all that it was given. */
 struct run {
@@ -359,12 +366,15 @@ a_failed_start_says_why (void)
  * that refuses the calls (names with blanks between) with sys_errno, then the
  * same start. */
 static struct run
-run_where_refused_with (int sys_errno, const char *names, int arg,
-                        uint64_t mask, uint64_t value)
+run_where_refused_with (enum sbx_profile profile, int sys_errno,
+                        const char *names, int arg, uint64_t mask,
+                        uint64_t value)
 {
   struct run *shared = mmap (NULL, sizeof *shared, PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  const char *argv[] = {"sbx-probe", "worker", "none", NULL};
+  const char *argv[] = {"sbx-probe",
+                        profile == SBX_WORKER ? "worker" : "resolver", "none",
+                        NULL};
   struct run r = {.err = ERR_IO};
   int status;
   pid_t pid;
@@ -389,7 +399,7 @@ run_where_refused_with (int sys_errno, const char *names, int arg,
         _exit (2);
     if (seccomp_load (ctx) < 0)
       _exit (2);
-    *shared = run (SBX_WORKER, argv);
+    *shared = run (profile, argv);
     _exit (0);
   }
   if (waitpid (pid, &status, 0) == pid && WIFEXITED (status)
@@ -402,7 +412,7 @@ run_where_refused_with (int sys_errno, const char *names, int arg,
 static struct run
 run_where_refused (const char *names, int arg, uint64_t mask, uint64_t value)
 {
-  return run_where_refused_with (EPERM, names, arg, mask, value);
+  return run_where_refused_with (SBX_WORKER, EPERM, names, arg, mask, value);
 }
 
 #define NAMESPACES                                                            \
@@ -417,8 +427,8 @@ without_namespaces_it_still_seals (void)
   static const int refusals[] = {EPERM, EACCES, ENOSPC, EUSERS, EINVAL};
 
   for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-    struct run r = run_where_refused_with (refusals[i], "clone", 0,
-                                           CLONE_NEWPID, CLONE_NEWPID);
+    struct run r = run_where_refused_with (SBX_WORKER, refusals[i], "clone",
+                                           0, CLONE_NEWPID, CLONE_NEWPID);
 
     CU_ASSERT (sealed (&r));
     CU_ASSERT_EQUAL (r.seen.layers & NAMESPACES, 0);
@@ -432,14 +442,15 @@ static void
 a_namespace_without_rights_is_no_empty_root (void)
 {
   struct run r = run_where_refused_with (
-      EACCES, "unshare mount pivot_root umount2 chroot", -1, 0, 0);
+      SBX_WORKER, EACCES, "unshare mount pivot_root umount2 chroot", -1, 0, 0);
+  const char *argv[] = {"sbx-probe", "worker", "none", NULL};
+  struct run whole = run (SBX_WORKER, argv);
 
-  CU_ASSERT (sealed (&r));
+  CU_ASSERT (sealed (&r) && sealed (&whole));
   CU_ASSERT_EQUAL (r.seen.layers & (SBX_LAYER_NS_MOUNT | SBX_LAYER_EMPTY_ROOT),
                    0);
   CU_ASSERT_EQUAL (r.seen.layers & SBX_MANDATORY, SBX_MANDATORY);
-  CU_ASSERT (r.seen.layers & SBX_LAYER_NS_PID);
-  CU_ASSERT (r.seen.layers & SBX_LAYER_NS_NET);
+  CU_ASSERT_EQUAL (r.seen.layers & NAMESPACES, whole.seen.layers & NAMESPACES);
 }
 
 static void
@@ -484,6 +495,91 @@ mandatory_layers_may_not (void)
              (int)r.seen.seal_err, r.seen.fault);
     CU_FAIL ("a mandatory layer was missing and it did not say so");
   }
+}
+
+/* All is in force but the filter, which hides the others. */
+static struct run
+run_without_filter (enum sbx_profile profile)
+{
+  return run_where_refused_with (profile, EPERM, "seccomp", -1, 0, 0);
+}
+
+/* A namespace that is reported is another one than ours. */
+static void
+check_namespaces (uint32_t layers, const struct probe_report *seen)
+{
+  static const char *const names[PROBE_NS] = PROBE_NAMESPACES;
+  static const uint32_t layer[PROBE_NS]
+      = {SBX_LAYER_NS_USER, 0 /* comes later */, SBX_LAYER_NS_PID,
+         SBX_LAYER_NS_NET,  SBX_LAYER_NS_IPC,    SBX_LAYER_NS_UTS,
+         SBX_LAYER_NS_CGROUP};
+
+  for (int i = 0; i < PROBE_NS; i++) {
+    char path[40];
+    struct stat st;
+
+    snprintf (path, sizeof path, "/proc/self/ns/%s", names[i]);
+    CU_ASSERT (stat (path, &st) == 0 && seen->ns[i]);
+    if (!!(layers & layer[i]) == (seen->ns[i] != st.st_ino))
+      continue;
+    fprintf (stderr, "namespace %s\n", names[i]);
+    CU_FAIL ("a namespace is not what is reported");
+  }
+}
+
+static void
+check_limits (enum sbx_profile profile, const struct probe_inside *in)
+{
+  bool worker = profile == SBX_WORKER;
+  static const int none[] = {RLIMIT_CORE, RLIMIT_NPROC, RLIMIT_MSGQUEUE,
+                             RLIMIT_MEMLOCK, RLIMIT_SIGPENDING};
+
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+    CU_ASSERT_EQUAL (in->limit[none[i]], 0);
+  CU_ASSERT_EQUAL (in->limit[RLIMIT_NOFILE], worker ? WORKER_FD_OBJECTS : 64);
+  CU_ASSERT (worker || in->limit[RLIMIT_CPU] == 10);
+  if (policy_sanitizer_build ())
+    return;
+  CU_ASSERT_EQUAL (in->limit[RLIMIT_FSIZE], 0);
+  CU_ASSERT_EQUAL (in->limit[RLIMIT_AS], (worker ? 1024ull : 512ull) << 20);
+}
+
+static void
+check_layers (enum sbx_profile profile)
+{
+  const char *argv[]
+      = {"sbx-probe", profile == SBX_WORKER ? "worker" : "resolver", "none",
+         NULL};
+  struct run whole = run (profile, argv), r = run_without_filter (profile);
+  const struct probe_inside *in = &r.seen.inside;
+  uint32_t layers = whole.seen.layers;
+
+  CU_ASSERT_FATAL (sealed (&whole) && !r.err
+                   && r.seen.seal_err == ERR_SANDBOX);
+  check_namespaces (layers, &r.seen);
+  check_limits (profile, in);
+  CU_ASSERT (in->dumpable == 0 && in->no_new_privs == 1);
+  /* For who has rights at first; others have none that no_new_privs would let
+   * them come to.
+   */
+  if (r.seen.uid == 0 || layers & SBX_LAYER_NS_USER) {
+    CU_ASSERT_EQUAL (in->bounding, 0);
+    CU_ASSERT_EQUAL (in->securebits & SECUREBITS, SECUREBITS);
+  }
+  CU_ASSERT_EQUAL (in->exec_gain, layers & SBX_LAYER_MDWE ? EACCES : 0);
+  CU_ASSERT_EQUAL (in->passwd, layers & SBX_LAYER_EMPTY_ROOT ? ENOENT : 0);
+  CU_ASSERT_EQUAL (in->root, layers & SBX_LAYER_LANDLOCK ? EACCES : 0);
+  CU_ASSERT_EQUAL (in->open, profile == SBX_WORKER ? 0xffff : 0xf);
+  if (r.seen.uid == 0)
+    CU_ASSERT_EQUAL (in->uid, UID_NOBODY);
+}
+
+/* Each layer by itself, as it is found from inside. */
+static void
+what_is_reported_is_there (void)
+{
+  check_layers (SBX_WORKER);
+  check_layers (SBX_RESOLVER);
 }
 
 /* A worker outlives its parent; a resolver does not. */
@@ -559,4 +655,5 @@ UNIT_MAIN ("spawn", UNIT_TEST (layers_as_text),
            UNIT_TEST (a_namespace_without_rights_is_no_empty_root),
            UNIT_TEST (optional_layers_may_be_missing),
            UNIT_TEST (mandatory_layers_may_not),
+           UNIT_TEST (what_is_reported_is_there),
            UNIT_TEST (only_a_worker_outlives_its_parent))
