@@ -94,6 +94,7 @@ struct peer {
    * peer_start. */
   _Atomic uint64_t late_page;
   _Atomic unsigned late_gateways;
+  _Atomic unsigned late_flushes; /* so many more: the same, while it is set */
   _Atomic unsigned failing_reads; /* so many more */
   char dir[64];
   int listen_sock;
