@@ -298,16 +298,12 @@ inflight_covers (struct inflight *f, uint32_t slot, uint32_t covers)
   s->covers_writes = f->write_count;
 }
 
-/* What an answer says about what is stable on the server. */
-static void
-note_answer (struct inflight *f, const struct inflight_slot *s)
+void
+inflight_flushed (struct inflight *f, uint32_t slot)
 {
-  if (op_writes (s->request.op)) {
-    f->path[s->path].written = ++f->write_count;
-    return;
-  }
-  if (s->request.op != IO_FLUSH || s->server_errno)
-    return;
+  const struct inflight_slot *s = &f->slot[slot];
+
+  assert (s->request.op == IO_FLUSH && !s->server_errno);
   for (unsigned p = 0; p < INFLIGHT_PATHS; p++)
     if ((s->covers & 1u << p) && f->path[p].flushed < s->covers_writes)
       f->path[p].flushed = s->covers_writes;
@@ -356,7 +352,8 @@ inflight_complete (struct inflight *f, unsigned path,
   s->server_errno
     = c->error <= ERRNO_MAX ? (int)c->error : err_errno (ERR_IO);
   memcpy (s->token, c->token, sizeof s->token);
-  note_answer (f, s);
+  if (op_writes (s->request.op))
+    f->path[s->path].written = ++f->write_count;
   *ret_owner = s->owner;
   set_state (f, s, s->abandoned ? SLOT_FREE : SLOT_DONE);
   return ERR_OK;

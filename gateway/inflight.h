@@ -166,10 +166,12 @@ uint64_t inflight_oldest_sent_ns (const struct inflight *f, unsigned path);
  * proven since (a bit set).
  */
 uint32_t inflight_unflushed (const struct inflight *f);
-/* A FILLING slot with a FLUSH: when it succeeds it has proven what the paths of
- * covers have answered until now.
+/* A FILLING slot with a FLUSH: it is to prove what the paths of covers have
+ * answered until now.
  */
 void inflight_covers (struct inflight *f, uint32_t slot, uint32_t covers);
+/* … and has: it was answered, and that counts. */
+void inflight_flushed (struct inflight *f, uint32_t slot);
 
 /* Takes one completion that was copied out of the ring of path. *ret_owner is
  * the owner of the slot that is now DONE, or NULL if that had been abandoned.

@@ -157,6 +157,8 @@ void waiter_free_all (struct link *l);
 void link_wake_all (struct link *l);
 /* A slot or a range has become free. */
 void link_wake_blocked (struct link *l);
+/* Whoever waits for this slot's answer may have it now. */
+void link_wake_wanting (struct link *l, uint32_t slot);
 /* Whether the path has a worker that can be used. */
 static inline bool
 path_up (const struct link *l, const struct path *p)

@@ -75,15 +75,31 @@ begin_doubt (struct link *l)
   pthread_cond_signal (&l->lease_drained); /* proof_due */
 }
 
+/* Nothing was kept of writes with FUA that were answered while this flush was
+ * under way: the next FLUSH has to tell.
+ */
+static void
+disown_fuas (struct link *l, uint32_t slot)
+{
+  if (l->proof.fuas == l->proof.fuas_at[slot])
+    return;
+  l->owed_error = EIO;
+  log_write (l->log, LOG_LEVEL_ERROR,
+             "%s: a flush failed, and writes with FUA that were confirmed "
+             "meanwhile may be lost: the next FLUSH fails",
+             l->name);
+}
+
 /* Whatever the server had may be gone: what was acknowledged, and what is under
  * way and will be.
  */
 static void
-flush_failed (struct link *l)
+flush_failed (struct link *l, uint32_t slot)
 {
   struct proof *p = &l->proof;
 
   p->failures++;
+  disown_fuas (l, slot);
   retained_not_proven (&p->log, retained_mark (&p->log));
   begin_doubt (l);
 }
@@ -95,19 +111,76 @@ beside_failure (const struct proof *p, uint32_t slot)
   return p->sent_at[slot] != p->failures;
 }
 
+/* FUA is a flush to many servers. */
+static bool
+flushes (const struct inflight_slot *s)
+{
+  return s->request.op == IO_FLUSH || s->request.flags & IO_FUA;
+}
+
+/* A server tells an error of what it could not write once, to one of those who
+ * flush, in whatever order it answers: a success proves nothing before all that
+ * were at the server at that time are heard.
+ */
+static bool
+others_unheard (const struct link *l, uint64_t succeeded_ns)
+{
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+    const struct inflight_slot *s = &l->inflight.slot[i];
+
+    if (s->state == SLOT_SENT && flushes (s) && s->sent_ns <= succeeded_ns)
+      return true;
+  }
+  return false;
+}
+
 static void
-flush_answered (struct link *l, const struct inflight_slot *s, uint64_t mark)
+prove (struct link *l, uint32_t slot)
 {
   struct proof *p = &l->proof;
-  uint32_t n = 0;
+  uint32_t n = retained_prove (&p->log, l->inflight.slot[slot].token,
+                               p->flush_mark[slot]);
 
-  if (s->server_errno)
-    flush_failed (l);
-  else
-    n = retained_prove (&p->log, s->token, mark);
+  inflight_flushed (&l->inflight, slot);
   p->proven += n;
   if (n) /* there is room */
     link_wake_blocked (l);
+}
+
+bool
+proof_counts (struct link *l, uint32_t slot)
+{
+  struct proof *p = &l->proof;
+
+  if (!p->held_ns[slot])
+    return true;
+  if (others_unheard (l, p->held_ns[slot]))
+    return false;
+  p->held_ns[slot] = 0;
+  prove (l, slot); /* nothing, if one of them has failed */
+  return true;
+}
+
+static void
+wake_held (struct link *l)
+{
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++)
+    if (l->proof.held_ns[i] && l->inflight.slot[i].state == SLOT_DONE)
+      link_wake_wanting (l, i);
+}
+
+static void
+flush_answered (struct link *l, uint32_t slot)
+{
+  const struct inflight_slot *s = &l->inflight.slot[slot];
+  uint64_t now = clock_now_ns ();
+
+  if (s->server_errno)
+    flush_failed (l, slot);
+  else if (!others_unheard (l, now))
+    prove (l, slot);
+  else if (s->state == SLOT_DONE) /* else nobody waits for it */
+    l->proof.held_ns[slot] = now;
 }
 
 static void
@@ -143,17 +216,22 @@ write_answered (struct link *l, uint32_t slot)
   struct proof *p = &l->proof;
   bool in_doubt = beside_failure (p, slot);
 
-  /* Nothing is kept of a write with FUA to send it again, and what made it
-   * stable may have been the flush behind the one that failed.
-   */
-  if (r->flags & IO_FUA && in_doubt && !s->server_errno)
-    s->server_errno = EIO;
   if (s->server_errno) {
     retained_release (&p->log, &p->room[slot]);
     if (is_flush_failure (s))
-      flush_failed (l);
+      flush_failed (l, slot);
     return;
   }
+  /* Nothing is kept of a write with FUA to send it again, and what made it
+   * stable may have been the flush behind the one that failed. It is not
+   * another failure: those beside it would fail as well, and so on.
+   */
+  if (r->flags & IO_FUA && in_doubt) {
+    retained_release (&p->log, &p->room[slot]);
+    s->server_errno = EIO;
+    return;
+  }
+  p->fuas += (r->flags & IO_FUA) != 0;
   /* What takes bytes in doubt out of the log: a read that was served without
    * them would find nothing there to put over its answer.
    */
@@ -174,7 +252,7 @@ proof_answered (struct link *l, uint32_t slot)
   struct proof *p = &l->proof;
 
   if (s->request.op == IO_FLUSH)
-    flush_answered (l, s, p->flush_mark[slot]);
+    flush_answered (l, slot);
   else if (!link_op_writes ((enum io_op)s->request.op))
     return;
   else if (p->replay[slot])
@@ -182,6 +260,8 @@ proof_answered (struct link *l, uint32_t slot)
   else
     write_answered (l, slot);
   p->replay[slot] = false;
+  if (flushes (s))
+    wake_held (l);
 }
 
 void

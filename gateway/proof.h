@@ -32,11 +32,14 @@ struct proof {
   bool stale[INFLIGHT_SLOTS];         /* READ, STATUS: must be sent again */
   uint64_t flush_mark[INFLIGHT_SLOTS]; /* FLUSH: what it can prove */
   uint64_t sent_at[INFLIGHT_SLOTS];    /* WRITE, TRIM, ZERO: failures then */
+  uint64_t fuas_at[INFLIGHT_SLOTS];    /* FLUSH, FUA: fuas then */
+  uint64_t held_ns[INFLIGHT_SLOTS]; /* FLUSH: when it succeeded; 0: it counts */
 
   bool replaying;  /* one thread at a time */
   bool flush_each; /* one FLUSH for all connections does not prove all */
   uint64_t losses; /* of sessions, ever */
   uint64_t failures; /* of FLUSH and FUA, ever */
+  uint64_t fuas;   /* that succeeded, ever */
   uint64_t proven; /* entries, ever */
   uint64_t resent;
   /* What the keeper is to do. */
@@ -61,6 +64,11 @@ enum err proof_reserve (struct link *l, enum io_op op, uint32_t flags,
                         struct retained_room *ret);
 /* The slot is DONE or FREE by a completion. */
 void proof_answered (struct link *l, uint32_t slot);
+/* Whether the answer of a DONE slot may be taken: not yet that of a FLUSH which
+ * another one, sent before that was answered, may still prove wrong. Its owner
+ * is woken.
+ */
+bool proof_counts (struct link *l, uint32_t slot);
 /* Slots have become FREE without one. */
 void proof_sweep (struct link *l);
 void proof_lost (struct link *l);

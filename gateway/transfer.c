@@ -228,6 +228,8 @@ get_slot (struct transfer *t, struct waiter *w, uint64_t offset, uint32_t n,
   l->proof.room[*ret_slot] = room;
   l->proof.stale[*ret_slot] = false;
   l->proof.sent_at[*ret_slot] = l->proof.failures;
+  l->proof.fuas_at[*ret_slot] = l->proof.fuas;
+  l->proof.held_ns[*ret_slot] = 0;
   return ERR_OK;
 }
 
@@ -563,7 +565,8 @@ run (struct transfer *t)
     if (e && e != ERR_AGAIN && !t->result)
       t->result = err_errno (e);
     if (t->pieces
-        && l->inflight.slot[t->piece[t->first].slot].state == SLOT_DONE) {
+        && l->inflight.slot[t->piece[t->first].slot].state == SLOT_DONE
+        && proof_counts (l, t->piece[t->first].slot)) {
       finish_piece (t);
       since_ns = clock_now_ns ();
       continue;

@@ -156,6 +156,14 @@ wake_wanting (struct link *l, uint32_t slot)
       wake_later (l, w);
 }
 
+void
+link_wake_wanting (struct link *l, uint32_t slot)
+{
+  for (struct waiter *w = l->waiters.next; w != &l->waiters; w = w->next)
+    if (w->wanted == slot)
+      wake_now (l, w);
+}
+
 /* Nobody has waited for this answer; its slot is free again, and what it wrote
  * is no longer under way.
  */

@@ -7,7 +7,8 @@ check_PROGRAMS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/hot_test tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
 	tests/unit/gateway/joined_test tests/unit/gateway/link_test \
 	tests/unit/gateway/notes_test \
-	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
+	tests/unit/gateway/options_test tests/unit/gateway/overlap_test \
+	tests/unit/gateway/prefetch_test \
 	tests/unit/gateway/proof_test tests/unit/gateway/retained_test \
 	tests/unit/gateway/revalidate_test tests/unit/gateway/unanswered_test \
 	tests/unit/gateway/url_test
@@ -16,7 +17,8 @@ TESTS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/hot_test tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
 	tests/unit/gateway/joined_test tests/unit/gateway/link_test \
 	tests/unit/gateway/notes_test \
-	tests/unit/gateway/options_test tests/unit/gateway/prefetch_test \
+	tests/unit/gateway/options_test tests/unit/gateway/overlap_test \
+	tests/unit/gateway/prefetch_test \
 	tests/unit/gateway/proof_test tests/unit/gateway/retained_test \
 	tests/unit/gateway/revalidate_test tests/unit/gateway/unanswered_test \
 	tests/unit/gateway/url_test
@@ -46,6 +48,8 @@ tests_unit_gateway_coherence_test_SOURCES = %D%/coherence_test.c $(FAKE_PEER)
 tests_unit_gateway_coherence_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_notes_test_SOURCES = %D%/notes_test.c
 tests_unit_gateway_notes_test_LDADD = libgateway_logic.la $(UNIT_LIBS)
+tests_unit_gateway_overlap_test_SOURCES = %D%/overlap_test.c $(FAKE_PEER)
+tests_unit_gateway_overlap_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_prefetch_test_SOURCES = %D%/prefetch_test.c
 tests_unit_gateway_prefetch_test_LDADD = libgateway_logic.la $(UNIT_LIBS)
 tests_unit_gateway_revalidate_test_SOURCES = %D%/revalidate_test.c
