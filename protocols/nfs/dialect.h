@@ -156,6 +156,8 @@ struct nfs {
   uint32_t read_max_bytes, write_max_bytes; /* of one call */
   unsigned pieces_max;    /* under way at once; at most TRANSFER_PIECES */
   bool keep_xids;         /* v3: a request that is sent again has its old XID */
+  /* Which entries of the identity's table are of requests under way. */
+  uint64_t xids_in_use[(PROTO_REQUESTS + 63) / 64];
   struct listing listing; /* VOLUME_IS_LIST: the content */
 
   bool left; /* goodbye is said, and nothing more is to come */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "protocols/nfs/engine.h"
@@ -124,21 +125,46 @@ store (struct nfs *n, unsigned i, const struct entry *e)
   wirebuf_u32 (&b, e->piece_bytes);
 }
 
-/* Index of the entry with this tag, or ENTRIES; and of one to write over: a
- * free one, or any of a session that is gone.
+static bool
+in_use (const struct nfs *n, unsigned i)
+{
+  return n->xids_in_use[i / 64] >> i % 64 & 1;
+}
+
+static void
+use (struct nfs *n, unsigned i, bool on)
+{
+  uint64_t bit = 1ull << i % 64;
+
+  if (on)
+    n->xids_in_use[i / 64] |= bit;
+  else
+    n->xids_in_use[i / 64] &= ~bit;
+}
+
+/* Index of the entry with this tag, or ENTRIES; and of one to write over: of
+ * those that no request of this session has, a free one, else the one whose
+ * XIDs are the oldest. What that was for may have been sent by another
+ * connection, or given up, long ago; there is one, as there are no more
+ * requests than entries.
  */
 static unsigned
 find (const struct nfs *n, uint64_t tag, struct entry *ret, unsigned *ret_free)
 {
-  *ret_free = (unsigned)(tag % ENTRIES);
+  uint32_t next_xid = n->lanes.lane[0].rpc.next_xid, oldest = 0;
+
+  *ret_free = ENTRIES;
   for (unsigned i = 0; i < ENTRIES; i++) {
     struct entry e = load (n, i);
+    uint32_t age = e.piece_bytes == 0 ? UINT32_MAX : next_xid - e.xid;
 
-    if (e.piece_bytes == 0)
-      *ret_free = i;
-    else if (e.tag == tag) {
+    if (e.piece_bytes && e.tag == tag) {
       *ret = e;
       return i;
+    }
+    if (!in_use (n, i) && (*ret_free == ENTRIES || age > oldest)) {
+      *ret_free = i;
+      oldest = age;
     }
   }
   return ENTRIES;
@@ -149,19 +175,25 @@ nfs_replay_xid (struct nfs *n, uint64_t tag, uint32_t length_bytes,
                    uint32_t piece_bytes)
 {
   struct entry e = {tag, n->lanes.lane[0].rpc.next_xid, piece_bytes}, old;
-  unsigned i = ENTRIES, free_entry = 0;
+  unsigned i = 0, free_entry;
 
   if (n->identity) {
     i = find (n, tag, &old, &free_entry);
-    if (i < ENTRIES && old.piece_bytes == piece_bytes)
+    if (i < ENTRIES && old.piece_bytes == piece_bytes) {
+      use (n, i, true);
       return old.xid;
+    }
+    if (i == ENTRIES)
+      i = free_entry;
+    assert (i < ENTRIES);
+    use (n, i, true);
   }
   /* Before they are anybody's: a worker may be killed in between. */
   n->lanes.lane[0].rpc.next_xid +=
       (length_bytes + piece_bytes - 1) / piece_bytes;
   note_next_xid (n);
   if (n->identity)
-    store (n, i < ENTRIES ? i : free_entry, &e);
+    store (n, i, &e);
   return e.xid;
 }
 
@@ -174,6 +206,8 @@ nfs_forget_xid (struct nfs *n, uint64_t tag)
   if (!n->identity)
     return;
   i = find (n, tag, &e, &free_entry);
-  if (i < ENTRIES)
-    store (n, i, &(struct entry){0});
+  if (i == ENTRIES)
+    return;
+  store (n, i, &(struct entry){0});
+  use (n, i, false);
 }

@@ -192,6 +192,68 @@ other_pieces_are_no_replay (void)
   peer_fini (&s);
 }
 
+/* The table is full of what nobody has sent again: an entry of a request that
+ * is under way is not the one that makes room.
+ */
+static void
+what_is_under_way_keeps_its_xid (void)
+{
+  uint32_t xid[2];
+  struct peer s;
+  size_t n;
+
+  peer_init (&s, "");
+  CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++)
+    CU_ASSERT_EQUAL (submit (&s, 1000 + i, IO_WRITE, 0, 0, 4096), ERR_OK);
+  peer_close (&s);
+  CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 2; i++) {
+    CU_ASSERT_EQUAL (
+        submit (&s, 8 + i * 64 * PROTO_REQUESTS, IO_WRITE, 0, 0, 4096),
+        ERR_OK);
+    xid[i] = next_xid (&s, &n);
+  }
+  peer_close (&s);
+  CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
+  for (unsigned i = 0; i < 2; i++) {
+    CU_ASSERT_EQUAL (
+        submit (&s, 8 + i * 64 * PROTO_REQUESTS, IO_WRITE, 0, 0, 4096),
+        ERR_OK);
+    CU_ASSERT_EQUAL (next_xid (&s, &n), xid[i]);
+  }
+  peer_fini (&s);
+}
+
+/* Of those that nobody has sent again the oldest makes room. */
+static void
+the_oldest_makes_room (void)
+{
+  uint32_t xid[2];
+  struct peer s;
+  size_t n;
+
+  peer_init (&s, "");
+  CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
+  for (unsigned i = 0; i < PROTO_REQUESTS; i++) {
+    CU_ASSERT_EQUAL (submit (&s, 1000 + i, IO_WRITE, 0, 0, 4096), ERR_OK);
+    xid[i % 2] = next_xid (&s, &n);
+  }
+  peer_close (&s);
+  CU_ASSERT_EQUAL_FATAL (peer_start (&s), PROTO_READY);
+  for (unsigned i = 0; i < PROTO_REQUESTS - 2; i++)
+    CU_ASSERT_EQUAL (submit (&s, 5000 + i, IO_WRITE, 0, 0, 4096), ERR_OK);
+  for (unsigned i = 0; i < PROTO_REQUESTS - 2; i++)
+    next_xid (&s, &n);
+  for (unsigned i = 0; i < 2; i++) {
+    CU_ASSERT_EQUAL (submit (&s, 1000 + PROTO_REQUESTS - 2 + i, IO_WRITE, 0, 0,
+                             4096),
+                     ERR_OK);
+    CU_ASSERT_EQUAL (next_xid (&s, &n), xid[i]);
+  }
+  peer_fini (&s);
+}
+
 /* Whatever the identity page says, no two calls under way have the same. */
 static void
 two_calls_have_two_xids (void)
@@ -491,6 +553,8 @@ what_the_server_denies (void)
 UNIT_MAIN ("nfs v3 calls", UNIT_TEST (a_jukebox_is_asked_by_another_xid),
            UNIT_TEST (a_replay_has_the_xid_of_each_piece),
            UNIT_TEST (other_pieces_are_no_replay),
+           UNIT_TEST (what_is_under_way_keeps_its_xid),
+           UNIT_TEST (the_oldest_makes_room),
            UNIT_TEST (two_calls_have_two_xids),
            UNIT_TEST (a_strange_identity_is_begun_anew),
            UNIT_TEST (says_who_asks), UNIT_TEST (says_how_stable),
