@@ -19,17 +19,30 @@ put_base (const struct v4 *v, struct v4_call *c)
     v4_put_putfh (c, &v->walk_fh);
 }
 
-/* At most so many names behind walk_fh; *ret_at is behind them. */
+/* Each name behind its operation and its length. */
+#define LOOKUP_BYTES(name_bytes) (8u + ((name_bytes) + 3u) / 4 * 4)
+_Static_assert (LOOKUP_BYTES (NFS_NAME_MAX_BYTES) <= V4_IO_LEAST_BYTES,
+                "the smallest session takes a name");
+
+/* At most so many names behind walk_fh, and no more than the session takes in a
+ * call, but one at least; *ret_at is behind them.
+ */
 static uint32_t
 put_lookups (const struct v4 *v, struct v4_call *c, uint32_t most,
              size_t *ret_at)
 {
-  size_t at = v->walk.done_bytes, name_bytes;
+  size_t room_bytes = v->memory.maxrequestsize - V4_DATA_OVERHEAD_BYTES;
+  size_t at = v->walk.done_bytes, next = at, name_bytes, used_bytes = 0;
   const char *name;
   uint32_t lookups = 0;
 
-  while (lookups < most && nfs_walk_name (&v->walk, &at, &name, &name_bytes)) {
+  while (lookups < most
+         && nfs_walk_name (&v->walk, &next, &name, &name_bytes)) {
+    used_bytes += LOOKUP_BYTES (name_bytes);
+    if (lookups > 0 && used_bytes > room_bytes)
+      break;
     v4_put_lookup (c, name, name_bytes);
+    at = next;
     lookups++;
   }
   *ret_at = at;
@@ -42,6 +55,7 @@ v4_put_walk (struct nfs *n, struct v4_call *c)
   static const uint32_t mask[2] = {
       V4_ATTR (FATTR4_TYPE) | V4_ATTR (FATTR4_CHANGE) | V4_ATTR (FATTR4_SIZE)
           | V4_ATTR (FATTR4_FSID) | V4_ATTR (FATTR4_LEASE_TIME)
+          | V4_ATTR (FATTR4_FH_EXPIRE_TYPE) | V4_ATTR (FATTR4_UNIQUE_HANDLES)
           | V4_ATTR (FATTR4_FILEID) | V4_ATTR (FATTR4_MAXREAD)
           | V4_ATTR (FATTR4_MAXWRITE),
       0};

@@ -68,6 +68,8 @@ fake4_put_attrs (struct run *r, uint32_t mask)
   struct wirebuf v = wirebuf_init (values, sizeof values);
 
   mask &= ~(1u << 11); /* rdattr_error */
+  if (s->no_fileid)
+    mask &= ~(1u << 20);
   for (unsigned bit = 0; bit < 32; bit++)
     if (mask & 1u << bit)
       switch (bit) {
@@ -94,8 +96,11 @@ fake4_put_attrs (struct run *r, uint32_t mask)
       case 31:
         wirebuf_u64 (&v, s->io_bytes);
         break;
-      default: /* a bool, or fh_expire_type */
-        wirebuf_u32 (&v, bit == 2 ? 0 : 1);
+      case 2: /* fh_expire_type: FH4_VOLATILE_ANY */
+        wirebuf_u32 (&v, s->handles_go ? 2 : 0);
+        break;
+      default: /* a bool; 9: unique_handles */
+        wirebuf_u32 (&v, bit != 9 || !s->handles_many);
         break;
       }
   wirebuf_u32 (r->out, 1);

@@ -109,6 +109,8 @@ fake4_create_session (struct run *r)
   wirebuf_u32 (r->out, 0);
   if (channel[0][5] > s->slots)
     channel[0][5] = s->slots;
+  if (s->request_max)
+    channel[0][1] = s->request_max;
   for (unsigned k = 0; k < 14; k++)
     wirebuf_u32 (r->out, channel[k / 7][k % 7]);
   return OK;
@@ -134,6 +136,8 @@ fake4_sequence (struct run *r, bool *ret_replay)
   }
   if (slotid >= s->slots)
     return BADSLOT;
+  if (s->request_max && s->call_bytes > s->request_max)
+    return REQ_TOO_BIG;
   r->slot = &s->session[i].slot[slotid];
   *ret_replay = sequenceid == r->slot->sequenceid;
   if (!*ret_replay && sequenceid != r->slot->sequenceid + 1) {

@@ -257,6 +257,7 @@ fake_nfs4_answer (struct fake_nfs4 *s, const uint8_t *call, size_t call_bytes,
   uint32_t xid = wire_u32 (&in), version, procedure;
   size_t n;
 
+  s->call_bytes = call_bytes;
   wire_u64 (&in); /* CALL, RPC 2 */
   wire_u32 (&in); /* program */
   version = wire_u32 (&in);

@@ -92,6 +92,10 @@ struct fake_nfs4 {
   uint32_t next_id;
   uint8_t generation;  /* of the file's handle */
   uint64_t fileid;
+  bool no_fileid;        /* nor do handles have more than one name: */
+  bool handles_go, handles_many; /* volatile; two of a file */
+  uint32_t request_max; /* ca_maxrequestsize; 0: what is asked for */
+  size_t call_bytes;    /* of the call at hand */
   bool grace;          /* OPENs that reclaim nothing get GRACE */
   bool delegates;      /* though nobody wants it */
   bool ignores_setattr; /* says that it worked */

@@ -360,6 +360,34 @@ follows_links (void)
     }
 }
 
+/* No call is longer than the session takes (ca_maxrequestsize), however long
+ * the names are.
+ */
+static void
+walks_in_steps_that_fit (void)
+{
+  static const uint32_t most[] = {1536, 1600, 2048, 4096};
+  char name[251], path[8 * 251] = "";
+  struct peer s;
+
+  memset (name, 'n', 250);
+  name[250] = '\0';
+  for (unsigned i = 0; i < 6; i++) {
+    strcat (path, "/");
+    strcat (path, name);
+  }
+  strcat (path, "/disk.img");
+  for (unsigned i = 0; i < sizeof most / sizeof most[0]; i++) {
+    begin_links (&s, path);
+    server.link[0].name = name;
+    server.link[0].target = "/dir";
+    server.request_max = most[i];
+    CU_ASSERT_EQUAL_FATAL (peer4_start (&s), PROTO_READY);
+    peer4_works (&s, i);
+    peer4_end (&s);
+  }
+}
+
 static void
 says_where_links_end (void)
 {
@@ -468,5 +496,6 @@ UNIT_MAIN ("nfs v4 start", UNIT_TEST (takes_the_best_version),
            UNIT_TEST (exclusive_denies_other_writers),
            UNIT_TEST (leaves_nothing_behind),
            UNIT_TEST (leaves_in_its_turn), UNIT_TEST (follows_links),
+           UNIT_TEST (walks_in_steps_that_fit),
            UNIT_TEST (says_where_links_end),
            UNIT_TEST (says_where_it_has_moved), UNIT_TEST (a_list_has_an_end))
