@@ -6,11 +6,12 @@
 /* All of the above with their longest values have far less. */
 #define ATTRLIST_MAX_BYTES 1024u
 
-static void
+static bool
 get_bool (struct xdr *y)
 {
-  xdr_bool (y, "fattr4.attr_vals (link_support, symlink_support, named_attr, "
-               "unique_handles), RFC 8881 §5.8.1");
+  return xdr_bool (y,
+                   "fattr4.attr_vals (link_support, symlink_support, "
+                   "named_attr, unique_handles), RFC 8881 §5.8.1");
 }
 
 static void
@@ -42,7 +43,8 @@ get_value (struct xdr *y, enum v4_attr attr, struct v4_attrs *ret)
     get_type (y, ret);
     break;
   case FATTR4_FH_EXPIRE_TYPE:
-    xdr_u32 (y, "fattr4_fh_expire_type, RFC 8881 §5.8.1.3");
+    ret->fh_expire_type
+        = xdr_u32 (y, "fattr4_fh_expire_type, RFC 8881 §5.8.1.3");
     break;
   case FATTR4_CHANGE:
     ret->change = xdr_u64 (y, "fattr4_change, RFC 8881 §5.8.1.4");
@@ -53,8 +55,10 @@ get_value (struct xdr *y, enum v4_attr attr, struct v4_attrs *ret)
   case FATTR4_LINK_SUPPORT:
   case FATTR4_SYMLINK_SUPPORT:
   case FATTR4_NAMED_ATTR:
-  case FATTR4_UNIQUE_HANDLES:
     get_bool (y);
+    break;
+  case FATTR4_UNIQUE_HANDLES:
+    ret->unique_handles = get_bool (y);
     break;
   case FATTR4_FSID:
     ret->fsid_major = xdr_u64 (y, "fattr4_fsid.major, RFC 8881 §5.8.1.9");

@@ -46,6 +46,8 @@ enum v4_attr {
 struct v4_attrs {
   uint32_t have; /* V4_ATTR bits */
   uint32_t type; /* NF4REG … */
+  uint32_t fh_expire_type; /* 0: FH4_PERSISTENT (§4.2.3) */
+  bool unique_handles;
   uint64_t change, size, fileid;
   uint64_t fsid_major, fsid_minor;
   uint32_t lease_time_s;

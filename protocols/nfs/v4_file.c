@@ -24,7 +24,8 @@ same_file (struct nfs *n, const char *identity, struct fault *f)
 
   if (n->state != PROTO_READY)
     return ERR_OK;
-  if (strcmp (identity, n->info.identity) != 0)
+  if (identity[0] && n->info.identity[0]
+      && strcmp (identity, n->info.identity) != 0)
     return fault_set (f, ERR_IO, "%s: the file was replaced by another one",
                       n->options.path);
   if (v->attrs.size < n->info.size)
@@ -66,6 +67,29 @@ change_of (const struct v4_attrs *t)
   return t->change ? t->change : 1;
 }
 
+/* §5.8.2.7: a server need not number its files. Handles tell one from another
+ * if they last, and no file has two of them (§4.2.3, §5.8.1.10); else nothing
+ * does.
+ */
+static void
+name_file (const struct v4 *v, char *ret, size_t ret_bytes)
+{
+  const struct v4_attrs *t = &v->attrs;
+  const uint32_t about_handles = V4_ATTR (FATTR4_FH_EXPIRE_TYPE)
+                                 | V4_ATTR (FATTR4_UNIQUE_HANDLES);
+  bool lasting = (t->have & about_handles) == about_handles
+                 && t->fh_expire_type == 0 && t->unique_handles;
+
+  ret[0] = 0;
+  if (t->have & V4_ATTR (FATTR4_FILEID))
+    snprintf (ret, ret_bytes, "%" PRIx64 ":%" PRIx64 ":%" PRIx64,
+              t->fsid_major, t->fsid_minor, t->fileid);
+  else if (lasting)
+    snprintf (ret, ret_bytes, "%" PRIx64 ":%" PRIx64 ":fh.%016" PRIx64,
+              t->fsid_major, t->fsid_minor,
+              nfs_hash (4, v->walk_fh.bytes, v->walk_fh.length_bytes));
+}
+
 static enum err
 note_file (struct nfs *n, struct fault *f)
 {
@@ -78,8 +102,7 @@ note_file (struct nfs *n, struct fault *f)
   e = check_size (n, t, f);
   if (e)
     return e;
-  snprintf (identity, sizeof identity, "%" PRIx64 ":%" PRIx64 ":%" PRIx64,
-            t->fsid_major, t->fsid_minor, t->fileid);
+  name_file (v, identity, sizeof identity);
   e = same_file (n, identity, f);
   if (e)
     return e;
