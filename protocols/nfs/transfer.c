@@ -19,6 +19,8 @@ _Static_assert (TRANSFER_NONE == RPC_NO_PIECE, "no piece");
 #define DELAY_FIRST_NS (100 * MS)
 #define DELAY_LONGEST_NS (5000 * MS)
 #define DELAY_IN_ALL_NS (60000 * MS)
+/* What is mended that often goes again slowly. */
+#define MENDS_AT_ONCE 2u
 
 QUEUE_OF (request, struct transfer, request)
 QUEUE_OF (piece, struct transfer, piece)
@@ -342,6 +344,23 @@ again (struct transfer *t, uint16_t index)
 }
 
 static void
+mended (struct nfs *n, uint16_t index, uint64_t now_ns)
+{
+  struct transfer *t = &n->transfer;
+  struct nfs_piece *p = &t->piece[index];
+
+  p->repeated = true;
+  if (++p->mends <= MENDS_AT_ONCE) {
+    again (t, index);
+    return;
+  }
+  p->wake_ns
+      = now_ns + nfs_transfer_delay_ns (n, p->mends - MENDS_AT_ONCE - 1);
+  p->state = PIECE_WAITING;
+  t->waiting++;
+}
+
+static void
 advance (struct nfs_piece *p, uint32_t count)
 {
   p->offset += count;
@@ -351,6 +370,7 @@ advance (struct nfs_piece *p, uint32_t count)
   p->repeated = false;
   p->give_up_ns = 0;
   p->waits = 0;
+  p->mends = 0;
 }
 
 void
@@ -372,6 +392,9 @@ nfs_transfer_result (struct nfs *n, uint16_t index, const struct nfs_result *r,
   case NFS_AGAIN:
     p->repeated = true;
     again (t, index);
+    return;
+  case NFS_MENDED:
+    mended (n, index, now_ns);
     return;
   case NFS_DONE:
     break;

@@ -59,6 +59,7 @@ struct nfs_piece {
   uint64_t wake_ns;
   uint64_t give_up_ns; /* 0: has not waited yet */
   unsigned waits;
+  unsigned mends; /* NFS_MENDED so often, and nothing was done of it */
   uint16_t request;
   uint16_t next;
   uint8_t lane; /* SENT: where */
@@ -68,6 +69,7 @@ enum nfs_verdict {
   NFS_DONE,  /* count bytes of it, or error */
   NFS_DELAY, /* the server is not ready (JUKEBOX, DELAY, GRACE): later */
   NFS_AGAIN, /* at once, or as soon as the dialect's may_send allows */
+  NFS_MENDED, /* the same, of what the dialect mends; soon not at once */
 };
 
 /* What became of a piece. */

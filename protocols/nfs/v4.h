@@ -66,6 +66,8 @@
 #define V4_IO_LEAST_BYTES 512u
 /* A chain that begins again so often without anything having worked. */
 #define V4_BEGIN_AGAIN_MAX 12u
+/* A request that is refused by its state so often, though that was mended. */
+#define V4_MENDS_MAX 8u
 
 enum v4_step {
   V4_IDLE,

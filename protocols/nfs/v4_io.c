@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define OPERATIONS_MAX 5u
@@ -367,6 +368,29 @@ sequence_refused (struct nfs *n, const struct rpc_call *call,
   return ERR_OK;
 }
 
+/* The server refuses by its state what it has found good, or has opened, again
+ * and again: nothing that we know of mends that. Other requests may well work,
+ * so that it is the request that ends, and not the session.
+ */
+static bool
+given_up (struct nfs *n, const struct nfs_piece *p, const struct v4_answer *a,
+          struct nfs_result *ret)
+{
+  struct v4 *v = v4_of (n);
+  const struct v4_status *s = v4_status_find (a->status);
+
+  if (s->recovery != V4_DO_STATE
+      || p->mends < (v->begun_again <= V4_BEGIN_AGAIN_MAX ? V4_MENDS_MAX : 2))
+    return false;
+  snprintf (n->lanes.said, sizeof n->lanes.said,
+            "%.120s: the server refuses %s by %s again and again, though the "
+            "file can be opened: the request fails",
+            n->options.path, v4_op_name (a->failed), s->name);
+  v->begun_again = 0;
+  ret->error = ERR_IO;
+  return true;
+}
+
 /* An operation was refused. */
 static enum err
 piece_refused (struct nfs *n, const struct nfs_piece *p,
@@ -411,7 +435,9 @@ piece_refused (struct nfs *n, const struct nfs_piece *p,
                      : s->err;
     return ERR_OK;
   }
-  ret->verdict = NFS_AGAIN;
+  if (given_up (n, p, a, ret))
+    return ERR_OK;
+  ret->verdict = NFS_MENDED;
   from = v4_mends_from (n, a->status);
   if (from == V4_IDLE || v->begun_again > V4_BEGIN_AGAIN_MAX)
     return v4_refused (n, a->failed, a->status, f);

@@ -76,8 +76,7 @@ mending_ends (void)
 {
   static const struct {
     uint32_t op, status;
-  } cases[] = {{WRITE, 10025},
-               {SEQUENCE, 10052},
+  } cases[] = {{SEQUENCE, 10052},
                {PUTFH, 70},
                {SEQUENCE, 10063},
                {EXCHANGE_ID, 10008}};
@@ -96,6 +95,71 @@ mending_ends (void)
     CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_FAILED);
     peer4_end (&s);
   }
+}
+
+/* What else works does not make it endless: the request fails, in words. */
+static void
+a_state_that_is_good_and_refused_ends_the_request (void)
+{
+  static const uint32_t statuses[] = {10025, 10024, 10011, 10047};
+
+  for (unsigned i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+    struct proto_completion c = {.error = ERR_AGAIN};
+    char line[PROTO_SAY_BYTES];
+    unsigned reads = 0;
+    uint64_t began_ns;
+    struct peer s;
+
+    peer4_begin (&s);
+    CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+    began_ns = s.now_ns;
+    server.fail_op = WRITE;
+    server.fail_status = statuses[i];
+    server.fail_times = 100000;
+    CU_ASSERT_EQUAL (peer4_submit (&s, 1, IO_WRITE, 0, 0, 4096, data), ERR_OK);
+    while (c.id != 1 && reads < 100) {
+      peer4_submit (&s, 100 + reads++, IO_READ, 0, 0, 4096, back);
+      c = peer4_finish (&s);
+      if (c.id != 1)
+        peer4_sleep (&s);
+    }
+    CU_ASSERT_EQUAL (c.id, 1);
+    CU_ASSERT_EQUAL (c.error, ERR_IO);
+    CU_ASSERT (100000 - server.fail_times < 20);
+    CU_ASSERT (s.now_ns - began_ns < 10000000000u);
+    CU_ASSERT_FATAL (nfs_ops.say (s.p, line));
+    CU_ASSERT (strstr (line, "refuses WRITE by NFS4ERR_") != NULL);
+    CU_ASSERT (!nfs_ops.say (s.p, line));
+    server.fail_times = 0;
+    while (nfs_ops.reap (s.p, &c))
+      ;
+    peer4_works (&s, i);
+    peer4_end (&s);
+  }
+}
+
+/* Several at once: each of them. */
+static void
+many_that_are_refused_end (void)
+{
+  struct proto_completion c;
+  struct peer s;
+
+  peer4_begin (&s);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  server.fail_op = WRITE;
+  server.fail_status = 10025; /* BAD_STATEID */
+  server.fail_times = 100000;
+  for (unsigned i = 0; i < 6; i++)
+    CU_ASSERT_EQUAL (peer4_submit (&s, i, IO_WRITE, 0, i * 4096, 4096, data),
+                     ERR_OK);
+  for (unsigned i = 0; i < 6; i++) {
+    c = peer4_finish (&s);
+    CU_ASSERT_EQUAL (c.error, ERR_IO);
+  }
+  server.fail_times = 0;
+  peer4_works (&s, 1);
+  peer4_end (&s);
 }
 
 static void
@@ -241,6 +305,37 @@ another_file_is_not_taken_for_it (void)
   peer4_end (&s);
 }
 
+/* RFC 8881 §5.8.2.7: without numbers of files, handles may tell them apart. */
+static void
+files_without_numbers_have_handles (void)
+{
+  static const struct {
+    bool go, many, replaced;
+  } cases[] = {{false, false, true}, {true, false, false},
+               {false, true, false}};
+
+  for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct volume_info info;
+    struct peer s;
+
+    peer4_begin (&s);
+    server.no_fileid = true;
+    server.handles_go = cases[i].go;
+    server.handles_many = cases[i].many;
+    CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+    nfs_ops.info (s.p, &info);
+    CU_ASSERT_EQUAL (info.identity[0] != 0, cases[i].replaced);
+    peer4_works (&s, i);
+    server.generation++; /* another handle, and it may be another file */
+    peer4_request (&s, IO_READ, 0, 0, 4096, back);
+    CU_ASSERT_EQUAL (nfs_ops.state (s.p),
+                     cases[i].replaced ? PROTO_FAILED : PROTO_READY);
+    if (cases[i].replaced)
+      CU_ASSERT (peer4_says (&s, "replaced"));
+    peer4_end (&s);
+  }
+}
+
 static void
 the_lease_is_renewed (void)
 {
@@ -343,12 +438,16 @@ no_answer_is_noticed (void)
 /* --------------------------------------------------------- exactly once --- */
 
 UNIT_MAIN ("nfs v4 recovery", UNIT_TEST (every_error_is_mended),
-           UNIT_TEST (mending_ends), UNIT_TEST (a_delay_is_bounded),
+           UNIT_TEST (mending_ends),
+           UNIT_TEST (a_state_that_is_good_and_refused_ends_the_request),
+           UNIT_TEST (many_that_are_refused_end),
+           UNIT_TEST (a_delay_is_bounded),
            UNIT_TEST (asking_anew_is_bounded),
            UNIT_TEST (a_restarted_server_gives_back_what_was_open),
            UNIT_TEST (a_break_while_it_is_given_back),
            UNIT_TEST (an_expired_lease_is_no_end),
            UNIT_TEST (another_file_is_not_taken_for_it),
+           UNIT_TEST (files_without_numbers_have_handles),
            UNIT_TEST (the_lease_is_renewed),
            UNIT_TEST (a_revoked_open_is_tested_once),
            UNIT_TEST (a_delayed_renewal_is_sent_again),
