@@ -17,8 +17,11 @@
 
 #define SEND_TIMEOUT_NS 1000000000ull
 #define HANG_NS 2000000000ull
-/* How long a session lasts that may not write what has to be sent again. */
+/* How long a session lasts that may not write what has to be sent again. If a
+ * client was refused: twice as long each time that there is another such one.
+ */
 #define NO_WRITE_NS 3000000000ull
+#define NO_WRITE_DOUBLINGS 5u
 #define TICK_MS 500
 #define FRUITLESS_NS 1000000000ull
 
@@ -195,6 +198,19 @@ link_usable (const struct link *l)
   return l->up ? l->up : (1u << l->paths) - 1;
 }
 
+uint32_t
+link_paths_for (const struct link *l, enum io_op op)
+{
+  uint32_t usable = link_usable (l), may_write = 0;
+
+  if (op == IO_READ || op == IO_STATUS)
+    return usable;
+  for (unsigned i = 0; i < l->paths; i++)
+    if (!l->path[i].no_write_ns)
+      may_write |= usable & 1u << i;
+  return may_write ? may_write : usable;
+}
+
 /* The path that a QUEUED slot is pushed to: its own, or if that is down one
  * that is not. The payload of a write goes along; the dead path's write arena
  * was never another's to write.
@@ -209,7 +225,8 @@ path_for (struct link *l, uint32_t slot)
 
   if (path_up (l, from))
     return from;
-  to = &l->path[inflight_move (&l->inflight, slot, l->up)];
+  to = &l->path[inflight_move (&l->inflight, slot,
+                               link_paths_for (l, (enum io_op)s->request.op))];
   if (s->request.op == IO_WRITE)
     memcpy ((uint8_t *)to->channel.base[CHANNEL_WRITE_ARENA] + at,
             (const uint8_t *)from->channel.base[CHANNEL_WRITE_ARENA] + at,
@@ -312,6 +329,8 @@ link_up (struct link *l, struct control *m)
   p->no_write_ns = l->info.caps & ~info.caps & VOLUME_CAN_WRITE
                        ? clock_now_ns ()
                        : 0;
+  p->no_writes = p->no_write_ns ? p->no_writes + 1 : 0;
+  p->refused = false;
   if (again && l->started) {
     changes_session (l, p, &info);
     changes_grow (l, p);
@@ -449,6 +468,23 @@ check_end (struct link *l, struct path *p)
   tell_distrust (l, p, "it has hung up, and does not end");
 }
 
+/* The server was read-only when the path's session began, and need not be any
+ * more. Another session is worth a pause for those who read if it is missed.
+ */
+static bool
+may_write_by_now (const struct link *l, const struct path *p, uint64_t now)
+{
+  unsigned doublings = p->no_writes - 1;
+
+  if (!p->no_write_ns)
+    return false;
+  if (l->proof.log.doubts)
+    return now - p->no_write_ns >= NO_WRITE_NS;
+  if (doublings > NO_WRITE_DOUBLINGS)
+    doublings = NO_WRITE_DOUBLINGS;
+  return p->refused && now - p->no_write_ns >= NO_WRITE_NS << doublings;
+}
+
 /* A worker that hangs, a server that is silent: both end the session. */
 static void
 check_health (struct link *l, struct path *p)
@@ -476,10 +512,9 @@ check_health (struct link *l, struct path *p)
         l, p, "it hangs: no progress for 2 seconds with work in hand", true);
     return;
   }
-  /* The server may have been read-only just when it began. */
-  if (p->no_write_ns && l->proof.log.doubts
-      && now - p->no_write_ns >= NO_WRITE_NS) {
-    link_distrust (l, p, "it may not write what has to be sent again", false);
+  if (may_write_by_now (l, p, now)) {
+    link_distrust (l, p, "it may not write, and the next one perhaps may",
+                   false);
     return;
   }
   oldest_ns = inflight_oldest_sent_ns (&l->inflight, p->index);

@@ -56,6 +56,8 @@ struct path {
   uint64_t size_bytes;              /* as its session has found it */
   uint64_t no_write_ns; /* since when there is one that may not write, and the
                            volume may be written; 0: it may */
+  unsigned no_writes;   /* so many in turn */
+  bool refused;         /* a client has wanted to write by it */
   int worker_sock; /* -1: no worker */
   /* Kept while it may live, though the path is down: a new daemon must not
    * start another one on this channel before its end. -1: there is none.
@@ -167,6 +169,8 @@ path_up (const struct link *l, const struct path *p)
 }
 /* The paths that a new request may take: those that are up, or all. */
 uint32_t link_usable (const struct link *l);
+/* The same for one that does op: if not all may write, those that may. */
+uint32_t link_paths_for (const struct link *l, enum io_op op);
 /* Sends what is QUEUED, if any path is up: what belongs to one that is not
  * moves to another. Wakes the workers that have got something.
  */

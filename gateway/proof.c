@@ -199,13 +199,13 @@ replay_answered (struct link *l, uint32_t slot)
 }
 
 /* FUA is a flush to many servers; did it come to that? Not if they have no room
- * for the write, or do not have what was asked for at all.
+ * for the write, may not carry it out, or do not have what was asked for.
  */
 static bool
 is_flush_failure (const struct inflight_slot *s)
 {
   return s->request.flags & IO_FUA && s->server_errno != ENOSPC
-         && s->server_errno != EOPNOTSUPP;
+         && s->server_errno != EROFS && s->server_errno != EOPNOTSUPP;
 }
 
 static void
@@ -251,6 +251,7 @@ proof_answered (struct link *l, uint32_t slot)
   const struct inflight_slot *s = &l->inflight.slot[slot];
   struct proof *p = &l->proof;
 
+  l->path[s->path].refused |= s->server_errno == EROFS;
   if (s->request.op == IO_FLUSH)
     flush_answered (l, slot);
   else if (!link_op_writes ((enum io_op)s->request.op))
@@ -322,8 +323,8 @@ replay_send (struct replay *y, uint64_t *ret_retry_ns)
   if (!l->inflight.free_slots)
     ahead_spare (l);
   e = inflight_get (&l->inflight, n->op, n->flags, n->offset, length,
-                    link_usable (l), clock_now_ns (), y->waiter, &slot,
-                    ret_retry_ns);
+                    link_paths_for (l, n->op), clock_now_ns (), y->waiter,
+                    &slot, ret_retry_ns);
   if (e) {
     retained_not_again (&l->proof.log, n->offset, length);
     return e;

@@ -164,7 +164,7 @@ paths_to_flush (const struct link *l)
   uint32_t paths = inflight_unflushed (&l->inflight);
 
   if (l->proof.flush_each)
-    return link_usable (l);
+    return link_paths_for (l, IO_FLUSH);
   if ((l->info.caps & VOLUME_FLUSH_COVERS_ALL) || !paths)
     return 1u << CHANNEL_PATHS;
   return paths;
@@ -183,8 +183,9 @@ usable (const struct transfer *t)
 {
   unsigned p;
 
-  if (t->op != IO_FLUSH || (p = path_to_flush (t)) == CHANNEL_PATHS)
-    return link_usable (t->link);
+  if (t->op != IO_FLUSH || (p = path_to_flush (t)) == CHANNEL_PATHS
+      || t->link->path[p].no_write_ns)
+    return link_paths_for (t->link, t->op);
   return 1u << p;
 }
 

@@ -41,6 +41,7 @@ static void
 start_worker (struct peer_path *w, struct control *m)
 {
   struct peer_gateway *g = w->gateway;
+  struct volume_info info = g->peer->info;
   struct wirebuf b;
 
   MUST (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, w->sock) == 0);
@@ -48,6 +49,9 @@ start_worker (struct peer_path *w, struct control *m)
   w->running = true;
   w->epoch++;
   w->started_ns = clock_now_ns ();
+  if (g->peer->readonly_paths & 1u << w->index)
+    info.caps &= ~VOLUME_CAN_WRITE;
+  w->caps = info.caps;
   snprintf ((char *)w->token, sizeof w->token, "%d.%u.%u",
             (int)(g - g->peer->gateway), w->index, (unsigned)w->epoch);
   MUST (pthread_create (&w->thread, NULL, peer_worker_main, w) == 0);
@@ -57,7 +61,7 @@ start_worker (struct peer_path *w, struct control *m)
   wirebuf_u64 (&b, w->epoch);
   wirebuf_u32 (&b, 0);
   wirebuf_u8 (&b, g->peer->shared);
-  volume_info_put (&b, &g->peer->info);
+  volume_info_put (&b, &info);
   control_add_fd (m, w->sock[0]);
   /* Any fd will do as the network's, and as the pidfd. */
   control_add_fd (m, g->peer->listen_sock);

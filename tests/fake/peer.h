@@ -53,6 +53,7 @@ struct peer_path {
   bool running;
   uint64_t start_ns; /* !running: when the next one comes */
   uint8_t token[IO_TOKEN_BYTES]; /* of the session */
+  uint32_t caps;                 /* what it was told when it began */
   unsigned kills_seen;
   _Atomic bool stop, died;
   _Atomic unsigned served; /* requests, ever */
@@ -78,7 +79,9 @@ struct peer {
   unsigned paths;   /* that each gateway asks for; 1 by peer_start */
   unsigned bad_paths; /* bit set: who does mischief; all by peer_start */
   uint64_t pause_ns;  /* between a worker's death and the next one */
-  struct volume_info info; /* may be changed before the first link_open */
+  struct volume_info info; /* may be changed before the first link_open; caps:
+                              of the next sessions, at any time */
+  unsigned readonly_paths; /* bit set: whose next sessions may not write */
   bool forgets;        /* the server restarts whenever a worker ends */
   bool session_tokens; /* a FLUSH proves what its own session wrote */
   _Atomic unsigned failing_flushes; /* so many more, and what was not synced

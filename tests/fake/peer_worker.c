@@ -86,7 +86,9 @@ serve (struct peer_path *w, const struct ring_request *r)
   p->misaligned += r->offset % p->info.block_min != 0
                    || r->length % p->info.block_min != 0;
   pthread_mutex_lock (&p->server_lock);
-  if (r->op == IO_READ && p->failing_reads) {
+  if (r->op != IO_READ && r->op != IO_STATUS && !(w->caps & VOLUME_CAN_WRITE))
+    c.error = EROFS;
+  else if (r->op == IO_READ && p->failing_reads) {
     p->failing_reads--;
     c.error = EIO;
   } else if (r->op == IO_READ) {

@@ -570,10 +570,10 @@ a_session_that_may_not_write_is_renewed (void)
   peer.kills++;
   CU_ASSERT (eventually (workers_are_gone, l));
   peer.info.caps &= ~VOLUME_CAN_WRITE;
-  peer.failing_flushes = 1u << 30;
   peer.hold = false;
+  CU_ASSERT_EQUAL (link_write (l, block, 1, 0, 0), EROFS);
+  peer.info.caps |= VOLUME_CAN_WRITE;
   CU_ASSERT (eventually (is_renewed, l));
-  peer.failing_flushes = 0;
   CU_ASSERT (eventually (log_is_empty, l));
   CU_ASSERT (on_disk (block, 0, MB));
   link_close (l);
