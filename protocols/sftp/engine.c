@@ -14,6 +14,7 @@
 #include "protocols/sftp/sftp.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -197,6 +198,7 @@ become_ready (struct proto *p)
   const struct startup *s = &p->startup;
   struct transfer_setup setup = {
       .handle = &s->handle,
+      .path = s->path,
       .size_bytes = s->size_bytes,
       .read_max_bytes = s->read_max_bytes,
       .write_max_bytes = s->write_max_bytes,
@@ -507,6 +509,21 @@ engine_probed (struct proto *p, uint64_t *ret_change, uint64_t *ret_size)
   return true;
 }
 
+static bool
+engine_say (struct proto *p, char *dst)
+{
+  bool gone;
+
+  if (p->state != PROTO_READY || p->list
+      || !transfer_renamed (&p->transfer, &gone))
+    return false;
+  snprintf (dst, PROTO_SAY_BYTES,
+            "%.80s %s on the server: this session keeps the old file, and "
+            "what is written to it is lost to the next session",
+            p->startup.path, gone ? "is gone" : "is another file now");
+  return true;
+}
+
 /* Time. */
 
 /* Deadlines of requests come with the outage policies. */
@@ -549,6 +566,7 @@ const struct proto_ops sftp_ops = {
     .tx_done = engine_tx_done,
     .probe = engine_probe,
     .probed = engine_probed,
+    .say = engine_say,
     .deadline_ns = engine_deadline_ns,
     .tick = engine_tick,
 };

@@ -164,7 +164,12 @@ send_part (struct transfer *t, struct outbox *o, uint16_t index)
     outbox_header (o, &b);
     break;
   case TRANSFER_FSTAT:
+  case TRANSFER_FSTAT_AGAIN:
     sftp_encode_fstat (&b, p->id, h);
+    outbox_header (o, &b);
+    break;
+  case TRANSFER_STAT:
+    sftp_encode_stat (&b, p->id, t->setup.path);
     outbox_header (o, &b);
     break;
   }
@@ -216,35 +221,107 @@ transfer_fstat_answer (struct transfer *t, struct sftp_attrs *ret)
   return true;
 }
 
-static void
-send_fstat (struct transfer *t, struct outbox *o)
+/* False: there is no room, or no part, for it now. */
+static bool
+send_question (struct transfer *t, struct outbox *o, enum transfer_kind kind)
 {
+  size_t bytes = SFTP_REQUEST_MAX_BYTES;
   uint16_t part;
 
-  if (!t->fstat_wanted || !outbox_fits (o, SFTP_REQUEST_MAX_BYTES)
+  if (kind == TRANSFER_STAT)
+    bytes += strlen (t->setup.path);
+  if (!outbox_fits (o, bytes)
       || (part = part_pop (t, &t->free_parts)) == TRANSFER_NONE)
-    return;
-  t->fstat_wanted = false;
-  t->part[part].kind = TRANSFER_FSTAT;
+    return false;
+  t->part[part].kind = kind;
   t->part[part].request = 0;
   t->part[part].offset_bytes = t->part[part].length_bytes
     = t->part[part].done_bytes = 0;
   send_part (t, o, part);
+  return true;
 }
 
 static void
-fstat_done (struct transfer *t, uint16_t part, const struct sftp_attrs *a)
+send_questions (struct transfer *t, struct outbox *o)
 {
+  if (t->fstat_wanted)
+    t->fstat_wanted = !send_question (t, o, TRANSFER_FSTAT);
+  if (t->name == TRANSFER_NAME_WANTED && send_question (t, o, TRANSFER_STAT))
+    t->name = TRANSFER_NAME_ASKED;
+  if (t->name == TRANSFER_NAME_OTHER
+      && send_question (t, o, TRANSFER_FSTAT_AGAIN))
+    t->name = TRANSFER_NAME_DOUBTED;
+}
+
+/* As far as both say something; at least how long the file is. */
+static bool
+alike (const struct sftp_attrs *a, const struct sftp_attrs *b)
+{
+  uint32_t both = a->flags & b->flags;
+
+  return !(both & SSH_FILEXFER_ATTR_SIZE)
+         || (a->size == b->size
+             && (!(both & SSH_FILEXFER_ATTR_ACMODTIME)
+                 || a->mtime == b->mtime));
+}
+
+/* gone: there is no such file. A server that refuses says nothing. */
+static void
+took_name (struct transfer *t, const struct sftp_attrs *a, bool gone)
+{
+  t->name = TRANSFER_NAME_IDLE;
+  t->name_gone = gone;
+  if (gone || !alike (&t->opened, a))
+    t->name = TRANSFER_NAME_OTHER;
+}
+
+static void
+took_second (struct transfer *t, const struct sftp_attrs *a)
+{
+  t->name = TRANSFER_NAME_IDLE;
+  if (a->flags & SSH_FILEXFER_ATTR_SIZE && alike (&t->opened, a))
+    t->name = t->name_gone ? TRANSFER_NAME_GONE : TRANSFER_NAME_TAKEN;
+}
+
+bool
+transfer_renamed (struct transfer *t, bool *ret_gone)
+{
+  if (t->name < TRANSFER_NAME_TAKEN || t->name_told)
+    return false;
+  t->name_told = true;
+  *ret_gone = t->name == TRANSFER_NAME_GONE;
+  return true;
+}
+
+/* A question is answered; flags 0: refused. */
+static void
+told (struct transfer *t, uint16_t part, const struct sftp_attrs *a,
+      bool no_such_file)
+{
+  enum transfer_kind kind = t->part[part].kind;
+
   t->part[part].state = PART_FREE;
   part_push (t, &t->free_parts, part);
+  if (kind == TRANSFER_STAT) {
+    took_name (t, a, no_such_file);
+    return;
+  }
+  if (kind == TRANSFER_FSTAT_AGAIN) {
+    took_second (t, a);
+    return;
+  }
   t->fstat_answered = true;
   t->attrs = *a;
+  if (t->name == TRANSFER_NAME_IDLE && a->flags & SSH_FILEXFER_ATTR_SIZE) {
+    t->opened = *a;
+    t->name = TRANSFER_NAME_WANTED;
+  }
 }
 
 void
 transfer_fill (struct transfer *t, struct outbox *o)
 {
-  send_fstat (t, o);
+  send_questions (t, o);
   while (outbox_fits (o, SFTP_REQUEST_MAX_BYTES)) {
     uint16_t part = part_pop (t, &t->short_parts);
 
@@ -291,7 +368,10 @@ kind_name (enum transfer_kind kind)
   case TRANSFER_WRITE:
     return "SSH_FXP_WRITE";
   case TRANSFER_FSTAT:
+  case TRANSFER_FSTAT_AGAIN:
     return "SSH_FXP_FSTAT";
+  case TRANSFER_STAT:
+    return "SSH_FXP_STAT";
   case TRANSFER_FSYNC:
     break;
   }
@@ -415,8 +495,9 @@ transfer_status (struct transfer *t, const struct outbox *o, uint32_t id,
         f, ERR_PEER,
         "the server answers SSH_FXP_READ with SSH_FX_OK and no "
         "data (SSH_FXP_STATUS, field error/status code, " SFTP_DRAFT " §6.4)");
-  if (p->kind == TRANSFER_FSTAT) {
-    fstat_done (t, (uint16_t)(p - t->part), &(struct sftp_attrs){0});
+  if (p->kind >= TRANSFER_FSTAT) {
+    told (t, (uint16_t)(p - t->part), &(struct sftp_attrs){0},
+          code == SSH_FX_NO_SUCH_FILE);
     return ERR_OK;
   }
   part_done (t, (uint16_t)(p - t->part), status_err (code));
@@ -431,8 +512,8 @@ transfer_attrs (struct transfer *t, const struct outbox *o, uint32_t id,
 
   if (!p)
     return ERR_PEER;
-  if (p->kind != TRANSFER_FSTAT)
+  if (p->kind < TRANSFER_FSTAT)
     return wrong_type (p, SSH_FXP_ATTRS, f);
-  fstat_done (t, (uint16_t)(p - t->part), a);
+  told (t, (uint16_t)(p - t->part), a, false);
   return ERR_OK;
 }

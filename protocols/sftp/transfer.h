@@ -54,12 +54,32 @@ struct transfer_request {
   uint16_t next;
 };
 
-/* An FSTAT is no request's: it has no transfer_request. */
+/* Those that ask for attributes are no request's: they have no
+ * transfer_request.
+ */
 enum transfer_kind {
   TRANSFER_READ,
   TRANSFER_WRITE,
   TRANSFER_FSYNC,
-  TRANSFER_FSTAT
+  TRANSFER_FSTAT,
+  TRANSFER_STAT,       /* of the path */
+  TRANSFER_FSTAT_AGAIN /* behind it */
+};
+
+/* Has another file taken the name of the one that is open? SFTP has no number
+ * of a file. But what a name and a handle say of the same file is the same if
+ * the handle says the same before and after; so if the name says something
+ * else, it is another one's. Each question waits for the last one's answer, as
+ * servers may work at several at a time.
+ */
+enum transfer_name {
+  TRANSFER_NAME_IDLE,
+  TRANSFER_NAME_WANTED, /* the FSTAT is answered, the STAT not sent */
+  TRANSFER_NAME_ASKED,
+  TRANSFER_NAME_OTHER, /* it differs: the second FSTAT is not sent */
+  TRANSFER_NAME_DOUBTED,
+  TRANSFER_NAME_TAKEN, /* by another file: said once */
+  TRANSFER_NAME_GONE   /* by nobody */
 };
 enum transfer_part_state { PART_FREE, PART_SENT, PART_SHORT };
 
@@ -77,6 +97,7 @@ struct transfer_part {
 
 struct transfer_setup {
   const struct sftp_handle *handle; /* outlives the transfer */
+  const char *path;                 /* and so does that */
   uint64_t size_bytes;
   uint32_t read_max_bytes, write_max_bytes;
   uint32_t caps; /* VOLUME_CAN_… */
@@ -91,6 +112,9 @@ struct transfer {
   bool fstat_wanted;   /* and no part is free yet */
   bool fstat_answered; /* by these: */
   struct sftp_attrs attrs;
+  enum transfer_name name;
+  bool name_gone, name_told;
+  struct sftp_attrs opened; /* what the first FSTAT has said */
   struct transfer_request request[PROTO_REQUESTS];
   struct transfer_part part[TRANSFER_PARTS];
 };
@@ -114,6 +138,12 @@ transfer_fstat_answer (struct transfer *t, struct sftp_attrs *ret);
 enum err
 transfer_attrs (struct transfer *t, const struct outbox *o, uint32_t id,
                 const struct sftp_attrs *a, struct fault *f);
+
+/* The name of the open file leads to another one, or to none (*ret_gone): true
+ * once.
+ */
+bool
+transfer_renamed (struct transfer *t, bool *ret_gone);
 
 /* Queues packets for as long as there is room, and something to ask. */
 void

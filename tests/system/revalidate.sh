@@ -153,3 +153,15 @@ gateway kept
 stop_nbdkit
 [ "$(hits_of kept)" = 1 ] || die "$(grep 'from the cache' kept.log)"
 ok "a cache outlives its last gateway though that one wrote"
+
+# ------------------------------------------------ another file under its name
+gateway renamed revalidate=1
+"$steps" "$uri" -- 0:read:0:F >renamed.steps
+cp disk new
+put 1 G # the old one: changed before its name goes
+mv new disk
+wait_for 20 grep -q 'disk is another file now on the server' renamed.log \
+  || die "$(tail -n 3 renamed.log)"
+"$steps" "$uri" -- 0:becomes:1:G >>renamed.steps || die "$(cat renamed.steps)"
+stop_nbdkit
+ok "a file whose name leads to another one is told"

@@ -3,6 +3,7 @@ SFTP_TESTS = \
 	tests/unit/protocols/sftp/lies_test \
 	tests/unit/protocols/sftp/list_test \
 	tests/unit/protocols/sftp/model_test \
+	tests/unit/protocols/sftp/name_test \
 	tests/unit/protocols/sftp/server_test \
 	tests/unit/protocols/sftp/startup_test \
 	tests/unit/protocols/sftp/transfer_test
@@ -25,6 +26,9 @@ tests_unit_protocols_sftp_list_test_LDADD = libsftppeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_sftp_model_test_SOURCES = %D%/sftp/model_test.c
 tests_unit_protocols_sftp_model_test_LDADD = libsftppeer.la $(UNIT_LIBS)
+
+tests_unit_protocols_sftp_name_test_SOURCES = %D%/sftp/name_test.c
+tests_unit_protocols_sftp_name_test_LDADD = libsftppeer.la $(UNIT_LIBS)
 
 tests_unit_protocols_sftp_server_test_SOURCES = %D%/sftp/server_test.c
 tests_unit_protocols_sftp_server_test_LDADD = libprotocols.la
