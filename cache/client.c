@@ -3,10 +3,13 @@
 #include "cache/client.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "cache/foreign.h"
 #include "cache/peek.h"
 #include "cache/status.h"
 #include "cache/volume.h"
@@ -130,8 +133,14 @@ client_free (struct client *c)
   ev_timer_stop (c->d->loop, &c->deadline);
   volume_leave (c->volume);
   cleanup_close (&c->stats_fd);
-  close (c->sock);
+  closer_hang_up (c->d, c->uid, c->sock);
   free (c);
+}
+
+void
+client_abandon (struct client *c)
+{
+  shutdown (c->sock, SHUT_RDWR);
 }
 
 /* A gateway that does not read what it is told for so long is stuck; nothing
@@ -452,22 +461,58 @@ dispatch (struct client *c, struct fault *f)
                     states[c->state].name);
 }
 
-/* What may not be received is dropped. */
+/* What may not be received is gone; or still there, and so is its end. */
 static bool
 may_receive (struct client *c)
 {
   struct fault f = {0};
+  enum err e = c->d->host && c->uid != 0
+                   ? peek_at (c->d, c->uid, c->sock, &f)
+                   : ERR_OK;
 
-  if (!c->d->host || c->uid == 0
-      || peek_at (c->d, c->uid, c->sock, &f) == ERR_OK)
+  if (!e)
     return true;
   log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d of uid %u: %s",
              client_name (c), (int)c->pid, (unsigned)c->uid, f.text);
-  peek_drop (c->sock);
-  if (c->state == CLIENT_NEW || c->state == CLIENT_WATCHING)
+  if (c->state != CLIENT_NEW && c->state != CLIENT_WATCHING)
+    send_fault (c, &f);
+  if (c->state != CLIENT_CLOSED
+      && (e != ERR_ACCESS || c->state != CLIENT_FAILED))
     set_state (c, CLIENT_CLOSED);
-  send_fault (c, &f);
   return false;
+}
+
+/* While a message of another user is handled its sockets are held, too: who
+ * closes one there is not the last to do so (closer.h).
+ */
+struct held {
+  unsigned n;
+  int fd[CONTROL_FDS];
+};
+
+static enum err
+hold (struct client *c, struct held *h, struct fault *f)
+{
+  h->n = 0;
+  for (unsigned i = 0; c->d->host && c->uid != 0 && i < c->in.fds; i++) {
+    if (!foreign_socket (c->in.fd[i]))
+      continue;
+    if ((h->fd[h->n] = fcntl (c->in.fd[i], F_DUPFD_CLOEXEC, 0)) >= 0) {
+      h->n++;
+      continue;
+    }
+    fault_set (f, ERR_LIMIT, "out of descriptors");
+    for (; i < c->in.fds; i++)
+      closer_close (c->d, c->uid, control_take_fd (&c->in, i));
+  }
+  return f->code;
+}
+
+static void
+let_go (struct client *c, struct held *h)
+{
+  while (h->n)
+    closer_close (c->d, c->uid, h->fd[--h->n]);
 }
 
 static void
@@ -475,6 +520,7 @@ on_readable (struct ev_loop *loop, ev_io *w, int events)
 {
   struct client *c = w->data;
   struct fault f = {0};
+  struct held held;
   enum err e;
 
   (void)loop;
@@ -491,8 +537,10 @@ on_readable (struct ev_loop *loop, ev_io *w, int events)
     set_state (c, CLIENT_CLOSED);
     return;
   }
-  e = dispatch (c, &f);
+  if (!(e = hold (c, &held, &f)))
+    e = dispatch (c, &f);
   control_close (&c->in);
+  let_go (c, &held);
   if (e) {
     log_write (c->d->log, LOG_LEVEL_WARN,
                "%s: pid %d broke the protocol: %s; its connection ends",

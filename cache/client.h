@@ -33,6 +33,10 @@ client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
 /* At once: for the end of the daemon. Ends the volume and its worker. */
 void
 client_free (struct client *c);
+/* For the end of the process: it hears of that now, whatever its end waits for.
+ */
+void
+client_abandon (struct client *c);
 
 /* For status.h. Given once in the daemon's life. */
 uint64_t

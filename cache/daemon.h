@@ -10,6 +10,7 @@
 #include <ev.h>
 
 #include "cache/chap.h"
+#include "cache/closer.h"
 #include "cache/grace.h"
 #include "cache/quota.h"
 #include "common/log.h"
@@ -35,6 +36,7 @@ struct daemon {
   mode_t socket_mode;  /* with host */
   struct quota quota;
   struct grace grace;  /* with host */
+  struct closers closers; /* with host */
   struct chap_issued chap_issued;
 };
 

@@ -41,6 +41,15 @@ foreign_file (int fd)
 }
 
 bool
+foreign_socket (int fd)
+{
+  socklen_t n = sizeof (int);
+  int type;
+
+  return getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0;
+}
+
+bool
 foreign_agent (int fd)
 {
   return socket_is (fd, SO_DOMAIN, AF_UNIX)

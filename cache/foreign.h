@@ -13,6 +13,9 @@
  */
 bool foreign_file (int fd);
 
+/* A socket, whatever it is like. */
+bool foreign_socket (int fd);
+
 /* An agent: a Unix stream socket. Who has it, too, can hold its lock: it is for
  * a relay alone (relay.h).
  */

@@ -16,6 +16,7 @@ libcache_la_SOURCES = \
 	%D%/bcrypt_pbkdf.c %D%/bcrypt_pbkdf.h %D%/pi.h \
 	%D%/chap.c %D%/chap.h \
 	%D%/client.c %D%/client.h \
+	%D%/closer.c %D%/closer.h \
 	%D%/conversation.c \
 	%D%/credentials.c %D%/credentials.h \
 	%D%/daemon.c %D%/daemon.h \

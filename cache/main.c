@@ -572,5 +572,7 @@ main (int argc, char **argv)
   server_abandon (p.server);
   shared_set_close (p.daemon.volumes);
   sbx_cgroup_close (p.daemon.cgroup);
+  if (p.options.host)
+    closer_outlive (&p.lock_fd, 1);
   return EXIT_SUCCESS;
 }

@@ -106,12 +106,15 @@ static void __attribute__ ((noreturn)) child_main (int sock, int answer_fd)
   } u;
   const int mine[] = {sock, answer_fd};
   bool harmless;
-  char answer;
+  char answer, byte;
   int flags;
 
   dial_close_others (mine, 2);
   answer = look (sock, &u, sizeof u, &flags, &harmless) && harmless
            && !(flags & MSG_CTRUNC);
+  /* No wait: we have copies. Who drops it without may be the last to do so. */
+  if (!answer)
+    (void)!recv (sock, &byte, 1, MSG_DONTWAIT);
   /* Nobody is to wait for our end: that may wait for the user. */
   (void)!write (answer_fd, &answer, 1);
   _exit (0);
@@ -197,12 +200,4 @@ peek_at (struct daemon *d, uid_t uid, int sock, struct fault *f)
   if ((e = quota_take (&d->quota, uid, &one, f)))
     return e;
   return ask_child (d, uid, sock, f);
-}
-
-void
-peek_drop (int sock)
-{
-  char byte;
-
-  (void)!recv (sock, &byte, 1, MSG_DONTWAIT);
 }

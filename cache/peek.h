@@ -14,15 +14,12 @@
 
 #include "cache/daemon.h"
 
-/* The next message of a client's socket, which stays there. ERR_OK: it may be
- * received, or there is none. ERR_ACCESS, ERR_LIMIT, ERR_TIMEOUT: it must not
- * be, but dropped; f says it.
+/* The next message of a client's socket. ERR_OK: it is there still and may be
+ * received, or there is none. ERR_ACCESS: it must not be, and the child has
+ * taken it off. ERR_LIMIT, ERR_TIMEOUT: it is there still, and nobody may
+ * receive it: closer_hang_up. f says it.
  */
 enum err
 peek_at (struct daemon *d, uid_t uid, int sock, struct fault *f);
-
-/* Takes it off; its descriptors come to nobody, so nobody closes them. */
-void
-peek_drop (int sock);
 
 #endif

@@ -82,20 +82,16 @@ clients_max (const struct server *s, uid_t uid)
 }
 
 static bool
-may_connect (struct server *s, int sock, struct ucred *ret)
+may_connect (struct server *s, const struct ucred *who)
 {
-  socklen_t n = sizeof *ret;
-
-  if (getsockopt (sock, SOL_SOCKET, SO_PEERCRED, ret, &n) < 0)
-    return false;
-  if (!s->d->host && ret->uid != geteuid () && ret->uid != 0) {
+  if (!s->d->host && who->uid != geteuid () && who->uid != 0) {
     log_write (s->d->log, LOG_LEVEL_WARN, "refused pid %d of uid %u",
-               (int)ret->pid, (unsigned)ret->uid);
+               (int)who->pid, (unsigned)who->uid);
     return false;
   }
-  if (s->clients >= clients_max (s, ret->uid)) {
+  if (s->clients >= clients_max (s, who->uid)) {
     log_write (s->d->log, LOG_LEVEL_WARN,
-               "refused pid %d: there are %u clients already", (int)ret->pid,
+               "refused pid %d: there are %u clients already", (int)who->pid,
                s->clients);
     return false;
   }
@@ -109,6 +105,7 @@ accept_one (struct server *s)
   CLEANUP_CLOSE int sock =
       accept4 (s->sock, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   struct ucred cred;
+  socklen_t n = sizeof cred;
   int on = 1;
 
   if (sock < 0) {
@@ -122,15 +119,21 @@ accept_one (struct server *s)
     }
     return false;
   }
-  if (!may_connect (s, sock, &cred))
+  /* The kernel knows of each connection who made it. */
+  if (getsockopt (sock, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
     return true;
   setsockopt (sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  if (!may_connect (s, &cred)) {
+    closer_hang_up (s->d, cred.uid, steal_fd (&sock));
+    return true;
+  }
   if (client_open (s->d, s, sock, cred.pid, cred.uid, &s->client[s->clients])
       == ERR_OK) {
     steal_fd (&sock);
     s->clients++;
     watch_idle (s);
-  }
+  } else
+    closer_hang_up (s->d, cred.uid, steal_fd (&sock));
   return true;
 }
 
@@ -238,6 +241,9 @@ void
 server_abandon (struct server *s)
 {
   unlink (s->address.sun_path);
+  shutdown (s->sock, SHUT_RDWR);
+  for (unsigned i = 0; i < s->clients; i++)
+    client_abandon (s->client[i]);
 }
 
 void

@@ -27,8 +27,8 @@ server_open (struct daemon *d, const char *dir, double idle_s,
 /* Unlinks the socket; ends all clients and their workers. */
 void
 server_close (struct server *s);
-/* For the end of the process: unlinks the socket and leaves the rest to exit,
- * so that workers live on with their gateways.
+/* For the end of the process: unlinks the socket, tells the clients, and leaves
+ * the rest to exit, so that workers live on with their gateways.
  */
 void
 server_abandon (struct server *s);

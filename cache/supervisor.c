@@ -202,8 +202,9 @@ close_worker (struct supervisor *s)
   ev_io_stop (loop, &w->dead);
   dial_fence_all (s->c.daemon, w->net_fd, w->lanes,
                   s->c.daemon->host && s->c.uid != 0);
+  /* Its gateway can make one of them linger. */
   for (unsigned i = 0; i < w->lanes; i++)
-    close (w->net_fd[i]);
+    closer_close (s->c.daemon, s->c.uid, w->net_fd[i]);
   w->lanes = 0;
   cleanup_close (&w->pidfd);
   cleanup_close (&w->control_fd);
@@ -515,14 +516,6 @@ go_home (struct supervisor *s)
   for (unsigned i = s->c.path + s->c.paths; i < l->portals.count;
        i += s->c.paths)
     route_add_home (&s->route, &l->portals.place[i]);
-}
-
-void
-supervisor_before_close (struct supervisor_before *b)
-{
-  cleanup_close (&b->pidfd);
-  for (unsigned i = 0; i < b->lanes; i++)
-    cleanup_close (&b->net_fd[i]);
 }
 
 enum err

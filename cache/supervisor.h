@@ -102,10 +102,6 @@ struct supervisor_config {
 struct supervisor;
 struct status_worker;
 
-/* Closes what is left of them. */
-void
-supervisor_before_close (struct supervisor_before *b);
-
 /* Starts with resolving, or with the worker that is there: then before's fds
  * are taken over. The first hook comes later. ERR_NOMEM.
  */

@@ -73,7 +73,10 @@ close_path (struct volume_path *p)
 {
   shm_unmap (p->completions, CHANNEL_RING_BYTES);
   channel_close_fds (p->channel_fd);
-  supervisor_before_close (&p->before);
+  cleanup_close (&p->before.pidfd);
+  for (unsigned i = 0; i < p->before.lanes; i++)
+    if (p->before.net_fd[i] >= 0)
+      closer_close (p->v->d, p->v->uid, p->before.net_fd[i]);
 }
 
 void
@@ -100,6 +103,8 @@ volume_close (struct volume *v)
     ev_timer_stop (v->d->loop, &v->grace);
     grace_leave (&v->d->grace);
   }
+  if (v->login.agent_fd >= 0)
+    closer_close (v->d, v->uid, steal_fd (&v->login.agent_fd));
   login_config_fini (&v->login);
   OPENSSL_cleanse (v, sizeof *v);
   free (v);

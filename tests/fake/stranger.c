@@ -9,6 +9,10 @@
  *   stranger SOCKET flush             OPEN with a file of a file system of its
  *                                     own, which does not let it be closed;
  *                                     then "served", or "stuck" if nobody is
+ *   stranger SOCKET drop HOW          the same with something written to that
+ *                                     file, of which the last descriptor is
+ *                                     somewhere in what the daemon closes
+ *                                     itself; "sent" first, when all is
  *   stranger SOCKET kill PID          ADOPT of that process as its worker
  *   stranger SOCKET truncate          ADOPT with stripes that it can shorten
  *   stranger SOCKET index             ADOPT with a volume's index as stripes:
@@ -40,6 +44,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ipc/channel.h"
 #include "ipc/control.h"
 #include "ipc/fill.h"
@@ -70,12 +75,20 @@ random_next (void)
 }
 
 static int
+try_dial (void)
+{
+  CLEANUP_CLOSE int sock = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+  return connect (sock, (const struct sockaddr *)&address, sizeof address)
+           ? -1 : steal_fd (&sock);
+}
+
+static int
 dial (void)
 {
-  int sock = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  int sock = try_dial ();
 
-  if (sock < 0
-      || connect (sock, (const struct sockaddr *)&address, sizeof address) < 0)
+  if (sock < 0)
     fail ("connect");
   return sock;
 }
@@ -157,19 +170,23 @@ static void
 fuse_say (int dev, uint64_t unique, const void *body, size_t body_bytes)
 {
   struct fuse_out_header h = {.len = (uint32_t)(sizeof h + body_bytes),
+                              .error = body || body_bytes ? 0 : -ENOSYS,
                               .unique = unique};
   struct iovec iov[] = {{&h, sizeof h}, {(void *)body, body_bytes}};
 
   (void)!writev (dev, iov, 2);
 }
 
-/* A folder with one file, of which nothing is ever flushed. */
+/* A folder with one file, of which nothing is flushed or written while
+ * *silent.
+ */
 static void __attribute__ ((noreturn))
-fuse_serve (int dev)
+fuse_serve (int dev, const volatile bool *silent)
 {
   static char in[1 << 17];
   const struct fuse_in_header *h = (void *)in;
-  struct fuse_init_out init = {.major = 7, .minor = 31, .max_write = 65536};
+  struct fuse_init_out init = {.major = 7, .minor = 31, .max_write = 65536,
+                               .flags = FUSE_WRITEBACK_CACHE};
   struct fuse_attr attr = {.ino = 2, .mode = S_IFREG | 0600, .nlink = 1};
   struct fuse_entry_out entry = {.nodeid = 2, .attr = attr};
   struct fuse_open_out file = {.fh = 1};
@@ -189,7 +206,8 @@ fuse_serve (int dev)
       got.attr.ino = h->nodeid;
       got.attr.mode = h->nodeid == 1 ? S_IFDIR | 0700 : attr.mode;
       fuse_say (dev, h->unique, &got, sizeof got);
-    }
+    } else if (h->opcode == FUSE_FLUSH ? !*silent : h->opcode == FUSE_GETXATTR)
+      fuse_say (dev, h->unique, NULL, 0); /* it has no such thing */
   }
 }
 
@@ -203,17 +221,19 @@ write_text (const char *path, const char *text)
   close (fd);
 }
 
-/* In a mount namespace of its own, as any user may. */
-static void
-flush (void)
+/* In a mount namespace of its own, as any user may. The server's pid. */
+static pid_t
+mount_slow (volatile bool **ret_silent)
 {
   char uids[40], gids[40], options[80];
   pid_t server;
-  int dev, file;
+  int dev;
 
   snprintf (uids, sizeof uids, "0 %u 1", (unsigned)geteuid ());
   snprintf (gids, sizeof gids, "0 %u 1", (unsigned)getegid ());
-  if (unshare (CLONE_NEWUSER | CLONE_NEWNS) < 0)
+  *ret_silent = mmap (NULL, sizeof **ret_silent, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (*ret_silent == MAP_FAILED || unshare (CLONE_NEWUSER | CLONE_NEWNS) < 0)
     fail ("unshare");
   write_text ("/proc/self/setgroups", "deny");
   write_text ("/proc/self/uid_map", uids);
@@ -227,15 +247,133 @@ flush (void)
     fail ("mount");
   server = fork ();
   if (server == 0)
-    fuse_serve (dev);
+    fuse_serve (dev, *ret_silent);
   close (dev); /* with its server the file system ends */
-  file = open ("/mnt/file", O_RDONLY | O_CLOEXEC);
+  return server;
+}
+
+static int
+open_slow (void)
+{
+  int file = open ("/mnt/file", O_RDWR | O_CLOEXEC);
+
   if (file < 0)
     fail ("/mnt/file");
-  open_with ("identity", "(slow)", file);
-  puts (greet (dial ()) ? "served" : "stuck");
+  return file;
+}
+
+/* Whether somebody else is: then the file system ends, and with it the waiting.
+ */
+static void
+tell_served (pid_t server)
+{
+  uint64_t end_ns = clock_now_ns () + TIMEOUT_NS;
+  bool served = false;
+
+  /* Who has too many connections for the moment is refused at once; and there
+   * may be another daemon soon.
+   */
+  while (!served && clock_now_ns () < end_ns) {
+    CLEANUP_CLOSE int sock = try_dial ();
+
+    served = sock >= 0 && greet (sock);
+  }
+  puts (served ? "served" : "stuck");
   fflush (stdout);
   kill (server, SIGKILL);
+}
+
+static void
+flush (void)
+{
+  volatile bool *silent;
+  pid_t server = mount_slow (&silent);
+
+  *silent = true;
+  open_with ("identity", "(slow)", open_slow ());
+  tell_served (server);
+}
+
+/* OPEN with it as key's file; or, without a key, what is legal nowhere. */
+static void
+send_file (int sock, const char *key, int fd)
+{
+  struct wirebuf b;
+
+  control_begin (&message, key ? CONTROL_OPEN : CONTROL_LEASE_WANT);
+  if (fd >= 0)
+    control_add_fd (&message, fd);
+  b = control_body (&message);
+  if (key)
+    put_spec (&b, key, "(slow)", 0);
+  if (control_send (sock, &message, &b, TIMEOUT_NS))
+    fail ("send");
+}
+
+static void
+send_hello (int sock)
+{
+  struct wirebuf b;
+
+  control_begin (&message, CONTROL_HELLO);
+  b = control_body (&message);
+  wirebuf_u32 (&b, CONTROL_VERSION);
+  wirebuf_cstring (&b, "a stranger");
+  if (control_send (sock, &message, &b, TIMEOUT_NS))
+    fail ("send");
+}
+
+/* A Unix socket with the file in its queue. */
+static int
+socket_with (int file)
+{
+  int pair[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    fail ("socketpair");
+  send_file (pair[0], NULL, file);
+  close (pair[0]);
+  return pair[1];
+}
+
+/* The daemon is stopped meanwhile, so that all is there when it looks. */
+static void
+drop (const char *how)
+{
+  volatile bool *silent;
+  pid_t server = mount_slow (&silent);
+  int file = open_slow (), writer = open_slow (), sock = dial (), nested = -1;
+  int many[9], n = 0;
+
+  if (strcmp (how, "unread") == 0) { /* behind what ends the connection */
+    send_file (sock, NULL, -1);
+    send_file (sock, NULL, file);
+  } else if (strcmp (how, "refused") == 0) { /* when it is accepted */
+    while (n < 9) {
+      many[n++] = sock;
+      sock = dial ();
+    }
+    send_file (sock, NULL, file);
+  } else {
+    nested = socket_with (file);
+    send_hello (sock);
+    send_file (sock, how, nested); /* "agent": kept; else dropped */
+    close (nested);
+  }
+  close (file);
+  *silent = true;
+  if (write (writer, "unwritten", 9) != 9)
+    fail ("write");
+  puts ("sent");
+  fflush (stdout);
+  if (nested >= 0)
+    tell_answer (sock); /* HELLO */
+  if (n) /* until it is refused */
+    poll (&(struct pollfd){.fd = sock}, 1, 5000);
+  close (sock);
+  while (n)
+    close (many[--n]);
+  tell_served (server);
 }
 
 /* All right but for pid, or for what can be shortened. */
@@ -450,6 +588,8 @@ main (int argc, char **argv)
     open_with ("password", "(secret)", socket (AF_UNIX, SOCK_STREAM, 0));
   else if (strcmp (mode, "flush") == 0)
     flush ();
+  else if (strcmp (mode, "drop") == 0 && argc == 4)
+    drop (argv[3]);
   else if (strcmp (mode, "kill") == 0 && argc == 4)
     adopt ((pid_t)atol (argv[3]), false);
   else if (strcmp (mode, "truncate") == 0)

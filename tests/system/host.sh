@@ -302,6 +302,41 @@ case $answer in
        || die "flush: $answer" ;;
 esac
 ok "files by name, slow files, others' processes, memory that shrinks: refused"
+stop_host
+
+# Who closes it waits for alice's file system, which does not answer. Nine
+# connections are hers, the tenth is refused.
+start_host --volumes-per-uid=1
+for how in unread refused agent identity password; do
+  kill -STOP "$host"
+  as 4001 "$stranger" $host_sock drop $how >drop.log 2>&1 &
+  drop=$!
+  told () { grep -q . drop.log; }
+  wait_for 10 told || die "drop $how says nothing"
+  kill -CONT "$host"
+  wait "$drop" || :
+  case $(cat drop.log) in
+    unshare:*|mount:*|/dev/fuse:*) echo "no file system of alice's" ;;
+    sent*served) ;;
+    *) die "drop $how: $(cat drop.log)" ;;
+  esac
+done
+# Nor for it when it ends itself.
+kill -STOP "$host"
+as 4001 "$stranger" $host_sock drop unread >drop.log 2>&1 &
+drop=$!
+wait_for 10 told || die "drop says nothing"
+kill -TERM "$host"
+kill -CONT "$host"
+wait_for 10 gone "$host" || die "the host's daemon does not end"
+: >host.log
+start_host --volumes-per-uid=1
+wait "$drop" || :
+closers_end () { [ -z "$(pgrep -P "$host")" ]; }
+wait_for 20 closers_end || die "left: $(ps -fp "$(pgrep -d, -P "$host")")"
+ok "nor does closing what somebody has left unread wait for anybody"
+stop_host
+start_host
 
 kept=$(strange flood 60)
 [ "$kept" -ge 1 ] && [ "$kept" -le 24 ] || die "kept $kept connections"

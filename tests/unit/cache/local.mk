@@ -85,7 +85,9 @@ tests_unit_cache_foreign_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_tls_login_test_SOURCES = %D%/tls_login_test.c
 tests_unit_cache_tls_login_test_LDADD = libcache.la $(UNIT_LIBS)
 
-check_PROGRAMS += tests/unit/cache/peek_test
-TESTS += tests/unit/cache/peek_test
+check_PROGRAMS += tests/unit/cache/closer_test tests/unit/cache/peek_test
+TESTS += tests/unit/cache/closer_test tests/unit/cache/peek_test
+tests_unit_cache_closer_test_SOURCES = %D%/closer_test.c
+tests_unit_cache_closer_test_LDADD = libcache.la $(UNIT_LIBS)
 tests_unit_cache_peek_test_SOURCES = %D%/peek_test.c
 tests_unit_cache_peek_test_LDADD = libcache.la $(UNIT_LIBS)
