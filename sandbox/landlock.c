@@ -45,6 +45,24 @@ struct net_port {
   uint64_t port;
 };
 
+const struct landlock_path landlock_paths[] = {
+  {"/lib", true},
+  {"/lib64", true},
+  {"/usr/lib", true},
+  {"/usr/lib64", true},
+  {"/usr/local/lib", true},
+  {"/etc", false},
+  {"/usr/share", false},
+  {"/run/systemd/resolve", false},
+  {"/run/nscd", false},
+  {"/var/run/nscd", false},
+  {"/run/resolvconf", false},
+  {"/run/NetworkManager", false},
+  {"/run/avahi-daemon", false},
+  {"/var/lib/misc", false},
+  {NULL, false},
+};
+
 static int
 create (const struct ruleset_attr *attr)
 {
@@ -90,19 +108,11 @@ allow_path (int ruleset, const char *path, uint64_t allowed)
 static void
 allow_resolver (int ruleset, const struct ruleset_attr *attr)
 {
-  static const char *const libraries[]
-    = {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"};
-  static const char *const data[]
-    = {"/etc",      "/usr/share", "/run/systemd/resolve", "/run/nscd",
-       "/var/run/nscd", "/run/resolvconf", "/run/NetworkManager",
-       "/run/avahi-daemon", "/var/lib/misc"};
   struct net_port dns = {NET_CONNECT_TCP, PORT_DNS};
 
-  for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
-    allow_path (ruleset, libraries[i],
-                FS_READ_FILE | FS_READ_DIR | FS_EXECUTE);
-  for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
-    allow_path (ruleset, data[i], FS_READ_FILE | FS_READ_DIR);
+  for (const struct landlock_path *p = landlock_paths; p->path; p++)
+    allow_path (ruleset, p->path,
+                FS_READ_FILE | FS_READ_DIR | (p->libraries ? FS_EXECUTE : 0));
   if (attr->handled_net & NET_CONNECT_TCP)
     syscall (SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &dns, 0);
 }

@@ -12,6 +12,15 @@
  */
 uint32_t landlock_apply (enum sbx_profile profile);
 
+/* What a resolver may read: NSS of Debian has its modules and its data there.
+ * Ends with NULL. A folder that is missing is none.
+ */
+struct landlock_path {
+  const char *path;
+  bool libraries; /* code is mapped from there */
+};
+extern const struct landlock_path landlock_paths[];
+
 /* The same as far as an older kernel would go: so many rights of each kind,
  * which is what tells one ABI from the next. For tests.
  */

@@ -151,7 +151,7 @@ drop (enum sbx_profile profile, uint32_t *layers, struct fault *f)
 {
   bool nobody;
 
-  *layers |= root_empty (profile);
+  *layers |= root_replace (profile);
   if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return missing (f, "no-new-privs");
   *layers |= SBX_LAYER_NO_NEW_PRIVS;

@@ -11,8 +11,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -66,8 +68,18 @@ error_of (int result)
   return result < 0 ? errno : 0;
 }
 
+static int
+connect_to (const char *path)
+{
+  struct sockaddr_un a = {.sun_family = AF_UNIX};
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  snprintf (a.sun_path, sizeof a.sun_path, "%s", path);
+  return error_of (connect (fd, (struct sockaddr *)&a, sizeof a));
+}
+
 static void
-look_inside (struct probe_inside *r)
+look_inside (struct probe_inside *r, const char *socket_path)
 {
   void *page = mmap (NULL, sizeof buf, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -79,6 +91,9 @@ look_inside (struct probe_inside *r)
       r->limit[i] = limit.rlim_max;
   r->open = open_fds ();
   close (0); /* there is no number to spare */
+  close (1);
+  r->shell = error_of (stat ("/bin/sh", &st));
+  r->socket = connect_to (socket_path);
   r->dumpable = prctl (PR_GET_DUMPABLE, 0, 0, 0, 0);
   r->no_new_privs = prctl (PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
   r->securebits = prctl (PR_GET_SECUREBITS, 0, 0, 0, 0);
@@ -116,7 +131,7 @@ main (int argc, char **argv)
   r->seal_err = sbx_seal (profile, &r->refused, &r->layers, &f);
   memcpy (r->fault, f.text, sizeof r->fault);
   if (r->seal_err) {
-    look_inside (&r->inside);
+    look_inside (&r->inside, argc > 3 ? argv[3] : "");
     return 4;
   }
   r->sealed_at_ns = clock_now_ns ();

@@ -31,6 +31,8 @@ struct probe_inside {
   int32_t exec_gain; /* errno of making memory executable; 0: it can be done */
   int32_t passwd;    /* of looking at /etc/passwd */
   int32_t root;      /* of opening / */
+  int32_t shell;     /* of looking at /bin/sh */
+  int32_t socket;    /* of connecting to the Unix socket of ARGUMENT */
   uint32_t bounding; /* how many capabilities could be had again */
   uint32_t open;     /* as open_before_seal */
   uint32_t uid;

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -23,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +50,9 @@ struct run {
   int status;               /* exit status or signal */
   uint64_t started_at_ns;
 };
+
+/* Anybody may connect there who can say its name. */
+static char socket_path[] = "/tmp/bulkhead-spawn.XXXXXX/s";
 
 static const char *
 probe_path (void)
@@ -374,7 +379,7 @@ run_where_refused_with (enum sbx_profile profile, int sys_errno,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   const char *argv[] = {"sbx-probe",
                         profile == SBX_WORKER ? "worker" : "resolver", "none",
-                        NULL};
+                        socket_path, NULL};
   struct run r = {.err = ERR_IO};
   int status;
   pid_t pid;
@@ -544,7 +549,8 @@ check_limits (enum sbx_profile profile, const struct probe_inside *in)
   CU_ASSERT_EQUAL (in->limit[RLIMIT_AS], (worker ? 1024ull : 512ull) << 20);
 }
 
-static void
+/* Returns them. */
+static uint32_t
 check_layers (enum sbx_profile profile)
 {
   const char *argv[]
@@ -570,16 +576,47 @@ check_layers (enum sbx_profile profile)
   CU_ASSERT_EQUAL (in->passwd, layers & SBX_LAYER_EMPTY_ROOT ? ENOENT : 0);
   CU_ASSERT_EQUAL (in->root, layers & SBX_LAYER_LANDLOCK ? EACCES : 0);
   CU_ASSERT_EQUAL (in->open, profile == SBX_WORKER ? 0xffff : 0xf);
+  CU_ASSERT_EQUAL (in->shell, layers & SBX_LAYER_NS_MOUNT ? ENOENT : 0);
+  if (layers & SBX_LAYER_NS_MOUNT)
+    CU_ASSERT_EQUAL (in->socket, ENOENT);
   if (r.seen.uid == 0)
     CU_ASSERT_EQUAL (in->uid, UID_NOBODY);
+  return layers;
 }
 
 /* Each layer by itself, as it is found from inside. */
+static int
+listen_for_anybody (void)
+{
+  char *name = strrchr (socket_path, '/');
+  struct sockaddr_un a = {.sun_family = AF_UNIX};
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bool ok;
+
+  *name = 0;
+  ok = mkdtemp (socket_path) && chmod (socket_path, 0711) == 0;
+  *name = '/';
+  strcpy (a.sun_path, socket_path);
+  ok = ok && bind (fd, (struct sockaddr *)&a, sizeof a) == 0
+       && listen (fd, 4) == 0 && chmod (socket_path, 0777) == 0;
+  CU_ASSERT (ok);
+  return fd;
+}
+
 static void
 what_is_reported_is_there (void)
 {
-  check_layers (SBX_WORKER);
-  check_layers (SBX_RESOLVER);
+  int fd = listen_for_anybody ();
+  uint32_t worker = check_layers (SBX_WORKER);
+  uint32_t resolver = check_layers (SBX_RESOLVER);
+
+  /* What one can have the other has, too. */
+  CU_ASSERT_EQUAL (!!(resolver & SBX_LAYER_NS_MOUNT),
+                   !!(worker & SBX_LAYER_EMPTY_ROOT));
+  close (fd);
+  unlink (socket_path);
+  *strrchr (socket_path, '/') = 0;
+  rmdir (socket_path);
 }
 
 /* A worker outlives its parent; a resolver does not. */
