@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <limits.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -638,7 +640,22 @@ the_resolver_is_confined_too (void)
       {SYS_socket, {AF_INET, SOCK_RAW, 1}, false},
       {SYS_socket, {AF_PACKET, SOCK_RAW, 0}, false},
       {SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}, false},
+      {SYS_socket, {AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER}, false},
       {SYS_listen, {3, 1}, false},
+      /* Landlock looks at connect alone */
+      {SYS_sendto, {9, AT_PAGE, 1, MSG_FASTOPEN, AT_PAGE, 16}, false},
+      {SYS_sendmsg, {9, AT_PAGE, MSG_FASTOPEN}, false},
+      {SYS_sendmmsg, {9, AT_PAGE, 1, MSG_FASTOPEN}, false},
+      {SYS_openat, {~0ull, AT_PAGE, O_RDONLY | O_TRUNC}, false},
+      {SYS_openat, {~0ull, AT_PAGE, O_RDWR}, false},
+      {SYS_ioctl, {3, TIOCSTI, AT_PAGE}, true},
+      {SYS_ioctl, {3, FIONBIO, AT_PAGE}, true},
+      {SYS_fcntl, {3, F_SETOWN, 1}, false},
+      {SYS_fcntl, {3, F_SETLK, AT_PAGE}, false},
+      {SYS_fcntl, {3, F_ADD_SEALS, 1}, false},
+      {SYS_fcntl, {3, F_DUPFD, 0}, false},
+      {SYS_prlimit64, {0, RLIMIT_NOFILE, AT_PAGE, 0}, false},
+      {SYS_madvise, {AT_PAGE, 4096, MADV_REMOVE}, false},
       {SYS_mmap,
        {0, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull},
        true},
@@ -650,6 +667,7 @@ the_resolver_is_confined_too (void)
                                      (uint32_t)refused[i].number, refused[i].a),
                      POLICY_REFUSE);
     CU_ASSERT (agrees (SBX_RESOLVER, refused[i].number, refused[i].a));
+    CU_ASSERT (refused_with_upper_halves (SBX_RESOLVER, &refused[i]));
   }
 }
 
