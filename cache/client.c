@@ -71,6 +71,7 @@ struct client {
   int stats_fd; /* of ATTACH, read-only; -1 */
   ev_io readable;
   ev_timer deadline; /* of the state; CLOSED: frees */
+  ev_timer pause;    /* nothing is read meanwhile */
   struct control in, out;
 };
 
@@ -114,6 +115,7 @@ set_state (struct client *c, enum client_state state)
   ev_timer_stop (c->d->loop, &c->deadline);
   if (state == CLIENT_CLOSED) {
     ev_io_stop (c->d->loop, &c->readable);
+    ev_timer_stop (c->d->loop, &c->pause);
     ev_timer_set (&c->deadline, 0., 0.); /* C3 */
     ev_timer_start (c->d->loop, &c->deadline);
   } else if (states[state].seconds > 0) {
@@ -130,6 +132,7 @@ client_free (struct client *c)
 
   quota_give (&c->d->quota, c->uid, &one);
   ev_io_stop (c->d->loop, &c->readable);
+  ev_timer_stop (c->d->loop, &c->pause);
   ev_timer_stop (c->d->loop, &c->deadline);
   volume_leave (c->volume);
   cleanup_close (&c->stats_fd);
@@ -466,12 +469,20 @@ static bool
 may_receive (struct client *c)
 {
   struct fault f = {0};
+  uint64_t wait_ns = 0;
   enum err e = c->d->host && c->uid != 0
-                   ? peek_at (c->d, c->uid, c->sock, &f)
+                   ? peek_at (c->d, c->uid, c->sock, &wait_ns, &f)
                    : ERR_OK;
 
   if (!e)
     return true;
+  if (e == ERR_AGAIN) {
+    ev_io_stop (c->d->loop, &c->readable);
+    ev_now_update (c->d->loop);
+    ev_timer_set (&c->pause, (double)wait_ns / 1e9, 0.);
+    ev_timer_start (c->d->loop, &c->pause);
+    return false;
+  }
   log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d of uid %u: %s",
              client_name (c), (int)c->pid, (unsigned)c->uid, f.text);
   if (c->state != CLIENT_NEW && c->state != CLIENT_WATCHING)
@@ -551,6 +562,15 @@ on_readable (struct ev_loop *loop, ev_io *w, int events)
 }
 
 static void
+on_pause_over (struct ev_loop *loop, ev_timer *w, int events)
+{
+  struct client *c = w->data;
+
+  (void)events;
+  ev_io_start (loop, &c->readable);
+}
+
+static void
 on_deadline (struct ev_loop *loop, ev_timer *w, int events)
 {
   struct client *c = w->data;
@@ -593,7 +613,8 @@ client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
   c->stats_fd = -1;
   ev_io_init (&c->readable, on_readable, sock, EV_READ);
   ev_timer_init (&c->deadline, on_deadline, states[CLIENT_NEW].seconds, 0.);
-  c->readable.data = c->deadline.data = c;
+  ev_timer_init (&c->pause, on_pause_over, 0., 0.);
+  c->readable.data = c->deadline.data = c->pause.data = c;
   ev_io_start (d->loop, &c->readable);
   ev_timer_start (d->loop, &c->deadline);
   *ret = c;

@@ -16,6 +16,7 @@
 #include "cache/dial.h"
 #include "cache/foreign.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 /* The kernel's own limit for a message (SCM_MAX_FD). */
 #define FDS_MAX 253
@@ -184,19 +185,25 @@ ask_child (struct daemon *d, uid_t uid, int sock, struct fault *f)
 }
 
 enum err
-peek_at (struct daemon *d, uid_t uid, int sock, struct fault *f)
+peek_at (struct daemon *d, uid_t uid, int sock, uint64_t *ret_wait_ns,
+         struct fault *f)
 {
   /* No room for descriptors: none comes, and there is a flag if any would. */
   union {
     struct cmsghdr align;
     char bytes[CMSG_SPACE (sizeof (struct ucred))];
   } u;
+  uint64_t wait_ns;
   bool harmless;
   int flags;
   enum err e;
 
   if (!look (sock, &u, sizeof u, &flags, &harmless) || !(flags & MSG_CTRUNC))
     return ERR_OK;
+  if ((wait_ns = quota_peek_ns (&d->quota, uid, clock_now_ns ()))) {
+    *ret_wait_ns = wait_ns;
+    return ERR_AGAIN;
+  }
   if ((e = quota_take (&d->quota, uid, &one, f)))
     return e;
   return ask_child (d, uid, sock, f);

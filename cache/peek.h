@@ -17,9 +17,11 @@
 /* The next message of a client's socket. ERR_OK: it is there still and may be
  * received, or there is none. ERR_ACCESS: it must not be, and the child has
  * taken it off. ERR_LIMIT, ERR_TIMEOUT: it is there still, and nobody may
- * receive it: closer_hang_up. f says it.
+ * receive it: closer_hang_up. f says it. ERR_AGAIN: not before *ret_wait_ns
+ * have passed, as this user has sent too many lately.
  */
 enum err
-peek_at (struct daemon *d, uid_t uid, int sock, struct fault *f);
+peek_at (struct daemon *d, uid_t uid, int sock, uint64_t *ret_wait_ns,
+         struct fault *f);
 
 #endif

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#define NS_PER_S 1e9
 #define NS_PER_MINUTE 60e9
 
 void
@@ -30,6 +31,13 @@ find (struct quota *q, uid_t uid)
   return NULL;
 }
 
+static double
+peeks_at_once (const struct quota *q)
+{
+  return QUOTA_PEEKS_AT_ONCE
+         * ((double)q->limits.volumes + QUOTA_SPARE_CLIENTS);
+}
+
 /* One who has nothing is forgotten for another one; who has dialled much is
  * remembered rather than who has not.
  */
@@ -48,12 +56,13 @@ find_or_make (struct quota *q, uid_t uid)
     }
     if (u->has.clients == 0 && u->has.volumes == 0 && u->has.relays == 0
         && u->has.peeks == 0
-        && (!best || u->dials > best->dials))
+        && (!best || u->dials.left > best->dials.left))
       best = u;
   }
   if (best)
     *best = (struct quota_user){.uid = uid, .used = true,
-                                .dials = q->limits.dials};
+                                .dials = {.left = q->limits.dials},
+                                .peeks = {.left = peeks_at_once (q)}};
   return best;
 }
 
@@ -124,6 +133,16 @@ quota_give (struct quota *q, uid_t uid, const struct quota_share *s)
   u->has.peeks -= s->peeks;
 }
 
+static void
+refill (struct quota_rate *r, double full, double per_ns, uint64_t now_ns)
+{
+  if (r->at_ns && now_ns > r->at_ns)
+    r->left += (double)(now_ns - r->at_ns) * per_ns;
+  if (r->left > full)
+    r->left = full;
+  r->at_ns = now_ns;
+}
+
 enum err
 quota_dial (struct quota *q, uid_t uid, uint64_t now_ns, struct fault *f)
 {
@@ -135,14 +154,25 @@ quota_dial (struct quota *q, uid_t uid, uint64_t now_ns, struct fault *f)
   if (!(u = find_or_make (q, uid)))
     return fault_set (f, ERR_LIMIT, "%u users are served already",
                       QUOTA_USERS);
-  if (u->at_ns && now_ns > u->at_ns)
-    u->dials += (double)(now_ns - u->at_ns) * full / NS_PER_MINUTE;
-  if (u->dials > full)
-    u->dials = full;
-  u->at_ns = now_ns;
-  if (u->dials < 1)
+  refill (&u->dials, full, full / NS_PER_MINUTE, now_ns);
+  if (u->dials.left < 1)
     return over (f, uid, "connections to servers in a minute",
                  q->limits.dials, "--dials-per-uid=");
-  u->dials -= 1;
+  u->dials.left -= 1;
   return ERR_OK;
+}
+
+uint64_t
+quota_peek_ns (struct quota *q, uid_t uid, uint64_t now_ns)
+{
+  static const double per_ns = QUOTA_PEEKS_PER_S / NS_PER_S;
+  struct quota_user *u = is_limited (q, uid) ? find_or_make (q, uid) : NULL;
+
+  if (!u) /* without limits; or quota_take will say it */
+    return 0;
+  refill (&u->peeks, peeks_at_once (q), per_ns, now_ns);
+  if (u->peeks.left < 1)
+    return (uint64_t)((1 - u->peeks.left) / per_ns) + 1;
+  u->peeks.left -= 1;
+  return 0;
 }

@@ -18,6 +18,13 @@
 /* Connections without a volume, beyond those with one. */
 #define QUOTA_SPARE_CLIENTS 8u
 
+/* Messages with descriptors: so many at once for each connection that a user
+ * may have, which is more than a new daemon's gateways send it, and so many a
+ * second after that. Each costs the daemon a fork.
+ */
+#define QUOTA_PEEKS_AT_ONCE 2u
+#define QUOTA_PEEKS_PER_S 20u
+
 struct quota_limits {
   unsigned volumes;
   unsigned workers;
@@ -35,12 +42,17 @@ struct quota_share {
   unsigned relays, peeks;
 };
 
+/* What comes back with time. */
+struct quota_rate {
+  double left;
+  uint64_t at_ns; /* when that was so; 0: never asked */
+};
+
 struct quota_user {
   uid_t uid;
   bool used;
   struct quota_share has;
-  double dials;   /* that it has left */
-  uint64_t at_ns; /* when that was so */
+  struct quota_rate dials, peeks;
 };
 
 struct quota {
@@ -61,5 +73,9 @@ void quota_give (struct quota *q, uid_t uid, const struct quota_share *s);
 /* One attempt to connect somewhere. ERR_LIMIT. */
 enum err quota_dial (struct quota *q, uid_t uid, uint64_t now_ns,
                      struct fault *f);
+/* One message with descriptors. 0, or how long it has to wait until it is worth
+ * to ask again.
+ */
+uint64_t quota_peek_ns (struct quota *q, uid_t uid, uint64_t now_ns);
 
 #endif

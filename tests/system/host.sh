@@ -352,7 +352,7 @@ stop_nbdkit
 wait "$flood" "$deaf" || :
 ok "one user's flood keeps nobody else out ($kept kept)"
 
-strange garbage "$(mib 400)" >garbage.log
+strange garbage "$(mib 200)" >garbage.log
 grep -q done garbage.log || die "$(cat garbage.log)"
 [ "$(strange half | sort -u)" = closed ] || die "half a message is kept"
 alive "$host" || die "the daemon died of it"

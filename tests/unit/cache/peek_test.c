@@ -21,6 +21,7 @@
 static struct daemon d;
 static int sock[2];
 static struct control m;
+static uint64_t wait_ns;
 
 static void
 begin (unsigned children)
@@ -90,13 +91,15 @@ without_descriptors_nobody_is_asked (void)
   struct fault f = {0};
 
   begin (1);
-  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &f), ERR_OK); /* nothing there */
+  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &wait_ns, &f),
+                   ERR_OK); /* nothing there */
   send_with (-1, 0);
-  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &f), ERR_OK);
+  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &wait_ns, &f), ERR_OK);
   CU_ASSERT_EQUAL (children (), 0);
   is_received (0);
   close (sock[1]);
-  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &f), ERR_OK); /* its end */
+  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &wait_ns, &f),
+                   ERR_OK); /* its end */
   sock[1] = -1;
   end ();
 }
@@ -114,7 +117,7 @@ what_closes_at_once_may_come (void)
 
       begin (1);
       send_with (fds[i], n);
-      CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &f), ERR_OK);
+      CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &wait_ns, &f), ERR_OK);
       is_received (n);
       end ();
     }
@@ -161,7 +164,7 @@ other_kinds_are_dropped (void)
     control_add_fd (&m, fds[i]);
     b = control_body (&m);
     CU_ASSERT_EQUAL (control_send_credentials (sock[1], &m, &b, 0), ERR_OK);
-    CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &f), ERR_ACCESS);
+    CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &wait_ns, &f), ERR_ACCESS);
     CU_ASSERT_PTR_NOT_NULL (strstr (f.text, "as sealed memory"));
     CU_ASSERT_EQUAL (control_recv (sock[0], &m, 0), ERR_AGAIN);
     end ();
@@ -181,9 +184,40 @@ children_are_counted (void)
   send_with (memory, 1);
   /* nobody reaps, as the loop does not turn */
   for (unsigned i = 0; i <= QUOTA_SPARE_CLIENTS; i++)
-    CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &f), ERR_OK);
+    CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &wait_ns, &f), ERR_OK);
   CU_ASSERT_EQUAL (children (), QUOTA_SPARE_CLIENTS + 1);
-  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &f), ERR_LIMIT);
+  CU_ASSERT_EQUAL (peek_at (&d, UID, sock[0], &wait_ns, &f), ERR_LIMIT);
+  end ();
+  close (memory);
+}
+
+/* Each is a fork. */
+static void
+too_many_have_to_wait (void)
+{
+  int memory = memfd_create ("x", 0);
+  struct fault f = {0};
+  uint64_t end_ms = clock_now_ms () + 10000;
+  unsigned n = 0;
+  enum err e;
+
+  begin (1);
+  send_with (memory, 1);
+  while ((e = peek_at (&d, UID, sock[0], &wait_ns, &f)) == ERR_OK
+         && clock_now_ms () < end_ms) {
+    n++;
+    while (children ())
+      ev_run (d.loop, EVRUN_ONCE);
+  }
+  CU_ASSERT_EQUAL (e, ERR_AGAIN);
+  CU_ASSERT (n >= QUOTA_PEEKS_AT_ONCE * (1 + QUOTA_SPARE_CLIENTS));
+  CU_ASSERT (wait_ns > 0 && wait_ns <= 1000000000ull / QUOTA_PEEKS_PER_S + 1);
+  CU_ASSERT_EQUAL (children (), 0);
+  while (clock_now_ms () < end_ms
+         && (e = peek_at (&d, UID, sock[0], &wait_ns, &f)) == ERR_AGAIN)
+    usleep (1000);
+  CU_ASSERT_EQUAL (e, ERR_OK);
+  is_received (1);
   end ();
   close (memory);
 }
@@ -191,4 +225,4 @@ children_are_counted (void)
 UNIT_MAIN ("peek", UNIT_TEST (without_descriptors_nobody_is_asked),
            UNIT_TEST (what_closes_at_once_may_come),
            UNIT_TEST (other_kinds_are_dropped),
-           UNIT_TEST (children_are_counted))
+           UNIT_TEST (children_are_counted), UNIT_TEST (too_many_have_to_wait))
