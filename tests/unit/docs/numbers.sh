@@ -167,7 +167,7 @@ protocols/nfs/dialect.h|char client[65];|bulkhead-nfs|At most 64 characters
 cache/tls_login.h|#define TLS_CHAIN_BYTES 12288|bulkhead-nfs|together 12 KiB at most
 worker/transport_tls.c|#define TRUST_BYTES (4u << 20)|bulkhead-nfs|tls-ca=, which may have 4 MiB
 protocols/nfs/v4_slots.h|#define V4_SLOTS 129u|bulkhead-nfs|grants, at most 129
-protocols/nfs/v4.h|#define V4_MENDS_MAX 8u|bulkhead-nfs|fails after it was refused nine times
+protocols/nfs/v4.h|#define V4_MENDS_MAX 8u|bulkhead-nfs|fails after at most nine refusals
 protocols/nfs/v4_lanes.c|#define ANSWER_TIMEOUT_NS (10 *|bulkhead-nfs|without an answer for 10 seconds
 protocols/nfs/v4_lanes.c|#define BINDS_MAX 8u|bulkhead-nfs|forgets it eight times
 protocols/nfs/v4_lanes.c|#define QUIET_NS (60 *|bulkhead-nfs|used at least once a minute
