@@ -14,7 +14,6 @@
 #include "ipc/shm.h"
 
 #define LOCK_USED 0
-#define LOCK_LEASE 1
 
 /* Maps what fd has; f is zeroed. A foreign layout is left unmapped. */
 static enum err
@@ -198,13 +197,13 @@ stripes_seat_open (const struct stripes_file *f, int *ret_seat)
 enum err
 stripes_seat_lock (int seat)
 {
-  return set_lock (seat, F_WRLCK, LOCK_LEASE);
+  return set_lock (seat, F_WRLCK, STRIPES_LOCK_LEASE);
 }
 
 void
 stripes_seat_unlock (int seat)
 {
-  set_lock (seat, F_UNLCK, LOCK_LEASE);
+  set_lock (seat, F_UNLCK, STRIPES_LOCK_LEASE);
 }
 
 /* Whether anybody else's lock is there; if the kernel does not say, yes. */
@@ -226,5 +225,5 @@ stripes_file_in_use (const struct stripes_file *f)
 bool
 stripes_file_leased (const struct stripes_file *f)
 {
-  return is_locked (f, LOCK_LEASE);
+  return is_locked (f, STRIPES_LOCK_LEASE);
 }

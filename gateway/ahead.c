@@ -109,6 +109,7 @@ send_one (struct link *l, uint64_t offset, uint64_t to)
     return offset;
   hot_versions (&l->hot, offset / PAGE_BYTES,
                 (n + PAGE_BYTES - 1) / PAGE_BYTES, l->version[slot]);
+  doubt_read_sent (l, slot);
   inflight_ready (&l->inflight, slot);
   *a = (struct ahead_piece){.used = true, .slot = slot, .offset = offset,
                             .end = offset + n, .served_to = offset,
@@ -122,7 +123,7 @@ ahead_note (struct link *l, uint64_t offset, uint32_t length_bytes)
   uint64_t from, to, at;
 
   if (!l->up || !l->hot.stripes.file || l->inflight.suspects
-      || l->proof.log.doubts
+      || l->proof.log.doubts || doubt_elsewhere (l)
       || !prefetch_read (&l->ahead.prefetch, offset, length_bytes,
                          link_size (l), &from, &to))
     return;
@@ -212,7 +213,8 @@ ahead_copy (struct link *l, struct ahead_piece *a, void *buf,
   uint32_t n = a->end - offset < length_bytes ? (uint32_t)(a->end - offset)
                                               : length_bytes;
 
-  if (s->error || s->server_errno || !counts (l, a, offset, n)) {
+  if (s->error || s->server_errno || doubt_read_stale (l, a->slot)
+      || !counts (l, a, offset, n)) {
     a->touched = true; /* not in vain, only too late */
     drop (l, a);
     return 0;

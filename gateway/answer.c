@@ -114,7 +114,7 @@ transfer_take (struct transfer *t, uint32_t slot)
   bool doubt = l->proof.log.doubts > 0;
   int result;
 
-  if (l->proof.stale[slot])
+  if (doubt_read_stale (l, slot))
     return ASK_AGAIN;
   if (t->op == IO_STATUS)
     return take_extents (t, slot);
@@ -136,7 +136,7 @@ transfer_take_joined (struct transfer *t, const struct piece *p)
   const uint8_t *src
     = read_chunk (l, p->slot) + (p->offset - s->request.offset);
 
-  if (s->error || s->server_errno || l->proof.stale[p->slot])
+  if (s->error || s->server_errno || doubt_read_stale (l, p->slot))
     return false;
   pthread_mutex_unlock (&l->lock);
   copy_bytes (dst, src, p->bytes);

@@ -335,6 +335,7 @@ link_up (struct link *l, struct control *m)
     changes_session (l, p, &info);
     changes_grow (l, p);
   }
+  doubt_session (l);
   p->seen_progress = 0;
   p->seen_ns = clock_now_ns ();
   ring_object_reset (channel_ring (&p->channel, CHANNEL_REQUESTS), epoch);
@@ -579,8 +580,10 @@ control_turn (struct link *l, struct control *m)
   };
   uint64_t epoch[CHANNEL_PATHS];
   enum err e = ERR_AGAIN;
+  int tick_ms;
 
   pthread_mutex_lock (&l->lock);
+  tick_ms = doubt_tick_ms (l, TICK_MS);
   for (unsigned i = 0; i < l->paths; i++) {
     p[WORKERS + i]
       = (struct pollfd){.fd = l->path[i].worker_sock, .events = POLLIN};
@@ -590,7 +593,7 @@ control_turn (struct link *l, struct control *m)
   /* Another thread may close a worker's socket meanwhile (distrust); the
    * daemon's GONE, or the next tick, ends this poll then.
    */
-  if (poll (p, WORKERS + l->paths, TICK_MS) < 0 && errno != EINTR)
+  if (poll (p, WORKERS + l->paths, tick_ms) < 0 && errno != EINTR)
     return false;
   if (p[STOP].revents)
     return false;
@@ -612,6 +615,7 @@ control_turn (struct link *l, struct control *m)
   }
   link_settle (l);
   control_close (m);
+  doubt_tick (l);
   changes_tick (l, m); /* m is scratch from here on */
   stats_gauges (l, clock_now_ns ());
   pthread_mutex_unlock (&l->lock);

@@ -10,6 +10,7 @@
 #include <semaphore.h>
 
 #include "gateway/ahead.h"
+#include "gateway/doubt.h"
 #include "gateway/hot.h"
 #include "gateway/inflight.h"
 #include "gateway/join.h"
@@ -83,6 +84,7 @@ struct link {
   uint32_t up;
   struct ahead ahead;
   struct proof proof;
+  struct doubt doubt;
   struct waiter *leader;
   unsigned blocked; /* how many waiters are */
   struct waiter waiters; /* list head */

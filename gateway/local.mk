@@ -17,6 +17,7 @@ libgateway_la_SOURCES = \
 	%D%/catalog.c %D%/catalog.h \
 	%D%/changes.c \
 	%D%/control.c \
+	%D%/doubt.c %D%/doubt.h \
 	%D%/exports.c %D%/exports.h \
 	%D%/hot.c %D%/hot.h \
 	%D%/lease.c \

@@ -70,6 +70,7 @@ begin_doubt (struct link *l)
 {
   if (!l->proof.log.doubts)
     return;
+  doubt_own (l);
   ahead_drop_all (l);
   link_wake_all (l);
   pthread_cond_signal (&l->lease_drained); /* proof_due */
@@ -505,6 +506,7 @@ judge (struct link *l, uint64_t mark, const struct turn *t, uint32_t *batch,
 int
 link_prove (struct link *l, bool internal)
 {
+  uint32_t doubts = doubt_begin_proof (l);
   struct turn t = turn_begin (l);
   uint64_t mark = t.mark;
   uint32_t batch = BATCH_ENTRIES;
@@ -518,6 +520,8 @@ link_prove (struct link *l, bool internal)
       return error;
     pthread_mutex_lock (&l->lock);
     v = judge (l, mark, &t, &batch, &strikes);
+    if (v == PROVEN)
+      doubt_end_proof (l, doubts);
     pthread_mutex_unlock (&l->lock);
     if (v == PROVEN)
       return 0;
@@ -545,7 +549,7 @@ proof_due (const struct link *l, uint64_t *ret_ns)
   *ret_ns = UINT64_MAX;
   if (p->room_wanted)
     return true;
-  if (!l->up || (!p->wanted && !p->log.doubts))
+  if (!l->up || (!p->wanted && !p->log.doubts && !doubt_asked (l)))
     return false;
   if (clock_now_ns () >= p->after_ns)
     return true;

@@ -48,6 +48,12 @@ link_wait (struct link *l, struct waiter *w, bool internal, bool blocked,
 }
 
 static bool
+only_asks (const struct transfer *t)
+{
+  return t->op == IO_READ || t->op == IO_STATUS;
+}
+
+static bool
 all_in_pieces (const struct transfer *t)
 {
   return t->left_bytes == 0 && !t->flush_left;
@@ -114,7 +120,7 @@ next_piece (const struct transfer *t, uint64_t *ret_offset,
 
   if (has_to_be_written (t) && max > ZEROED_BYTES)
     max = ZEROED_BYTES;
-  if (t->op == IO_READ || t->op == IO_STATUS) {
+  if (only_asks (t)) {
     begin -= begin % unit;
     end += (unit - end % unit) % unit;
     if (end > link_size (l))
@@ -227,7 +233,7 @@ get_slot (struct transfer *t, struct waiter *w, uint64_t offset, uint32_t n,
     return e;
   }
   l->proof.room[*ret_slot] = room;
-  l->proof.stale[*ret_slot] = false;
+  doubt_read_sent (l, *ret_slot);
   l->proof.sent_at[*ret_slot] = l->proof.failures;
   l->proof.fuas_at[*ret_slot] = l->proof.fuas;
   l->proof.held_ns[*ret_slot] = 0;
@@ -333,7 +339,7 @@ join (struct transfer *t)
 static void
 ask_again (struct link *l, uint32_t slot)
 {
-  l->proof.stale[slot] = false;
+  doubt_read_sent (l, slot);
   inflight_again (&l->inflight, slot);
   note_versions (l, slot);
   link_push_queued (l);
@@ -425,9 +431,9 @@ finish_piece (struct transfer *t)
     finish_joined (t);
     return;
   }
-  if (!error && (t->op == IO_READ || t->op == IO_STATUS)
+  if (!error && only_asks (t)
       && (error = transfer_take (t, i)) == ASK_AGAIN) {
-    if (inflight_shared (&l->inflight, i))
+    if (inflight_shared (&l->inflight, i) || doubt_elsewhere (l))
       begin_again (t);
     else
       ask_again (l, i);
@@ -481,6 +487,10 @@ advance (struct transfer *t, struct waiter *w, uint32_t *ret_wanted,
   enum err e = ERR_OK;
 
   *ret_wanted = INFLIGHT_SLOTS;
+  if (only_asks (t) && doubt_elsewhere (l)) {
+    *ret_retry_ns = clock_now_ns () + DOUBT_LOOK_NS;
+    return ERR_AGAIN;
+  }
   while (!e && !t->result && !all_in_pieces (t)
          && t->pieces < pieces_max (t)) {
     struct ahead_piece *a
@@ -578,7 +588,7 @@ run (struct transfer *t)
     leave = link_wait (l, w, t->internal,
                        e == ERR_AGAIN && wanted == INFLIGHT_SLOTS, since_ns,
                        retry_ns);
-    if (leave || link_outage_over (l)) {
+    if (leave || link_outage_over (l) || (only_asks (t) && doubt_lasts (l))) {
       t->result = err_errno (leave ? ERR_SHUTDOWN : ERR_IO);
       break;
     }

@@ -28,20 +28,61 @@ stripes_open (struct stripes *s, size_t size_bytes, struct stripe_map *ret)
   return ERR_OK;
 }
 
+static uint32_t
+with_state (uint32_t proof, enum stripes_state state)
+{
+  return proof >> STRIPES_STATE_BITS << STRIPES_STATE_BITS | state;
+}
+
 void
 stripes_set_unproven (const struct stripe_map *m, bool unproven)
 {
-  _Atomic uint32_t *word = &m->file->unproven;
+  _Atomic uint32_t *word = &m->file->proof;
+  uint32_t was = atomic_load_explicit (word, memory_order_relaxed);
 
-  if (atomic_load_explicit (word, memory_order_relaxed) != unproven)
-    atomic_store (word, unproven);
+  /* What is in doubt is unproven, too. */
+  while ((stripes_state (was) == STRIPES_PROVEN) == unproven
+         && !atomic_compare_exchange_weak (
+           word, &was, with_state (was, unproven ? STRIPES_UNPROVEN
+                                                 : STRIPES_PROVEN)))
+    ;
+}
+
+uint32_t
+stripes_proof (const struct stripe_map *m)
+{
+  return atomic_load (&m->file->proof);
+}
+
+void
+stripes_raise_doubt (const struct stripe_map *m)
+{
+  uint32_t was = atomic_load (&m->file->proof);
+
+  while (stripes_state (was) != STRIPES_PROVEN
+         && !atomic_compare_exchange_weak (
+           &m->file->proof, &was,
+           with_state (was + (1u << STRIPES_STATE_BITS), STRIPES_DOUBT)))
+    ;
+}
+
+bool
+stripes_end_doubt (const struct stripe_map *m, uint32_t seen)
+{
+  uint32_t was = seen;
+
+  return stripes_state (seen) != STRIPES_DOUBT
+         || atomic_compare_exchange_strong (
+           &m->file->proof, &was, with_state (seen, STRIPES_UNPROVEN));
 }
 
 bool
 stripes_orphaned (const struct stripe_map *m)
 {
-  if (atomic_exchange (&m->file->unproven, 0))
+  if (stripes_state (stripes_proof (m)) != STRIPES_PROVEN) {
+    stripes_set_unproven (m, false);
     atomic_store (&m->file->lost, 1);
+  }
   return stripes_lost (m);
 }
 

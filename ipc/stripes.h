@@ -26,6 +26,13 @@
  *   S6  Who was not allowed to write any more, and did not know, finds settles
  *       changed since it was allowed to: its stripes are closed already, and it
  *       must not end them (that would take a write of the next one for over).
+ *   S7  While a gateway that may write has anything in its log of retained
+ *       writes, the state is UNPROVEN or DOUBT, and it has the lock of byte
+ *       STRIPES_LOCK_LEASE. Whoever has reason to think that the server has
+ *       lost something of it raises a doubt: until that is over others than
+ *       that gateway take nothing that they read from the server. It is over
+ *       when all that had been acknowledged before it was raised is proven, or
+ *       when nobody has the lock.
  *
  * All functions are pure (atomics only), any thread, any process.
  */
@@ -42,6 +49,16 @@
 #define STRIPE_PAGE_BYTES 4096u
 #define STRIPES_MAGIC 0x62685331u /* "bhS1" */
 #define STRIPES_LAYOUT 1u
+/* A byte of the file: whoever may write has an exclusive OFD lock of it
+ * (cache/stripes_file.h).
+ */
+#define STRIPES_LOCK_LEASE 1
+
+/* S7, the low bits of the word; above them stands how many doubts there ever
+ * were.
+ */
+enum stripes_state { STRIPES_PROVEN, STRIPES_UNPROVEN, STRIPES_DOUBT };
+#define STRIPES_STATE_BITS 2u
 
 struct stripe {
   _Alignas (16) _Atomic uint64_t begin; /* both are closed by one exchange */
@@ -55,9 +72,9 @@ struct stripes {
   _Atomic uint32_t settles; /* calls of stripes_settle: S6 */
   _Atomic uint64_t writes_begun; /* calls of stripes_begin, of stripes_end: */
   _Atomic uint64_t writes_ended; /* S4 */
-  /* The gateway that may write has acknowledged what the server has not proven
-   * stable; that gateway sets and clears it. */
-  _Atomic uint32_t unproven;
+  /* Whether the gateway that may write has acknowledged what the server has not
+   * proven stable; that gateway sets and clears it, others doubt: S7. */
+  _Atomic uint32_t proof;
   /* Such a gateway and its daemon are dead: the next FLUSH of the volume fails,
    * once. */
   _Atomic uint32_t lost;
@@ -123,6 +140,24 @@ struct stripes_known stripes_known (const struct stripe_map *m);
  * proven.
  */
 void stripes_set_unproven (const struct stripe_map *m, bool unproven);
+/* S7. The word, to be compared and to ask this: */
+uint32_t stripes_proof (const struct stripe_map *m);
+static inline enum stripes_state
+stripes_state (uint32_t proof)
+{
+  return (enum stripes_state) (proof & ((1u << STRIPES_STATE_BITS) - 1));
+}
+static inline uint32_t
+stripes_doubts (uint32_t proof)
+{
+  return proof >> STRIPES_STATE_BITS;
+}
+/* Nothing, if all is proven. */
+void stripes_raise_doubt (const struct stripe_map *m);
+/* Whatever was in doubt when the word was seen is not any more. False: another
+ * doubt has been raised since.
+ */
+bool stripes_end_doubt (const struct stripe_map *m, uint32_t seen);
 /* A new daemon, of a writer that is dead: whether it left anything unproven;
  * then a FLUSH has to tell.
  */

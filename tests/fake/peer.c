@@ -69,28 +69,29 @@ start_worker (struct peer_path *w, struct control *m)
   control_send (g->sock, m, &b, PEER_SECOND);
 }
 
-static void
-end_worker (struct peer_path *w, struct control *m, bool of_itself)
+static bool
+stop_worker (struct peer_path *w)
 {
-  struct peer_gateway *g = w->gateway;
-  struct wirebuf b;
-  struct fault f;
+  const struct peer_gateway *g = w->gateway;
 
   if (!w->running)
-    return;
+    return false;
   w->running = false;
   w->start_ns = clock_now_ns () + g->peer->pause_ns;
   w->stop = true;
   pthread_join (w->thread, NULL);
   close (w->sock[0]);
   close (w->sock[1]);
-  if (!m)
-    return;
-  if (g->peer->forgets) {
-    pthread_mutex_lock (&g->peer->server_lock);
-    disk_restart (&g->peer->disk);
-    pthread_mutex_unlock (&g->peer->server_lock);
-  }
+  return true;
+}
+
+static void
+tell_gone (struct peer_path *w, struct control *m, bool of_itself)
+{
+  struct peer_gateway *g = w->gateway;
+  struct wirebuf b;
+  struct fault f;
+
   fault_set (&f, ERR_IO, "ended by the test");
   control_begin (m, CONTROL_GONE);
   b = control_body (m);
@@ -100,6 +101,65 @@ end_worker (struct peer_path *w, struct control *m, bool of_itself)
   fault_put (&b, &f);
   g->peer->deaths++; /* before anybody can know */
   control_send (g->sock, m, &b, PEER_SECOND);
+}
+
+static void
+forget (struct peer *p)
+{
+  pthread_mutex_lock (&p->server_lock);
+  disk_restart (&p->disk);
+  pthread_mutex_unlock (&p->server_lock);
+}
+
+static void
+end_worker (struct peer_path *w, struct control *m, bool of_itself)
+{
+  if (!stop_worker (w) || !m)
+    return;
+  if (w->gateway->peer->forgets)
+    forget (w->gateway->peer);
+  tell_gone (w, m, of_itself);
+}
+
+/* All sessions end before it forgets; they come back in any order. */
+static void
+restart_server (struct peer *p, struct control *m)
+{
+  bool ended[PEER_GATEWAYS][CHANNEL_PATHS] = {0};
+
+  for (unsigned i = 0; i < PEER_GATEWAYS; i++)
+    for (unsigned k = 0; k < p->gateway[i].paths; k++)
+      ended[i][k] = stop_worker (&p->gateway[i].path[k]);
+  forget (p);
+  for (unsigned i = 0; i < PEER_GATEWAYS; i++)
+    for (unsigned k = 0; k < p->gateway[i].paths; k++)
+      if (ended[i][k]) {
+        p->gateway[i].path[k].start_ns
+          += (uint64_t)rand_r (&p->disk.seed) % 4 * PEER_SECOND / 100;
+        tell_gone (&p->gateway[i].path[k], m, false);
+      }
+}
+
+/* See cache/stripes_file.h. */
+static int
+open_seat (const struct peer *p)
+{
+  char path[40];
+  int fd;
+
+  snprintf (path, sizeof path, "/proc/self/fd/%d", p->stripes_fd);
+  fd = open (path, O_RDWR | O_CLOEXEC);
+  MUST (fd >= 0);
+  return fd;
+}
+
+static void
+lock_seat (const struct peer_gateway *g, short type)
+{
+  struct flock k = {.l_type = type, .l_whence = SEEK_SET,
+                    .l_start = STRIPES_LOCK_LEASE, .l_len = 1};
+
+  MUST (fcntl (g->cache_fd[CACHE_STRIPES], F_OFD_SETLK, &k) == 0);
 }
 
 static void
@@ -126,6 +186,7 @@ send_cache (struct peer_gateway *g, struct control *m)
   ring_init (&g->fill_ring, g->fill_mapped[1], g->fill_mapped[0]);
   ring_sleep (&g->fill_ring);
 
+  g->cache_fd[CACHE_STRIPES] = open_seat (p);
   MUST (!shm_reopen_readonly (p->index_fd, &ro[0]));
   MUST (!shm_reopen_readonly (p->pages_fd, &ro[1]));
   MUST (!shm_reopen_readonly (g->cache_fd[CACHE_FILL_ANSWERS], &ro[2]));
@@ -137,7 +198,7 @@ send_cache (struct peer_gateway *g, struct control *m)
   wirebuf_cstring (&b, "");
   control_add_fd (m, ro[0]);
   control_add_fd (m, ro[1]);
-  control_add_fd (m, p->stripes_fd);
+  control_add_fd (m, g->cache_fd[CACHE_STRIPES]);
   control_add_fd (m, g->cache_fd[CACHE_FILL_RING]);
   control_add_fd (m, g->cache_fd[CACHE_FILL_ARENA]);
   control_add_fd (m, ro[2]);
@@ -260,6 +321,7 @@ next_holder (struct peer *p, struct control *m)
       p->holder = i;
       p->revoking = false;
       p->grants++;
+      lock_seat (&p->gateway[i], F_WRLCK);
       tell (&p->gateway[i], m, CONTROL_LEASE_GRANT);
     }
   if (p->waiting && p->holder >= 0 && !p->revoking) {
@@ -280,6 +342,7 @@ disconnected (struct peer *p, struct peer_gateway *g, struct control *m)
   if (p->holder == i) {
     p->settled += stripes_settle (&p->map);
     p->holder = -1;
+    lock_seat (g, F_UNLCK);
   }
   if (m)
     next_holder (p, m);
@@ -291,7 +354,7 @@ disconnected (struct peer *p, struct peer_gateway *g, struct control *m)
   shm_unmap (g->fill_mapped[0], CHANNEL_RING_BYTES);
   shm_unmap (g->fill_mapped[1], CHANNEL_RING_BYTES);
   shm_unmap (g->fill_arena, FILL_ARENA_BYTES);
-  for (int k = CACHE_FILL_RING; k < CACHE_FDS; k++)
+  for (int k = CACHE_STRIPES; k < CACHE_FDS; k++)
     close (g->cache_fd[k]);
 }
 
@@ -342,6 +405,7 @@ take_message (struct peer_gateway *g, struct control *m)
   case CONTROL_LEASE_RETURN:
     MUST (p->holder == i);
     p->holder = -1;
+    lock_seat (g, F_UNLCK);
     next_holder (p, m);
     break;
   default:
@@ -386,7 +450,9 @@ look_after (struct peer_path *w, struct control *m)
   if (w->running && (old || w->died || w->kills_seen != kills))
     end_worker (w, m, w->died);
   w->kills_seen = kills;
-  if (!w->running && !p->hold && clock_now_ns () >= w->start_ns)
+  if (!w->running && !p->hold
+      && !(p->hold_gateways & 1u << (w->gateway - p->gateway))
+      && clock_now_ns () >= w->start_ns)
     start_worker (w, m);
 }
 
@@ -427,6 +493,10 @@ daemon_main (void *arg)
       connected (p, m);
     if (p->expel)
       expel (&p->gateway[0], m);
+    if (p->restarts) {
+      p->restarts--;
+      restart_server (p, m);
+    }
     for (unsigned i = 0; i < PEER_GATEWAYS; i++) {
       struct peer_gateway *g = &p->gateway[i];
 

@@ -92,6 +92,7 @@ struct peer {
   _Atomic unsigned misaligned; /* requests, by info.block_min */
   _Atomic unsigned kills; /* count it up to end all workers once */
   _Atomic bool hold; /* starts no new ones */
+  _Atomic unsigned hold_gateways; /* a bit set: the same, of these */
   /* 0, or one more than a page: requests of it are carried out at once, but not
    * answered before this is 0. Of these gateways only, a bit set; all by
    * peer_start. */
@@ -120,6 +121,7 @@ struct peer {
   _Atomic bool adopted_shared; /* of path 0 */
   _Atomic unsigned drops; /* so many connections end when OPEN has come */
   _Atomic int stats_fd;   /* of the last ATTACH, the test's to close; -1 */
+  _Atomic unsigned restarts; /* so many to come, each of which forgets */
   _Atomic bool expel; /* the next turn: gives the first gateway up */
   _Atomic bool over;
   _Atomic unsigned deaths, distrusted, grants, settled;

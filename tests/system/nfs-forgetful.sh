@@ -64,9 +64,30 @@ cmp copy third
   || die "the session did not go on"
 ok "and behind a verifier that changed without a restart"
 
+# Another process has a session again before the one that wrote has looked.
+writer=$nbdkit_pid writer_uri=$uri
+start_nbdkit reader bulkhead "$url/disk.img" version=3 mountport=$port
+random_file fourth 8
+nbdcopy fourth "$writer_uri"
+kill -STOP "$writer"
+kill -HUP "$fake_pid"
+wait_for 10 reboots 2 || die "no restart"
+nbdcopy "$uri" copy &
+reader=$!
+wait_for 20 grep -q 'only cached reads are answered' reader.log \
+  || die "nobody waits: $(cat reader.log)"
+alive "$reader" || die "it has read what the server has lost"
+kill -CONT "$writer"
+wait "$reader" || die "the reader failed"
+cmp copy fourth
+grep -q 'reads go on' reader.log || die "$(cat reader.log)"
+stop_nbdkit
+nbdkit_pid=$writer uri=$writer_uri
+ok "another process waits until what the server has lost is there again"
+
 model_begins --seconds 6 --connections 2 --max-bytes 262144 --out expected \
   "$uri"
-for i in 2 3 4 5 6; do
+for i in 3 4 5 6 7; do
   sleep 0.9
   kill -HUP "$fake_pid"
   wait_for 10 reboots "$i" || die "no restart"

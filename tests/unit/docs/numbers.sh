@@ -48,6 +48,8 @@ gateway/retained.h|#define RETAINED_ENTRIES 32768u|nbdkit-bulkhead-plugin|there 
 gateway/exports.h|#define EXPORTS_OPEN 64u|nbdkit-bulkhead-plugin|At most 64 exports can be open
 common/listing.h|#define LISTING_ENTRIES 4096u|nbdkit-bulkhead-plugin|At most 4096 names are listed
 gateway/control.c|#define HANG_NS 2000000000ull|nbdkit-bulkhead-plugin|no progress for 2 seconds
+gateway/doubt.h|#define DOUBT_FAIL_NS 3000000000ull|nbdkit-bulkhead-plugin|for three seconds at least; if it dies
+gateway/doubt.c|#define TELL_NS 2000000000ull|nbdkit-bulkhead-plugin|for two seconds could not tell
 gateway/control.c|#define NO_WRITE_NS 3000000000ull|nbdkit-bulkhead-plugin|be replaced after three seconds
 gateway/control.c|#define NO_WRITE_DOUBLINGS 5u|nbdkit-bulkhead-plugin|before (96 at most)
 gateway/inflight.h|#define INFLIGHT_DEATHS_FATAL 3u|nbdkit-bulkhead-plugin|A request that ends three workers in turn

@@ -51,6 +51,7 @@ never (void)
 }
 
 static unsigned connections = 1;
+static bool restarts; /* of the server, which forgets what was not flushed */
 
 static struct link *
 open_link (void)
@@ -208,7 +209,10 @@ check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
                                  .writes = i % gateways < writers};
     pthread_create (&threads[i], NULL, client_main, &clients[i]);
   }
-  sleep_ms (run_ms);
+  for (long ms = 0; ms < run_ms; ms += 50) {
+    sleep_ms (50);
+    peer.restarts += restarts;
+  }
   stop = true;
   for (unsigned i = 0; i < n; i++) {
     pthread_join (threads[i], NULL);
@@ -265,6 +269,17 @@ several_paths_that_die (void)
   connections = 1;
 }
 
+static void
+the_server_forgets (void)
+{
+  restarts = true;
+  check (PEER_HONEST, 4, 1, 1500, 0);
+  CU_ASSERT (peer.disk.lost > 0);
+  check (PEER_HONEST, 4, 2, 1500, 0);
+  CU_ASSERT (peer.disk.lost > 0);
+  restarts = false;
+}
+
 /* What one writes the other reads at once, also if it had cached it. */
 static void
 cached_before_in_both_directions (void)
@@ -305,4 +320,4 @@ cached_before_in_both_directions (void)
 UNIT_MAIN ("coherence", UNIT_TEST (cached_before_in_both_directions),
            UNIT_TEST (one_writer_three_readers), UNIT_TEST (all_write),
            UNIT_TEST (workers_die_meanwhile),
-           UNIT_TEST (several_paths_that_die))
+           UNIT_TEST (several_paths_that_die), UNIT_TEST (the_server_forgets))

@@ -3,7 +3,8 @@ FAKE_PEER = tests/fake/peer.c tests/fake/peer.h \
 	tests/fake/disk.c tests/fake/disk.h
 FAKE_PEER_LIBS = $(GATEWAY_LIBS) libcache_logic.la
 check_PROGRAMS += tests/unit/gateway/catalog_test \
-	tests/unit/gateway/coherence_test tests/unit/gateway/growth_test \
+	tests/unit/gateway/coherence_test tests/unit/gateway/doubt_test \
+	tests/unit/gateway/growth_test \
 	tests/unit/gateway/hot_test tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
 	tests/unit/gateway/joined_test tests/unit/gateway/link_test \
 	tests/unit/gateway/notes_test \
@@ -14,7 +15,8 @@ check_PROGRAMS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/revalidate_test tests/unit/gateway/unanswered_test \
 	tests/unit/gateway/url_test
 TESTS += tests/unit/gateway/catalog_test \
-	tests/unit/gateway/coherence_test tests/unit/gateway/growth_test \
+	tests/unit/gateway/coherence_test tests/unit/gateway/doubt_test \
+	tests/unit/gateway/growth_test \
 	tests/unit/gateway/hot_test tests/unit/gateway/inflight_test tests/unit/gateway/join_test \
 	tests/unit/gateway/joined_test tests/unit/gateway/link_test \
 	tests/unit/gateway/notes_test \
@@ -29,6 +31,8 @@ tests_unit_gateway_join_test_LDADD = libgateway_logic.la libipc.la \
 	$(UNIT_LIBS)
 tests_unit_gateway_joined_test_SOURCES = %D%/joined_test.c $(FAKE_PEER)
 tests_unit_gateway_joined_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
+tests_unit_gateway_doubt_test_SOURCES = %D%/doubt_test.c $(FAKE_PEER)
+tests_unit_gateway_doubt_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_growth_test_SOURCES = %D%/growth_test.c $(FAKE_PEER)
 tests_unit_gateway_growth_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_hot_test_SOURCES = %D%/hot_test.c

@@ -149,7 +149,45 @@ nobody_ends_what_another_one_began (void)
   map.file = NULL;
 }
 
+/* S7 */
+static void
+a_doubt_ends_with_what_was_before_it (void)
+{
+  uint32_t seen;
+
+  fresh ();
+  stripes_raise_doubt (&map); /* nothing is unproven */
+  CU_ASSERT_EQUAL (stripes_proof (&map), 0);
+  stripes_set_unproven (&map, true);
+  seen = stripes_proof (&map);
+  CU_ASSERT_EQUAL (stripes_state (seen), STRIPES_UNPROVEN);
+  CU_ASSERT (stripes_end_doubt (&map, seen));
+  stripes_raise_doubt (&map);
+  seen = stripes_proof (&map);
+  CU_ASSERT_EQUAL (stripes_state (seen), STRIPES_DOUBT);
+  CU_ASSERT_EQUAL (stripes_doubts (seen), 1);
+  stripes_set_unproven (&map, true); /* another write */
+  CU_ASSERT_EQUAL (stripes_proof (&map), seen);
+  stripes_raise_doubt (&map);
+  CU_ASSERT (!stripes_end_doubt (&map, seen));
+  seen = stripes_proof (&map);
+  CU_ASSERT_EQUAL (stripes_state (seen), STRIPES_DOUBT);
+  CU_ASSERT_EQUAL (stripes_doubts (seen), 2);
+  CU_ASSERT (stripes_end_doubt (&map, seen));
+  CU_ASSERT_EQUAL (stripes_state (stripes_proof (&map)), STRIPES_UNPROVEN);
+  stripes_raise_doubt (&map);
+  stripes_set_unproven (&map, false); /* all is proven */
+  CU_ASSERT_EQUAL (stripes_state (stripes_proof (&map)), STRIPES_PROVEN);
+  CU_ASSERT_EQUAL (stripes_doubts (stripes_proof (&map)), 3);
+  CU_ASSERT (!stripes_orphaned (&map)); /* which the count does not say */
+  stripes_set_unproven (&map, true);
+  stripes_raise_doubt (&map);
+  CU_ASSERT (stripes_orphaned (&map));
+  CU_ASSERT_EQUAL (stripes_doubts (stripes_proof (&map)), 4);
+}
+
 UNIT_MAIN ("stripes", UNIT_TEST (a_write_gives_a_new_version),
            UNIT_TEST (all_pages_get_a_new_version),
            UNIT_TEST (a_dead_writer_leaves_nothing_open),
+           UNIT_TEST (a_doubt_ends_with_what_was_before_it),
            UNIT_TEST (nobody_ends_what_another_one_began))
