@@ -161,13 +161,15 @@ on_check (void *ctx, const struct volume_info *info, struct fault *f)
   struct volume_path *p = ctx;
   struct volume *v = p->v;
 
-  if (!info->identity[0] || strcmp (v->identity, info->identity) == 0)
+  if (strcmp (v->identity, info->identity) == 0)
     return ERR_OK;
+  /* Nor is one without a name the one that had one. */
   if (v->identity[0]) {
     fault_set (f, ERR_PEER,
-               "this connection leads to another object: \"%s\", and it was "
+               "this connection leads to another object: %s%s%s, and it was "
                "\"%s\" before",
-               info->identity, v->identity);
+               info->identity[0] ? "\"" : "one without a name",
+               info->identity, info->identity[0] ? "\"" : "", v->identity);
     fault_hint (f, "is it replaced on the server, or do several servers answer "
                    "to this name? Start nbdkit again to use the new one");
     return f->code;

@@ -265,9 +265,8 @@ check_info (struct link *l, const struct volume_info *info)
       l->proof.log.limit_bytes = 0;
     return ERR_OK;
   }
-  if (info->identity[0] && l->info.identity[0]
-      && strcmp (info->identity, l->info.identity) != 0)
-    return ERR_PEER;
+  if (l->info.identity[0] && strcmp (info->identity, l->info.identity) != 0)
+    return ERR_PEER; /* also if it has no name now */
   if (l->info.caps & ~info->caps)
     log_write (l->log, LOG_LEVEL_ERROR,
                "%s: the server allows less than before%s%s", l->name,

@@ -168,6 +168,7 @@ a_volume_has_several_connections (void)
     uint64_t epoch[3]; /* of each path's first worker that serves */
   } cases[] = {{"/ready", {1, 1, 1}},
                {"/other-object", {1, 2, 1}},
+               {"/no-object", {1, 2, 1}},
                {"/first-alone", {1, 5, 5}}};
 
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

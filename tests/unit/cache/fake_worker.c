@@ -432,6 +432,9 @@ play (const char *script)
   } else if (IS ("/other-object")) {
     identity = path == 1 && epoch == 1 ? "another" : "the one";
     log_in ();
+  } else if (IS ("/no-object")) {
+    identity = path == 1 && epoch == 1 ? NULL : "the one";
+    log_in ();
   } else if (IS ("/first-alone")) {
     if (path > 0 && epoch <= 4)
       fail (ERR_AUTH);
