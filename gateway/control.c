@@ -81,6 +81,7 @@ link_down (struct link *l, struct path *p)
       && (l->answered || !l->down_since_ns
           || now - l->up_since_ns >= FRUITLESS_NS))
     l->down_since_ns = now;
+  proof_losing (l, p->index);
   inflight_down (&l->inflight, p->index, now);
   changes_path_down (l, p);
   proof_lost (l);

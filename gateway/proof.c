@@ -47,6 +47,17 @@ proof_reserve (struct link *l, enum io_op op, uint32_t flags,
   return e;
 }
 
+void
+proof_sent (struct link *l, uint32_t slot)
+{
+  struct proof *p = &l->proof;
+
+  p->sent_at[slot] = p->failures;
+  p->unheard_at[slot] = p->unheard;
+  p->fuas_at[slot] = p->fuas;
+  p->held_ns[slot] = 0;
+}
+
 /* Reads that are under way may have been executed before. */
 static void
 mark_stale (struct link *l, const struct ring_request *written)
@@ -110,6 +121,13 @@ static bool
 beside_failure (const struct proof *p, uint32_t slot)
 {
   return p->sent_at[slot] != p->failures;
+}
+
+/* … that may have. */
+static bool
+beside_unheard (const struct proof *p, uint32_t slot)
+{
+  return p->unheard_at[slot] != p->unheard;
 }
 
 /* FUA is a flush to many servers. */
@@ -191,7 +209,8 @@ replay_answered (struct link *l, uint32_t slot)
   const struct ring_request *r = &s->request;
   struct proof *p = &l->proof;
 
-  if (s->server_errno || beside_failure (p, slot)) {
+  if (s->server_errno || beside_failure (p, slot)
+      || beside_unheard (p, slot)) {
     retained_not_again (&p->log, r->offset, r->length);
     return;
   }
@@ -215,7 +234,7 @@ write_answered (struct link *l, uint32_t slot)
   struct inflight_slot *s = &l->inflight.slot[slot];
   const struct ring_request *r = &s->request;
   struct proof *p = &l->proof;
-  bool in_doubt = beside_failure (p, slot);
+  bool failed_beside = beside_failure (p, slot);
 
   if (s->server_errno) {
     retained_release (&p->log, &p->room[slot]);
@@ -227,7 +246,7 @@ write_answered (struct link *l, uint32_t slot)
    * stable may have been the flush behind the one that failed. It is not
    * another failure: those beside it would fail as well, and so on.
    */
-  if (r->flags & IO_FUA && in_doubt) {
+  if (r->flags & IO_FUA && failed_beside) {
     retained_release (&p->log, &p->room[slot]);
     s->server_errno = EIO;
     return;
@@ -240,7 +259,7 @@ write_answered (struct link *l, uint32_t slot)
     mark_stale (l, r);
   retained_acknowledged (&p->log, &p->room[slot], (enum io_op)r->op, r->flags,
                          r->offset, r->length, s->token);
-  if (in_doubt) {
+  if (failed_beside || beside_unheard (p, slot)) {
     retained_not_proven (&p->log, retained_mark (&p->log));
     begin_doubt (l);
   }
@@ -281,6 +300,30 @@ proof_sweep (struct link *l)
       retained_not_again (&p->log, s->request.offset, s->request.length);
     p->replay[i] = false;
   }
+}
+
+/* A flush that was under way may have failed, and no later one hears of that:
+ * its own session's writes have a token that no other one proves; those of the
+ * others must not be proven by theirs. Where one flush is for all, a session
+ * that goes on brings its answer.
+ */
+void
+proof_losing (struct link *l, unsigned path)
+{
+  struct proof *p = &l->proof;
+  bool unheard = false;
+
+  if (l->paths == 1 || l->info.caps & VOLUME_FLUSH_COVERS_ALL)
+    return;
+  for (uint32_t i = 0; i < INFLIGHT_SLOTS; i++) {
+    const struct inflight_slot *s = &l->inflight.slot[i];
+
+    unheard |= s->state == SLOT_SENT && s->path == path && flushes (s);
+  }
+  if (!unheard)
+    return;
+  p->unheard++;
+  retained_not_proven (&p->log, retained_mark (&p->log));
 }
 
 void
@@ -337,7 +380,7 @@ replay_send (struct replay *y, uint64_t *ret_retry_ns)
   if (n->op == IO_WRITE)
     memcpy (link_write_chunk (l, slot), retained_payload (n), length);
   l->proof.replay[slot] = true;
-  l->proof.sent_at[slot] = l->proof.failures;
+  proof_sent (l, slot);
   l->proof.resent++;
   inflight_ready (&l->inflight, slot);
   y->slot[(y->first + y->slots++) % REPLAY_IN_FLIGHT] = slot;

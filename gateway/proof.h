@@ -32,6 +32,7 @@ struct proof {
   bool stale[INFLIGHT_SLOTS];         /* READ, STATUS: must be sent again */
   uint64_t flush_mark[INFLIGHT_SLOTS]; /* FLUSH: what it can prove */
   uint64_t sent_at[INFLIGHT_SLOTS];    /* WRITE, TRIM, ZERO: failures then */
+  uint64_t unheard_at[INFLIGHT_SLOTS]; /* … and unheard */
   uint64_t fuas_at[INFLIGHT_SLOTS];    /* FLUSH, FUA: fuas then */
   uint64_t held_ns[INFLIGHT_SLOTS]; /* FLUSH: when it succeeded; 0: it counts */
 
@@ -39,6 +40,7 @@ struct proof {
   bool flush_each; /* one FLUSH for all connections does not prove all */
   uint64_t losses; /* of sessions, ever */
   uint64_t failures; /* of FLUSH and FUA, ever */
+  uint64_t unheard; /* sessions that took the answer of one along, ever */
   uint64_t fuas;   /* that succeeded, ever */
   uint64_t proven; /* entries, ever */
   uint64_t resent;
@@ -62,6 +64,8 @@ struct proof_wait {
 enum err proof_reserve (struct link *l, enum io_op op, uint32_t flags,
                         uint32_t length_bytes, struct proof_wait *w,
                         struct retained_room *ret);
+/* A slot is about to be sent. */
+void proof_sent (struct link *l, uint32_t slot);
 /* The slot is DONE or FREE by a completion. */
 void proof_answered (struct link *l, uint32_t slot);
 /* Whether the answer of a DONE slot may be taken: not yet that of a FLUSH which
@@ -71,6 +75,8 @@ void proof_answered (struct link *l, uint32_t slot);
 bool proof_counts (struct link *l, uint32_t slot);
 /* Slots have become FREE without one. */
 void proof_sweep (struct link *l);
+/* A path's session is over, before and after its slots are taken back. */
+void proof_losing (struct link *l, unsigned path);
 void proof_lost (struct link *l);
 
 /* Whether proof_round has something to do; *ret_ns is when to ask again. */

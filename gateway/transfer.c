@@ -234,9 +234,7 @@ get_slot (struct transfer *t, struct waiter *w, uint64_t offset, uint32_t n,
   }
   l->proof.room[*ret_slot] = room;
   doubt_read_sent (l, *ret_slot);
-  l->proof.sent_at[*ret_slot] = l->proof.failures;
-  l->proof.fuas_at[*ret_slot] = l->proof.fuas;
-  l->proof.held_ns[*ret_slot] = 0;
+  proof_sent (l, *ret_slot);
   return ERR_OK;
 }
 

@@ -447,8 +447,10 @@ look_after (struct peer_path *w, struct control *m)
              && clock_now_ns () - w->started_ns > p->life_ns;
   unsigned kills = p->kills;
 
+  old |= (p->kill_paths & 1u << w->index) != 0;
   if (w->running && (old || w->died || w->kills_seen != kills))
     end_worker (w, m, w->died);
+  p->kill_paths &= ~(1u << w->index);
   w->kills_seen = kills;
   if (!w->running && !p->hold
       && !(p->hold_gateways & 1u << (w->gateway - p->gateway))

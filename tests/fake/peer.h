@@ -91,6 +91,7 @@ struct peer {
   _Atomic unsigned lies;
   _Atomic unsigned misaligned; /* requests, by info.block_min */
   _Atomic unsigned kills; /* count it up to end all workers once */
+  _Atomic unsigned kill_paths; /* a bit set: to end those of these paths */
   _Atomic bool hold; /* starts no new ones */
   _Atomic unsigned hold_gateways; /* a bit set: the same, of these */
   /* 0, or one more than a page: requests of it are carried out at once, but not
@@ -99,6 +100,7 @@ struct peer {
   _Atomic uint64_t late_page;
   _Atomic unsigned late_gateways;
   _Atomic unsigned late_flushes; /* so many more: the same, while it is set */
+  _Atomic unsigned late_path;    /* which has had the last of those */
   _Atomic unsigned failing_reads; /* so many more */
   char dir[64];
   int listen_sock;

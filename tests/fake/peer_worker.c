@@ -182,6 +182,7 @@ is_late (const struct peer_path *w, const struct ring_request *r)
 
   if (late && r->op == IO_FLUSH && p->late_flushes) {
     p->late_flushes--;
+    p->late_path = w->index;
     return true;
   }
   return late && r->length

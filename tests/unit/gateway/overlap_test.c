@@ -199,6 +199,28 @@ so_is_another_connection (void)
   end (l);
 }
 
+/* … and its answer is never heard, as that session ends. */
+static void
+nor_is_it_heard_later (void)
+{
+  struct link *l = begin (2);
+  struct job both = {.link = l};
+
+  peer.session_tokens = true;
+  memset (block, 6, MB);
+  for (unsigned i = 0; i < MB; i += PAGE)
+    CU_ASSERT_EQUAL (link_write (l, block + i, PAGE, i, 0), 0);
+  peer.failing_flushes = peer.late_flushes = 1;
+  peer.late_page = NOWHERE;
+  job_start (&both);
+  EVENTUALLY (flushed () == 2 && all_heard ());
+  peer.kill_paths = 1u << peer.late_path;
+  job_end (&both);
+  CU_ASSERT_EQUAL (both.result, 0);
+  CU_ASSERT (both.stable);
+  end (l);
+}
+
 /* A write with FUA is a flush as well, where the server flushes for that. */
 static void
 so_is_a_write_with_fua (void)
@@ -282,6 +304,7 @@ a_failure_goes_no_further (void)
 
 UNIT_MAIN ("overlap", UNIT_TEST (the_second_is_heard_first),
            UNIT_TEST (so_is_another_connection),
+           UNIT_TEST (nor_is_it_heard_later),
            UNIT_TEST (so_is_a_write_with_fua),
            UNIT_TEST (a_confirmed_fua_is_disowned),
            UNIT_TEST (a_failure_goes_no_further))
