@@ -209,8 +209,9 @@ replay_answered (struct link *l, uint32_t slot)
   const struct ring_request *r = &s->request;
   struct proof *p = &l->proof;
 
-  if (s->server_errno || beside_failure (p, slot)
-      || beside_unheard (p, slot)) {
+  if (s->server_errno)
+    return; /* replay_run has its result */
+  if (beside_failure (p, slot) || beside_unheard (p, slot)) {
     retained_not_again (&p->log, r->offset, r->length);
     return;
   }
@@ -347,6 +348,7 @@ struct replay {
   uint32_t slot[REPLAY_IN_FLIGHT]; /* first in, first out */
   uint32_t first, slots;
   int result;
+  int refused; /* errno of the first that the server did not take */
 };
 
 /* The next entry on its way. ERR_AGAIN: not now; ERR_NOENT: there is none. */
@@ -396,10 +398,11 @@ replay_finish (struct replay *y)
   struct link *l = y->link;
   uint32_t i = y->slot[y->first];
   const struct inflight_slot *s = &l->inflight.slot[i];
-  int error = s->error ? err_errno (s->error) : s->server_errno;
 
-  if (error && !y->result)
-    y->result = error;
+  if (s->error && !y->result)
+    y->result = err_errno (s->error);
+  if (s->server_errno && !y->refused)
+    y->refused = s->server_errno;
   if (!s->error)
     link_end_write (l, &s->request);
   inflight_put (&l->inflight, i);
@@ -459,7 +462,10 @@ replay_run (struct replay *y)
     y->first = (y->first + 1) % REPLAY_IN_FLIGHT;
   }
   proof_sweep (l);
+  retained_turn_over (&l->proof.log);
   link_settle (l);
+  if (!y->result)
+    y->result = y->refused;
 }
 
 /* Sends a batch of what is in doubt again; if another thread does so already,

@@ -452,6 +452,13 @@ retained_not_again (struct retained *r, uint64_t offset,
     e->replaying = false;
 }
 
+void
+retained_turn_over (struct retained *r)
+{
+  for (struct retained_entry *e = r->list.next; e != &r->list; e = e->next)
+    e->replaying = false;
+}
+
 /* --------------------------------------------------------------- reads --- */
 
 bool

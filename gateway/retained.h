@@ -156,9 +156,13 @@ retained_payload (const struct retained_entry *e)
 void retained_again (struct retained *r, uint64_t offset,
                      uint32_t length_bytes,
                      const uint8_t token[IO_TOKEN_BYTES]);
-/* It failed, or was not sent after all. */
+/* It was not sent after all, or is lost. One that the server refuses is left as
+ * it is until the others had their turn: then retained_turn_over.
+ */
 void retained_not_again (struct retained *r, uint64_t offset,
                          uint32_t length_bytes);
+/* None is on its way any more. */
+void retained_turn_over (struct retained *r);
 
 /* Whether an entry in doubt overlaps. */
 bool retained_in_doubt (const struct retained *r, uint64_t offset,

@@ -88,6 +88,7 @@ struct peer {
                                        is lost */
   _Atomic unsigned failing_fuas;    /* the same of writes with FUA */
   _Atomic bool full; /* there is no room for any write */
+  _Atomic uint64_t bad_pages; /* so many, from the first, cannot be written */
   _Atomic unsigned lies;
   _Atomic unsigned misaligned; /* requests, by info.block_min */
   _Atomic unsigned kills; /* count it up to end all workers once */

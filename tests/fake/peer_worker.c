@@ -43,6 +43,8 @@ change (struct peer *p, const struct ring_request *r, const uint8_t *payload)
 {
   if (p->full)
     return ENOSPC;
+  if (r->offset < p->bad_pages * PAGE_BYTES)
+    return EIO;
   if (r->op == IO_WRITE)
     disk_write (&p->disk, r->offset, payload, r->length);
   else

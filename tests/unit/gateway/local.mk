@@ -11,6 +11,7 @@ check_PROGRAMS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/options_test tests/unit/gateway/overlap_test \
 	tests/unit/gateway/prefetch_test \
 	tests/unit/gateway/proof_test tests/unit/gateway/readonly_test \
+	tests/unit/gateway/replay_test \
 	tests/unit/gateway/retained_test \
 	tests/unit/gateway/revalidate_test tests/unit/gateway/unanswered_test \
 	tests/unit/gateway/url_test
@@ -23,6 +24,7 @@ TESTS += tests/unit/gateway/catalog_test \
 	tests/unit/gateway/options_test tests/unit/gateway/overlap_test \
 	tests/unit/gateway/prefetch_test \
 	tests/unit/gateway/proof_test tests/unit/gateway/readonly_test \
+	tests/unit/gateway/replay_test \
 	tests/unit/gateway/retained_test \
 	tests/unit/gateway/revalidate_test tests/unit/gateway/unanswered_test \
 	tests/unit/gateway/url_test
@@ -62,6 +64,8 @@ tests_unit_gateway_revalidate_test_SOURCES = %D%/revalidate_test.c
 tests_unit_gateway_revalidate_test_LDADD = libgateway_logic.la $(UNIT_LIBS)
 tests_unit_gateway_readonly_test_SOURCES = %D%/readonly_test.c $(FAKE_PEER)
 tests_unit_gateway_readonly_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
+tests_unit_gateway_replay_test_SOURCES = %D%/replay_test.c $(FAKE_PEER)
+tests_unit_gateway_replay_test_LDADD = $(FAKE_PEER_LIBS) $(UNIT_LIBS)
 tests_unit_gateway_retained_test_SOURCES = %D%/retained_test.c
 tests_unit_gateway_retained_test_LDADD = libgateway_logic.la $(UNIT_LIBS)
 tests_unit_gateway_proof_test_SOURCES = %D%/proof_test.c $(FAKE_PEER)
