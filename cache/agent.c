@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "cache/relay.h"
+#include "common/cleanup.h"
 
 struct agent_question {
   struct agent *agent;
@@ -209,6 +210,21 @@ agent_open (struct daemon *d, int fd, uid_t uid, bool apart,
     watch (a, fd);
   *ret = a;
   return ERR_OK;
+}
+
+void
+agent_renew (struct agent *a, int fd)
+{
+  be_gone (a);
+  ev_clear_pending (a->d->loop, &a->readable);
+  relay_end (steal (&a->relay));
+  a->fd = -1;
+  a->used_bytes = 0;
+  a->gone = false;
+  if (a->foreign_fd >= 0)
+    a->foreign_fd = fd;
+  else
+    watch (a, fd);
 }
 
 /* Processes are for those agents that are asked. */

@@ -9,7 +9,7 @@
  *   A1  At most one question is on its way: the first of the list.
  *   A2  A question whose asker has gone, or whose time is over, stays in its
  *       place until it is answered: only so does the stream stay in step.
- *   A3  Once gone, an agent stays gone.
+ *   A3  Once gone, an agent stays gone, until agent_renew.
  */
 #ifndef BH_CACHE_AGENT_H
 #define BH_CACHE_AGENT_H
@@ -38,6 +38,11 @@ agent_done (void *ctx, const uint8_t *answer, size_t answer_bytes,
 enum err
 agent_open (struct daemon *d, int fd, uid_t uid, bool apart,
             struct agent **ret);
+/* The connection is another one from now on, in place of that of agent_open,
+ * which may be closed then; what was asked there is not answered.
+ */
+void
+agent_renew (struct agent *a, int fd);
 /* After all questions are answered or cancelled. NULL is allowed. */
 void
 agent_close (struct agent *a);

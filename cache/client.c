@@ -79,7 +79,7 @@ typedef enum err
 on_message (struct client *c, struct wire *w, struct fault *f);
 
 static on_message on_hello, on_open, on_attach, on_distrust, on_want, on_return,
-    on_status, on_late;
+    on_agent, on_status, on_late;
 
 static const struct {
   enum control_type type;
@@ -93,11 +93,13 @@ static const struct {
     {CONTROL_DISTRUST, TO (SERVING), on_distrust},
     {CONTROL_LEASE_WANT, TO (SERVING), on_want},
     {CONTROL_LEASE_RETURN, TO (SERVING), on_return},
+    {CONTROL_AGENT, TO (SERVING), on_agent},
     {CONTROL_STATUS, TO (GREETED) | TO (WATCHING), on_status},
     /* They crossed our FAULT. */
     {CONTROL_LEASE_WANT, TO (FAILED), on_late},
     {CONTROL_LEASE_RETURN, TO (FAILED), on_late},
     {CONTROL_ATTACH, TO (FAILED), on_late},
+    {CONTROL_AGENT, TO (FAILED), on_late},
     {CONTROL_DISTRUST, TO (FAILED), on_late},
 };
 
@@ -423,6 +425,16 @@ on_return (struct client *c, struct wire *w, struct fault *f)
 {
   if (wire_end (w) || volume_lease_return (c->volume))
     return fault_set (f, ERR_PEER, "LEASE_RETURN at the wrong time");
+  return ERR_OK;
+}
+
+static enum err
+on_agent (struct client *c, struct wire *w, struct fault *f)
+{
+  if (wire_end (w) || volume_renew_agent (c->volume, &c->in))
+    return fault_set (f, ERR_PEER, "AGENT without one");
+  log_write (c->d->log, LOG_LEVEL_INFO, "%s: there is a new ssh-agent",
+             client_name (c));
   return ERR_OK;
 }
 

@@ -690,6 +690,19 @@ volume_tell_info (struct volume *v, const struct volume_info *info)
     v->info = *info;
 }
 
+enum err
+volume_renew_agent (struct volume *v, struct control *m)
+{
+  int old = v->login.agent_fd;
+
+  if (!v->agent || m->fds != 1 || !foreign_agent (m->fd[0]))
+    return ERR_PEER;
+  v->login.agent_fd = control_take_fd (m, 0);
+  agent_renew (v->agent, v->login.agent_fd);
+  closer_close (v->d, v->uid, old);
+  return ERR_OK;
+}
+
 void
 volume_status (const struct volume *v, struct status_gateway *ret)
 {

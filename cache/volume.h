@@ -80,6 +80,9 @@ enum err
 volume_lease_want (struct volume *v);
 enum err
 volume_lease_return (struct volume *v);
+/* AGENT: takes it out of m. ERR_PEER: it is none, or there was none. */
+enum err
+volume_renew_agent (struct volume *v, struct control *m);
 /* What the gateway says of it, for volume_status, until a worker does. */
 void
 volume_tell_info (struct volume *v, const struct volume_info *info);

@@ -621,6 +621,7 @@ control_turn (struct link *l, struct control *m)
   pthread_mutex_unlock (&l->lock);
   if (l->daemon_sock < 0 && clock_now_ns () >= l->adopt_try_ns)
     adopt_try (l, m);
+  link_mend_sockets (l, m);
   return true;
 }
 

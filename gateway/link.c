@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,6 +18,8 @@
 
 #define CONNECT_TIMEOUT_NS 15000000000ull
 #define SEND_TIMEOUT_NS 5000000000ull
+/* An agent that is away may stay so. */
+#define MEND_SOCKETS_NS 2000000000ull
 /* The daemon has deadlines for resolving, dialling and login; this one is
  * against a daemon that hangs.
  */
@@ -333,6 +336,43 @@ link_renew_sockets (struct link *l)
     l->fds[i] = fd;
     pthread_mutex_unlock (&l->lock);
     fd = old;
+  }
+}
+
+static void
+tell_agent (struct link *l, struct control *m, int fd)
+{
+  struct wirebuf b;
+
+  control_begin (m, CONTROL_AGENT);
+  control_add_fd (m, fd);
+  b = control_body (m);
+  control_send (l->daemon_sock, m, &b, SEND_TIMEOUT_NS);
+  m->fds = 0; /* borrowed */
+}
+
+/* The daemon has a dup, and sees the same end. */
+void
+link_mend_sockets (struct link *l, struct control *m)
+{
+  uint64_t now = clock_now_ns ();
+
+  if (now < l->mend_sockets_ns || l->daemon_sock < 0)
+    return;
+  for (unsigned i = 0; i < l->nfds; i++) {
+    struct pollfd p = {.fd = l->fds[i]};
+    int fd;
+
+    if (poll (&p, 1, 0) != 1 || !(p.revents & POLLHUP))
+      continue;
+    l->mend_sockets_ns = now + MEND_SOCKETS_NS;
+    if ((fd = socket_connect_again (&l->spec, i)) < 0)
+      continue;
+    pthread_mutex_lock (&l->lock);
+    close (l->fds[i]);
+    l->fds[i] = fd;
+    tell_agent (l, m, fd);
+    pthread_mutex_unlock (&l->lock);
   }
 }
 

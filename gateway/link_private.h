@@ -122,6 +122,7 @@ struct link {
   struct daemon_tie tie; /* to our own daemon or the host's, for good */
   int stop_fd;     /* eventfd: ends the control thread */
   bool stopping;
+  uint64_t mend_sockets_ns; /* when to look for an agent that has gone again */
   uint64_t adopt_try_ns; /* without a daemon: when to look for one again */
   unsigned adopt_tries;
   struct hot hot;
@@ -145,6 +146,10 @@ struct link {
  * something, or half of it. Without the lock.
  */
 void link_renew_sockets (struct link *l);
+/* Those whose other end has gone, if they can be had again, and tells the
+ * daemon. For the control thread, without l->lock; m is scratch.
+ */
+void link_mend_sockets (struct link *l, struct control *m);
 bool link_op_writes (enum io_op op);
 uint64_t link_last_page (uint64_t offset, uint32_t length_bytes);
 

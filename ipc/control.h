@@ -50,6 +50,8 @@
  *   LEASE_GRANT    daemon → gateway     (empty): this gateway may write
  *   LEASE_REVOKE   daemon → gateway     (empty): another one waits; answered by
  *   LEASE_RETURN   gateway → daemon     (empty): drained and flushed
+ *   AGENT          gateway → daemon     (empty); a new connection to the user's
+ *                                       agent, as the last one has ended
  *   STATUS         client → daemon,     what is going on, page by page:
  *                  daemon → client      ipc/status.h
  *   CONFIG         daemon → worker      u64 epoch, u8 path, u8 lanes, u8 lanes
@@ -109,7 +111,7 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-#define CONTROL_VERSION 3u
+#define CONTROL_VERSION 4u
 #define CONTROL_BODY_BYTES 32768u
 #define CONTROL_FDS 152u
 /* So many of them are a volume's files; the rest are what ADOPT brings. */
@@ -132,6 +134,7 @@ enum control_type {
   CONTROL_LEASE_REVOKE,
   CONTROL_LEASE_RETURN,
   CONTROL_STATUS,
+  CONTROL_AGENT,
   CONTROL_CONFIG = 32,
   CONTROL_SEALED,
   CONTROL_HOSTKEY,

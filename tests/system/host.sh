@@ -142,7 +142,6 @@ ok "their memory is root's and read-only, and no object is of both"
 ok "its files are closed to them"
 
 as 4001 ssh-agent -D -a "$dir/4001/agent" >agent.log 2>&1 &
-agent=$!
 wait_for 10 test -S "$dir/4001/agent"
 SSH_AUTH_SOCK=$dir/4001/agent as 4001 ssh-add -q "$dir/4001/id"
 serve 4001 asks bulkhead "sftp://$user@127.0.0.1:$sshd_port$dir/disk" \
@@ -151,10 +150,24 @@ serve 4001 asks bulkhead "sftp://$user@127.0.0.1:$sshd_port$dir/disk" \
 relay=$(pgrep -x bulkhead-relay) || die "the daemon asks alice's agent itself"
 [ "$(ps -o uid= -p "$relay" | tr -d ' ')" = 65534 ] || die "$(ps -fp "$relay")"
 grep -q '^Seccomp:.*2$' "/proc/$relay/status" || die "the relay is not sealed"
+ok "a user's agent signs, asked by a sandboxed relay"
+
+# Started anew, at the same place, while nbdkit runs.
+kill $(pgrep -x ssh-agent)
+wait_for 10 gone "$relay" || die "the relay stays"
+rm -f "$dir/4001/agent"
+as 4001 ssh-agent -D -a "$dir/4001/agent" >agent.log 2>&1 &
+wait_for 10 test -S "$dir/4001/agent"
+SSH_AUTH_SOCK=$dir/4001/agent as 4001 ssh-add -q "$dir/4001/id"
+wait_for 10 grep -q 'there is a new ssh-agent' host.log || die "nobody says so"
+kill -KILL "$(pgrep -n -x bulkhead-worker)"
+timeout 20 nbdcopy "$uri" copy || die "the new agent is not asked: $(cat asks.log)"
+cmp copy disk
+relay=$(pgrep -x bulkhead-relay) || die "there is no relay"
 stop_nbdkit
 wait_for 10 gone "$relay" || die "the relay stays"
-kill "$agent"
-ok "a user's agent signs, asked by a sandboxed relay"
+kill $(pgrep -x ssh-agent)
+ok "and its successor, at the same place"
 
 # knows UID NAME FILE: serves with these known hosts
 knows () {

@@ -331,6 +331,32 @@ an_agent_that_goes_is_gone (void)
   end ();
 }
 
+/* In the middle of an answer. */
+static void
+another_connection_takes_its_place (void)
+{
+  int pair[2];
+
+  begin ();
+  ask (1);
+  ask (2);
+  say ("\0\0\0\3a", 5);
+  CU_ASSERT_EQUAL_FATAL (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  agent_renew (agent, pair[0]);
+  CU_ASSERT_EQUAL (answers, 2);
+  CU_ASSERT_STRING_EQUAL (why.text, "the agent has gone");
+  close (peer);
+  peer = pair[1];
+  turn ();
+  ask (3);
+  CU_ASSERT_EQUAL (heard (), 3);
+  say ("\0\0\0\1c", 5);
+  CU_ASSERT_EQUAL (answers, 3);
+  CU_ASSERT_EQUAL (answer[0], 'c');
+  end ();
+  close (pair[0]);
+}
+
 static void
 lengths_out_of_bounds_end_it (void)
 {
@@ -565,6 +591,7 @@ UNIT_MAIN ("agent", UNIT_TEST (lists_the_keys_that_we_can_use),
            UNIT_TEST (one_question_at_a_time),
            UNIT_TEST (the_answer_for_who_has_gone_is_not_the_nexts),
            UNIT_TEST (an_agent_that_goes_is_gone),
+           UNIT_TEST (another_connection_takes_its_place),
            UNIT_TEST (lengths_out_of_bounds_end_it),
            UNIT_TEST (questions_are_bounded),
            UNIT_TEST (a_relay_passes_on_what_is_long),
