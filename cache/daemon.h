@@ -18,6 +18,8 @@
 #define DAEMON_PATH_BYTES 4096
 
 struct sbx_cgroup;
+struct late_fence;
+struct orphan;
 struct shared_set;
 struct volume;
 
@@ -37,6 +39,8 @@ struct daemon {
   struct quota quota;
   struct grace grace;  /* with host */
   struct closers closers; /* with host */
+  struct late_fence *late_fences; /* with host: see dial.h */
+  struct orphan *orphans; /* with host; NULL: none */
   struct chap_issued chap_issued;
 };
 

@@ -357,70 +357,114 @@ dial_close_others (const int *fd, unsigned n)
   } while (least != ~0u);
 }
 
+/* The end of what it returns comes when that is done; -1: no process can be
+ * had. The child closes what others have last, as that may wait for them.
+ */
 static int
-fence_apart (const int *fd, unsigned n)
+fence_apart (struct daemon *d, const int *fd, unsigned n)
 {
-  pid_t pid = fork ();
-  int pidfd;
+  int pipe_fd[2], pidfd;
+  pid_t pid;
 
+  if (pipe2 (pipe_fd, O_CLOEXEC) < 0)
+    return -1;
+  CLEANUP_CLOSE int done = pipe_fd[0];
+  CLEANUP_CLOSE int its = pipe_fd[1];
+  pid = fork ();
   if (pid == 0) {
-    dial_close_others (fd, n);
     for (unsigned i = 0; i < n; i++)
       dial_fence (fd[i]);
-    _exit (0);
+    _exit (write (its, "", 1) != 1);
   }
   /* Not reaped yet, so the number is still its own. */
   pidfd = pid > 0 ? pidfd_open (pid, 0) : -1;
-  if (pidfd < 0 && pid > 0)
-    kill (pid, SIGKILL);
-  return pidfd;
+  if (pidfd < 0) {
+    if (pid > 0)
+      kill (pid, SIGKILL);
+    return -1;
+  }
+  daemon_reap_child (d, pidfd);
+  return steal_fd (&done);
 }
 
-/* What no process could be had for. */
+/* One that takes its time, or for which no process could be had. */
 struct late_fence {
   struct daemon *d;
+  uid_t uid;
+  ev_io done;
   ev_timer again;
+  struct late_fence *next;
   unsigned n;
-  int fd[]; /* dups */
+  int fd[]; /* dups, until there is a process */
 };
+
+static void
+on_done (struct ev_loop *loop, ev_io *w, int events)
+{
+  struct late_fence *l = w->data, **at = &l->d->late_fences;
+
+  (void)events;
+  ev_io_stop (loop, w);
+  close (w->fd);
+  while (*at != l)
+    at = &(*at)->next;
+  *at = l->next;
+  free (l);
+}
+
+static void
+watch_late (struct late_fence *l, int done)
+{
+  ev_io_init (&l->done, on_done, done, EV_READ);
+  l->done.data = l;
+  ev_io_start (l->d->loop, &l->done);
+}
 
 static void
 on_again (struct ev_loop *loop, ev_timer *w, int events)
 {
   struct late_fence *l = w->data;
-  int child = fence_apart (l->fd, l->n);
+  int done = fence_apart (l->d, l->fd, l->n);
 
   (void)events;
-  if (child < 0) {
+  if (done < 0) {
     ev_timer_again (loop, w);
     return;
   }
-  daemon_reap_child (l->d, child);
   ev_timer_stop (loop, w);
-  for (unsigned i = 0; i < l->n; i++)
-    close (l->fd[i]);
-  free (l);
+  while (l->n)
+    closer_close (l->d, l->uid, l->fd[--l->n]);
+  watch_late (l, done);
 }
 
-/* Here it must not be done: who waits for one user's lock stops all. False: out
- * of memory, or of descriptors. Then their kernel buffers go on until the
- * server, or their user, lets go.
- */
-static bool
-fence_later (struct daemon *d, const int *fd, unsigned n)
+static struct late_fence *
+late_new (struct daemon *d, uid_t uid, unsigned n)
 {
   struct late_fence *l = calloc (1, sizeof *l + n * sizeof *l->fd);
 
+  if (l) {
+    l->d = d;
+    l->uid = uid;
+    l->next = d->late_fences;
+    d->late_fences = l;
+  }
+  return l;
+}
+
+/* Here it must not be done: who waits for one user's lock stops all. False: out
+ * of memory. Then their kernel buffers go on until the server, or their user,
+ * lets go. So they do with those that no descriptor can be had for.
+ */
+static bool
+fence_later (struct daemon *d, uid_t uid, const int *fd, unsigned n)
+{
+  struct late_fence *l = late_new (d, uid, n);
+
   if (!l)
     return false;
-  l->d = d;
   for (unsigned i = 0; i < n; i++)
     if ((l->fd[l->n] = fcntl (fd[i], F_DUPFD_CLOEXEC, 0)) >= 0)
       l->n++;
-  if (!l->n) {
-    free (l);
-    return false;
-  }
   ev_timer_init (&l->again, on_again, FENCE_AGAIN_S, FENCE_AGAIN_S);
   l->again.data = l;
   ev_now_update (d->loop);
@@ -429,21 +473,35 @@ fence_later (struct daemon *d, const int *fd, unsigned n)
 }
 
 void
-dial_fence_all (struct daemon *d, const int *fd, unsigned n, bool apart)
+dial_fence_all (struct daemon *d, uid_t uid, const int *fd, unsigned n,
+                bool apart)
 {
-  struct pollfd child = {.fd = -1, .events = POLLIN};
+  struct late_fence *l;
+  int done;
 
   for (unsigned i = 0; i < n && !apart; i++)
     dial_fence (fd[i]);
   if (!apart || !n)
     return;
-  child.fd = fence_apart (fd, n);
-  if (child.fd >= 0) {
-    poll (&child, 1, FENCE_WAIT_MS);
-    daemon_reap_child (d, child.fd);
-    return;
-  }
-  if (!fence_later (d, fd, n))
-    log_write (d->log, LOG_LEVEL_ERROR,
-               "no process, and no memory, to reset %u connections", n);
+  done = fence_apart (d, fd, n);
+  if (done < 0) {
+    if (!fence_later (d, uid, fd, n))
+      log_write (d->log, LOG_LEVEL_ERROR,
+                 "no process, and no memory, to reset %u connections", n);
+  } else if (poll (&(struct pollfd){.fd = done, .events = POLLIN}, 1,
+                   FENCE_WAIT_MS)
+                 != 1
+             && (l = late_new (d, uid, 0)))
+    watch_late (l, done);
+  else
+    close (done);
+}
+
+bool
+dial_fence_is_late (const struct daemon *d, uid_t uid)
+{
+  for (const struct late_fence *l = d->late_fences; l; l = l->next)
+    if (l->uid == uid)
+      return true;
+  return false;
 }

@@ -55,12 +55,16 @@ dial_source_port (int fd);
 void
 dial_fence (int fd);
 
-/* All of a worker's. Another user's gateway has them, too, and can hold a
+/* All of a worker's of this user. The gateway has them, too, and can hold a
  * socket's lock for as long as it likes (by sending from memory whose pages do
  * not come): apart, a process of its own does it, which is waited for shortly.
  */
 void
-dial_fence_all (struct daemon *d, const int *fd, unsigned n, bool apart);
+dial_fence_all (struct daemon *d, uid_t uid, const int *fd, unsigned n,
+                bool apart);
+/* One of this user's is not done yet. */
+bool
+dial_fence_is_late (const struct daemon *d, uid_t uid);
 
 /* In a child that was forked: closes all but these and the first three. Sockets
  * and locks of the daemon must not live as long as it does.

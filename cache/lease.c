@@ -94,6 +94,13 @@ lease_gone (struct lease *l, const void *who, bool open, uint64_t now_ns)
     set_free (l, open, now_ns);
 }
 
+void
+lease_unfenced (struct lease *l, uint64_t now_ns)
+{
+  if (l->state == LEASE_SETTLING)
+    l->until_ns = now_ns + FENCE_WAIT_NS;
+}
+
 bool
 lease_adopt (struct lease *l, const void *who)
 {

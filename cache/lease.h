@@ -79,6 +79,9 @@ lease_return (struct lease *l, const void *who);
  */
 void
 lease_gone (struct lease *l, const void *who, bool open, uint64_t now_ns);
+/* SETTLING: the one who has died is not fenced yet (L2). */
+void
+lease_unfenced (struct lease *l, uint64_t now_ns);
 /* A gateway of an earlier daemon holds it. False: another one does. */
 bool
 lease_adopt (struct lease *l, const void *who);

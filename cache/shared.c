@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cache/fills.h"
+#include "cache/dial.h"
 #include "cache/lease.h"
 #include "cache/shared_private.h"
 #include "cache/status.h"
@@ -272,6 +273,8 @@ on_turn (struct ev_loop *loop, ev_timer *w, int events)
 
   (void)loop;
   (void)events;
+  if (dial_fence_is_late (s->set->d, s->uid))
+    lease_unfenced (&s->lease, clock_now_ns ());
   while ((act = lease_step (&s->lease, clock_now_ns (), &who))
          != LEASE_ACT_NONE)
     switch (act) {
@@ -328,8 +331,12 @@ on_retained (struct ev_loop *loop, ev_timer *w, int events)
 {
   struct shared *s = w->data;
 
-  (void)loop;
   (void)events;
+  if (dial_fence_is_late (s->set->d, s->uid)) {
+    ev_timer_set (w, FENCE_WAIT_NS / NS_PER_S, 0.);
+    ev_timer_start (loop, w);
+    return;
+  }
   log_write (s->set->d->log, LOG_LEVEL_DEBUG, "%s: its cache is dropped",
              s->name);
   shared_free (s);

@@ -200,7 +200,7 @@ close_worker (struct supervisor *s)
 
   ev_io_stop (loop, &w->control_readable);
   ev_io_stop (loop, &w->dead);
-  dial_fence_all (s->c.daemon, w->net_fd, w->lanes,
+  dial_fence_all (s->c.daemon, s->c.uid, w->net_fd, w->lanes,
                   s->c.daemon->host && s->c.uid != 0);
   /* Its gateway can make one of them linger. */
   for (unsigned i = 0; i < w->lanes; i++)

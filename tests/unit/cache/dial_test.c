@@ -147,8 +147,8 @@ several_are_fenced_apart (void)
   l = listen_somewhere (&port);
   for (int i = 2; i >= 0; i--)
     CU_ASSERT_FATAL ((fd[i] = dial (port, (struct dial_from){0})) >= 0);
-  dial_fence_all (&d, fd, 0, true);
-  dial_fence_all (&d, fd, 3, true);
+  dial_fence_all (&d, 4001, fd, 0, true);
+  dial_fence_all (&d, 4001, fd, 3, true);
   no_child_stays ();
   for (int i = 0; i < 3; i++) {
     CU_ASSERT (is_reset (fd[i]));
@@ -183,7 +183,7 @@ without_a_process_they_are_fenced_later (void)
   l = listen_somewhere (&port);
   CU_ASSERT_FATAL ((fd = dial (port, (struct dial_from){0})) >= 0);
   no_process = 3;
-  dial_fence_all (&d, &fd, 1, true);
+  dial_fence_all (&d, 4001, &fd, 1, true);
   CU_ASSERT_EQUAL (no_process, 2);
   CU_ASSERT (!is_reset (fd));
   while (!is_reset (fd) && clock_now_ms () < end_ms)
@@ -233,17 +233,20 @@ a_locked_socket_holds_nothing_up (void)
   CU_ASSERT_EQUAL (read (uffd, &fault, sizeof fault), sizeof fault);
   alarm (20);
   began_ms = clock_now_ms ();
-  dial_fence_all (&d, &s.fd, 1, true);
+  dial_fence_all (&d, 4001, &s.fd, 1, true);
   CU_ASSERT (clock_now_ms () - began_ms < 5000);
   CU_ASSERT_EQUAL (waitid (P_ALL, 0, &(siginfo_t){0},
                            WEXITED | WNOHANG | WNOWAIT),
                    0); /* at work still */
+  CU_ASSERT (dial_fence_is_late (&d, 4001));
+  CU_ASSERT (!dial_fence_is_late (&d, 4002));
   give = (struct uffdio_zeropage){.range = {(uintptr_t)s.page, 4096}};
   CU_ASSERT_EQUAL (ioctl (uffd, UFFDIO_ZEROPAGE, &give), 0);
   pthread_join (thread, NULL);
   no_child_stays ();
   alarm (0);
   CU_ASSERT (is_reset (s.fd));
+  CU_ASSERT (!dial_fence_is_late (&d, 4001));
   munmap (s.page, 4096);
   close (uffd);
   close (s.fd);

@@ -6,14 +6,17 @@
 #include "config.h"
 #include "cache/shared.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/dial.h"
 #include "cache/shared_private.h"
 #include "ipc/fence.h"
 #include "ipc/fill.h"
@@ -423,6 +426,56 @@ the_lease_moves_and_the_dead_are_settled (void)
   stop ();
 }
 
+/* In place of libc's. */
+static bool no_process;
+
+pid_t
+fork (void)
+{
+  if (!no_process)
+    return _Fork ();
+  errno = EAGAIN;
+  return -1;
+}
+
+/* For want of a process, here. What others of this user do does not count as
+ * fenced before; another user's is nobody's matter.
+ */
+static void
+a_fence_that_is_late_is_waited_for (void)
+{
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  d.host = true;
+  for (uid_t late = 4001; late <= 4002; late++) {
+    struct gateway a, b;
+
+    start ();
+    CU_ASSERT_EQUAL_FATAL (join_as (4001, &a, 1, -1, false), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL (join_as (4001, &b, 1, -1, false), ERR_OK);
+    CU_ASSERT_EQUAL (member_want (a.m), ERR_OK);
+    turn (5);
+    CU_ASSERT_EQUAL (a.granted, 1);
+    CU_ASSERT_EQUAL (member_want (b.m), ERR_OK);
+    turn (5);
+    stripes_begin (&a.stripes, 3, 3);
+    no_process = true;
+    dial_fence_all (&d, late, &fd, 1, true);
+    die (&a);
+    turn (1500);
+    CU_ASSERT_EQUAL (b.granted, late == 4002);
+    no_process = false;
+    for (unsigned i = 0; i < 100 && !(b.granted && !d.late_fences); i++)
+      turn (100);
+    CU_ASSERT_EQUAL (b.granted, 1);
+    CU_ASSERT_PTR_NULL (d.late_fences);
+    die (&b);
+    stop ();
+  }
+  d.host = false;
+  close (fd);
+}
+
 /* The daemon ends while gateways live; their files stay. */
 static void
 another_daemon (void)
@@ -592,6 +645,7 @@ UNIT_MAIN ("shared", UNIT_TEST (what_one_reads_the_other_has),
            UNIT_TEST (volumes_share_the_memory),
            UNIT_TEST (a_user_has_half_of_the_memory),
            UNIT_TEST (the_lease_moves_and_the_dead_are_settled),
+           UNIT_TEST (a_fence_that_is_late_is_waited_for),
            UNIT_TEST (a_new_daemon_takes_over),
            UNIT_TEST (stripes_that_nobody_knows_mean_no_cache),
            UNIT_TEST (a_key_is_of_everything_that_is_configured))
