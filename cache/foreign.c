@@ -161,13 +161,19 @@ maps (int pid, int fd)
 }
 
 bool
+foreign_is_worker (int pid, const char *worker_path)
+{
+  return is_nobodys (pid) && runs (pid, worker_path);
+}
+
+bool
 foreign_worker (int pidfd, int completions_fd, const char *worker_path)
 {
   int pid = pid_of (pidfd);
 
   if (pid == 0)
     return false;
-  if (pid > 0 && is_nobodys (pid) && runs (pid, worker_path)
+  if (pid > 0 && foreign_is_worker (pid, worker_path)
       && maps (pid, completions_fd)
       /* the pid was still its own */
       && !is_dead (pidfd))

@@ -31,6 +31,9 @@ bool foreign_object (int fd, const char *name);
 /* TCP: what is done to reset it does nothing else. */
 bool foreign_net (int fd);
 
+/* bulkhead-worker, by the uid that workers of root's daemon have. */
+bool foreign_is_worker (int pid, const char *worker_path);
+
 /* The worker at the other end of the channel with these completions: the
  * program worker_path, which has that very object mapped, by the uid that
  * workers of root's daemon have. Another process may not be killed in

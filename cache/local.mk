@@ -31,6 +31,7 @@ libcache_la_SOURCES = \
 	%D%/host_glob.c %D%/host_glob.h \
 	%D%/known_hosts.c %D%/known_hosts.h \
 	%D%/login.c %D%/login.h \
+	%D%/orphans.c %D%/orphans.h \
 	%D%/peek.c %D%/peek.h \
 	%D%/place.c %D%/place.h \
 	%D%/relay.c %D%/relay.h \

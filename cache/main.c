@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cache/daemon.h"
+#include "cache/orphans.h"
 #include "cache/server.h"
 #include "cache/shared.h"
 #include "cache/status.h"
@@ -504,6 +505,8 @@ start (struct program *p, struct fault *f)
   if ((e = shared_set_open (&p->daemon, p->dir, &p->options.limits,
                             &p->daemon.volumes, f)))
     return e;
+  if (grace_left_ns (&p->daemon.grace, clock_now_ns ()))
+    orphans_find (&p->daemon);
   if ((e = server_open (&p->daemon, p->dir,
                         p->options.private ? p->options.idle_timeout_s : 0,
                         on_idle, p, &p->server, f)))

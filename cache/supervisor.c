@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache/orphans.h"
 #include "cache/report.h"
 #include "cache/status.h"
 #include "common/cleanup.h"
@@ -493,6 +494,7 @@ adopt_worker (struct supervisor *s, struct supervisor_before *before)
   for (; s->worker.lanes < before->lanes; s->worker.lanes++)
     s->worker.net_fd[s->worker.lanes]
         = steal_fd (&before->net_fd[s->worker.lanes]);
+  orphans_adopt (s->c.daemon, s->worker.pid);
   s->adopted = s->announced = true;
   s->ready_since = ev_now (s->c.daemon->loop);
   sup_set_state (s, SUP_READY);

@@ -14,6 +14,7 @@
 
 #include "cache/credentials.h"
 #include "cache/foreign.h"
+#include "cache/orphans.h"
 #include "cache/status.h"
 #include "cache/stripes_file.h"
 #include "cache/volume_params.h"
@@ -22,6 +23,8 @@
 #include "ipc/shm.h"
 
 #define NAME_BYTES 512
+/* A process that was killed is dead soon. */
+#define ORPHANS_AGAIN_NS 20000000ull
 
 /* One connection. */
 struct volume_path {
@@ -326,30 +329,42 @@ join_or_tell (struct volume *v)
     v->hooks->fault (v->hooks_ctx, &f);
 }
 
+/* Those whom an earlier daemon served come first: grace.h, orphans.h. */
+static void
+join_in_turn (struct volume *v)
+{
+  bool waits = v->foreign && v->before.stripes_fd < 0;
+  uint64_t wait_ns
+      = waits ? grace_left_ns (&v->d->grace, clock_now_ns ()) : 0;
+
+  if (waits && !wait_ns && orphans_end (v->d, v->uid))
+    wait_ns = ORPHANS_AGAIN_NS;
+  if (wait_ns) {
+    ev_now_update (v->d->loop);
+    ev_timer_set (&v->grace, (double)wait_ns / 1e9, 0.);
+    ev_timer_start (v->d->loop, &v->grace);
+  } else
+    join_or_tell (v);
+}
+
 static void
 on_grace (struct ev_loop *loop, ev_timer *w, int events)
 {
   (void)loop;
   (void)events;
-  join_or_tell (w->data);
+  join_in_turn (w->data);
 }
 
 static void
 on_credentials (void *ctx, const struct fault *why)
 {
   struct volume *v = ctx;
-  uint64_t wait_ns = v->foreign && v->before.stripes_fd < 0
-                         ? grace_left_ns (&v->d->grace, clock_now_ns ())
-                         : 0;
 
   v->credentials = NULL;
   if (why)
     v->hooks->fault (v->hooks_ctx, why);
-  else if (wait_ns) {
-    ev_timer_set (&v->grace, (double)wait_ns / 1e9, 0.);
-    ev_timer_start (v->d->loop, &v->grace);
-  } else
-    join_or_tell (v);
+  else
+    join_in_turn (v);
 }
 
 static struct volume *
@@ -683,13 +698,6 @@ volume_lease_return (struct volume *v)
   return v->member ? member_return (v->member) : ERR_PEER;
 }
 
-void
-volume_tell_info (struct volume *v, const struct volume_info *info)
-{
-  if (!v->info.request_max)
-    v->info = *info;
-}
-
 enum err
 volume_renew_agent (struct volume *v, struct control *m)
 {
@@ -701,6 +709,13 @@ volume_renew_agent (struct volume *v, struct control *m)
   agent_renew (v->agent, v->login.agent_fd);
   closer_close (v->d, v->uid, old);
   return ERR_OK;
+}
+
+void
+volume_tell_info (struct volume *v, const struct volume_info *info)
+{
+  if (!v->info.request_max)
+    v->info = *info;
 }
 
 void

@@ -8,6 +8,7 @@ time_limit=180
 
 [ "$(id -u)" = 0 ] || skip "needs root and two more users"
 stranger=$BULKHEAD_BUILDDIR/tests/fake/stranger
+steps=$BULKHEAD_BUILDDIR/tests/system/nbd-steps
 unset BULKHEAD_RUNTIME_DIR
 chmod 0711 "$dir"
 alice=(--reuid=4001 --regid=4001 --groups=4001,4002)
@@ -228,6 +229,35 @@ grep -q 'epoch 2' host.log || die "no worker was replaced"
 ok "killed and started again it takes over what its users have"
 for p in $a1 $a2 $b1; do stop_nbdkit "$p"; done
 stop_host
+
+# One that is stopped while the host's daemon is replaced, and the lease goes to
+# another process, does not write over that: what it has under way then is lost,
+# and says so.
+start_host
+cp disk kept
+serve 4001 s1 $(sftp_of 4001) || die "$(cat s1.log)"
+s1=$nbdkit_pid s1_uri=$uri
+"$steps" "$s1_uri" -- 0:write:0:a 0:flush 0:tell:0:wrote 0:await:0:stopped \
+  0:write:0:b >late.log 2>&1 &
+late=$!
+wait_for 10 test -e wrote || die "$(cat late.log)"
+kill -STOP "$s1"
+touch stopped
+kill -KILL "$host"
+wait_for 10 gone "$host"
+: >host.log
+start_host
+serve 4001 s2 $(sftp_of 4001) || die "$(cat s2.log)"
+"$steps" "$uri" -- 0:write:0:c 0:flush >steps.log || die "$(cat steps.log)"
+kill -CONT "$s1"
+! wait "$late" || die "the late write is answered"
+grep -q 'other write stripes' s1.log || die "not refused: $(cat s1.log)"
+[ "$(head -c 1 disk)" = c ] || die "a late write is executed: $(head -c 1 disk)"
+stop_nbdkit
+stop_nbdkit "$s1"
+cp kept disk
+stop_host
+ok "who was stopped while it was replaced does not write late"
 
 start_host --workers-per-uid=2 --memory-per-uid=400M --dials-per-uid=3
 refused 'uid 4001 has its 2 workers already' 4001 w $(sftp_of 4001) \
