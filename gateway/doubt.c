@@ -82,10 +82,9 @@ doubt_end_proof (struct link *l, uint32_t begun)
 }
 
 static void
-others_tick (struct link *l)
+others_tick (struct link *l, uint32_t word)
 {
   uint64_t now = clock_now_ns ();
-  uint32_t word = proof_word (l);
 
   if (doubt_elsewhere (l) && !somebody_writes (l))
     stripes_end_doubt (&l->hot.stripes, word);
@@ -113,13 +112,17 @@ others_tick (struct link *l)
 void
 doubt_tick (struct link *l)
 {
+  uint32_t word = proof_word (l); /* once: another one may be raised now */
+
   if (!l->hot.stripes.file || l->inflight.failed)
     return;
-  if (doubt_asked (l))
-    pthread_cond_signal (&l->lease_drained); /* proof_due */
-  else if (may_write (l))                    /* nothing can ever be proven */
-    stripes_end_doubt (&l->hot.stripes, proof_word (l));
-  others_tick (l);
+  if (may_write (l) && stripes_state (word) == STRIPES_DOUBT) {
+    if (l->info.caps & VOLUME_CAN_FLUSH)
+      pthread_cond_signal (&l->lease_drained); /* proof_due */
+    else /* nothing can ever be proven */
+      stripes_end_doubt (&l->hot.stripes, word);
+  }
+  others_tick (l, word);
 }
 
 int

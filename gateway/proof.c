@@ -507,6 +507,7 @@ replay_batch (struct link *l, uint64_t mark, uint32_t entries, bool internal)
 /* What a turn began with. */
 struct turn {
   uint64_t mark, losses, proven;
+  bool each; /* every connection was flushed, if not more */
 };
 
 static struct turn
@@ -517,7 +518,8 @@ turn_begin (struct link *l)
   pthread_mutex_lock (&l->lock);
   t = (struct turn){.mark = retained_mark (&l->proof.log),
                     .losses = l->proof.losses,
-                    .proven = l->proof.proven};
+                    .proven = l->proof.proven,
+                    .each = l->proof.flush_each};
   pthread_mutex_unlock (&l->lock);
   return t;
 }
@@ -533,7 +535,7 @@ judge (struct link *l, uint64_t mark, const struct turn *t, uint32_t *batch,
 
   if (!retained_left (&p->log, mark))
     return PROVEN;
-  if (l->paths > 1 && !p->flush_each
+  if (l->paths > 1 && !t->each
       && (l->info.caps & VOLUME_FLUSH_COVERS_ALL)) {
     p->flush_each = true;
     return FLUSH_EACH;
