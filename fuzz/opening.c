@@ -26,6 +26,15 @@
 
 #define FILES_MAX 40u
 
+/* In place of the daemon's: no process for each input. */
+void
+closer_close (struct daemon *d, uid_t uid, int fd)
+{
+  (void)d;
+  (void)uid;
+  close (fd);
+}
+
 /* What lasts: it is the same for each input. */
 static struct {
   struct daemon daemon;
