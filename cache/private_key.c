@@ -112,12 +112,26 @@ within (const EVP_PKEY *key, const char *name, int bits)
   return ok;
 }
 
+/* SEC 1 §3.2.1: 1 … n-1. OpenSSL reads others, and cannot write them. */
+static bool
+ec_is_in_range (EVP_PKEY *key)
+{
+  EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey (NULL, key, NULL);
+  bool ok = ctx && EVP_PKEY_private_check (ctx) == 1;
+
+  EVP_PKEY_CTX_free (ctx);
+  ERR_clear_error ();
+  return ok;
+}
+
 bool
-private_key_is_sound (const EVP_PKEY *key)
+private_key_is_sound (EVP_PKEY *key)
 {
   int bits = EVP_PKEY_get_bits (key), half = bits / 2 + 1;
   bool sound;
 
+  if (EVP_PKEY_get_base_id (key) == EVP_PKEY_EC)
+    return ec_is_in_range (key);
   if (EVP_PKEY_get_base_id (key) != EVP_PKEY_RSA)
     return true;
   sound = bits <= PRIVATE_KEY_RSA_BITS_MAX

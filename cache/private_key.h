@@ -20,7 +20,9 @@
 EVP_PKEY *private_key_read (const char *text, size_t length_bytes,
                             pem_password_cb *passphrase, void *ctx);
 
-/* RSA: no number is larger than belongs to such a modulus. Others: true. */
-bool private_key_is_sound (const EVP_PKEY *key);
+/* RSA: no number is larger than belongs to such a modulus. EC: the number is
+ * one of the curve's. Others: true.
+ */
+bool private_key_is_sound (EVP_PKEY *key);
 
 #endif
