@@ -5,6 +5,7 @@
 #include "config.h"
 #include "fuzz/target.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -12,10 +13,32 @@
 #include "cache/known_hosts.h"
 #include "common/wire.h"
 
-/* Nothing is trusted that does not stand there, in so many letters; the last
- * quad may have bits that do not count.
+/* Whether a line of the file has these letters. By hand, as a fuzzer looks at
+ * what library functions compare.
  */
-static void
+NOT_TRACED static bool
+line_has (const struct known_hosts_file *file, unsigned line,
+          const uint8_t *letters, size_t n)
+{
+  const char *p = file->text, *end = p + file->length_bytes;
+
+  for (; line > 1 && p < end; p++)
+    line -= *p == '\n';
+  for (; p + n <= end && *p != '\n'; p++) {
+    size_t i = 0;
+
+    while (i < n && (uint8_t)p[i] == letters[i])
+      i++;
+    if (i == n)
+      return true;
+  }
+  return false;
+}
+
+/* Nothing is trusted that does not stand in that line, in so many letters; the
+ * last quad may have bits that do not count.
+ */
+NOT_TRACED static void
 check (const struct known_hosts_file *file, const uint8_t *blob,
        size_t blob_bytes, enum known_hosts_verdict v,
        const struct known_hosts_found *found)
@@ -26,12 +49,12 @@ check (const struct known_hosts_file *file, const uint8_t *blob,
   if (v == KNOWN_HOSTS_UNKNOWN)
     return;
   MUST (found->file == file->name && found->line);
-  MUST (strncmp (found->fingerprint, "SHA256:", 7) == 0);
+  MUST (found->fingerprint[0] == 'S' && found->fingerprint[6] == ':');
   if (v == KNOWN_HOSTS_CHANGED)
     return;
   MUST (blob_bytes && blob_bytes <= HOSTKEY_BLOB_BYTES);
   n = EVP_EncodeBlock (letters, blob, (int)(blob_bytes - blob_bytes % 3));
-  MUST (memmem (file->text, file->length_bytes, letters, (size_t)n));
+  MUST (line_has (file, found->line, letters, (size_t)n));
 }
 
 int

@@ -25,7 +25,7 @@ enum {
   DATA_OUT = 0x05,
   R2T = 0x31,
   ABORT_TASK = 1,
-  RESERVATION_CONFLICT = 0x18,
+  CHECK_CONDITION = 0x02,
 };
 #define NO_TAG 0xffffffffu
 
@@ -364,14 +364,17 @@ NOT_TRACED static void
 put_iscsi (struct refusals *r, struct wirebuf *b,
            const struct refusals_pending *p)
 {
+  /* SPC-4 §4.5.3: medium error, which nobody tries again. */
+  static const uint8_t sense[18] = {0x70, 0, 3, 0, 0, 0,   0,
+                                    10,   0, 0, 0, 0, 0x11};
   bool scsi = p->kind == SCSI_COMMAND;
 
   wirebuf_u8 (b, (uint8_t)(0x20 + p->kind));
   wirebuf_u8 (b, 0x80);
   wirebuf_u8 (b, 0); /* response */
-  wirebuf_u8 (b, scsi ? RESERVATION_CONFLICT : 0);
-  for (unsigned i = 0; i < 3; i++) /* lengths, LUN */
-    wirebuf_u32 (b, 0);
+  wirebuf_u8 (b, scsi ? CHECK_CONDITION : 0);
+  wirebuf_u32 (b, scsi ? 2 + sizeof sense : 0); /* DataSegmentLength */
+  wirebuf_u64 (b, 0);                           /* LUN */
   wirebuf_u32 (b, p->id);
   wirebuf_u32 (b, scsi ? 0 : NO_TAG); /* SNACK tag, Target Transfer Tag */
   wirebuf_u32 (b, r->stat_sn);
@@ -379,6 +382,10 @@ put_iscsi (struct refusals *r, struct wirebuf *b,
   wirebuf_u32 (b, r->cmd_sn + 31);
   for (unsigned i = 0; i < 3; i++)
     wirebuf_u32 (b, 0);
+  if (scsi) {
+    wirebuf_u16 (b, sizeof sense);
+    wirebuf_bytes (b, sense, sizeof sense);
+  }
 }
 
 size_t
