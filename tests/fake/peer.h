@@ -81,7 +81,8 @@ struct peer {
   uint64_t pause_ns;  /* between a worker's death and the next one */
   struct volume_info info; /* may be changed before the first link_open; caps:
                               of the next sessions, at any time */
-  unsigned readonly_paths; /* bit set: whose next sessions may not write */
+  _Atomic unsigned readonly_paths; /* bit set: whose next sessions may not
+                                      write */
   bool forgets;        /* the server restarts whenever a worker ends */
   bool session_tokens; /* a FLUSH proves what its own session wrote */
   _Atomic unsigned failing_flushes; /* so many more, and what was not synced

@@ -273,9 +273,9 @@ static void
 the_server_forgets (void)
 {
   restarts = true;
-  check (PEER_HONEST, 4, 1, 1500, 0);
+  check (PEER_HONEST, 4, 1, 1000, 0);
   CU_ASSERT (peer.disk.lost > 0);
-  check (PEER_HONEST, 4, 2, 1500, 0);
+  check (PEER_HONEST, 4, 2, 1000, 0);
   CU_ASSERT (peer.disk.lost > 0);
   restarts = false;
 }
