@@ -26,6 +26,7 @@
 
 #define STORE_BYTES 65536u
 #define REQUESTS 16u
+#define CLOSING_STEPS 1024u
 #define TICKS_MAX 64u
 
 struct try {
@@ -281,6 +282,41 @@ event (struct try *t, struct wire *w)
   }
 }
 
+static bool
+in_flight (const struct try *t)
+{
+  for (unsigned i = 0; i < REQUESTS; i++)
+    if (t->asked[i])
+      return true;
+  return false;
+}
+
+/* When the input has ended the LUN does its work, and time passes: then each
+ * request is answered, or the LUN has failed.
+ */
+static void
+close_session (struct try *t)
+{
+  bool ready = true;
+
+  t->lun.session.refuse = 0;
+  for (unsigned step = 0; step < CLOSING_STEPS && !t->list && in_flight (t)
+                          && settle (t, &ready);
+       step++) {
+    struct session_result r;
+    uint64_t until_ns = scsi_deadline_ns (t->x);
+
+    if (!in_flight (t))
+      return;
+    if (lun_serve (&t->lun, &r)) {
+      scsi_result (t->x, &r, t->now_ns);
+      continue;
+    }
+    MUST (until_ns != UINT64_MAX);
+    t->now_ns = until_ns > t->now_ns ? until_ns : t->now_ns;
+  }
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -292,6 +328,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     scsi_start (t->x, t->now_ns);
     while (settle (t, &ready) && wire_left (&w) && event (t, &w) && !w.err)
       ;
+    if (ready)
+      close_session (t);
   }
   if (t) {
     scsi_close (t->x);
