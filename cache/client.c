@@ -159,9 +159,10 @@ send_message (struct client *c, const struct wirebuf *b)
   c->out.fds = 0; /* borrowed */
   if (e && c->state != CLIENT_CLOSED) {
     if (e != ERR_CLOSED)
-      log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d does not take %s: %s",
-                 client_name (c), (int)c->pid, control_type_name (c->out.type),
-                 err_text (e));
+      daemon_warn_of (c->d, c->uid, "%s: pid %d does not take %s: %s",
+                      client_name (c), (int)c->pid,
+                      control_type_name (c->out.type),
+                      err_text (e));
     set_state (c, CLIENT_CLOSED);
   }
   return e;
@@ -353,7 +354,11 @@ on_open (struct client *c, struct wire *w, struct fault *f)
     return e;
   }
   if (e) {
-    log_fault (c->d->log, "cannot open a volume", &why);
+    if (c->d->host && c->uid != 0)
+      daemon_warn_of (c->d, c->uid, "cannot open a volume: %s%s%s", why.text,
+                      why.hint[0] ? "; " : "", why.hint);
+    else
+      log_fault (c->d->log, "cannot open a volume", &why);
     send_fault (c, &why);
     return ERR_OK;
   }
@@ -495,8 +500,8 @@ may_receive (struct client *c)
     ev_timer_start (c->d->loop, &c->pause);
     return false;
   }
-  log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d of uid %u: %s",
-             client_name (c), (int)c->pid, (unsigned)c->uid, f.text);
+  daemon_warn_of (c->d, c->uid, "%s: pid %d of uid %u: %s",
+                  client_name (c), (int)c->pid, (unsigned)c->uid, f.text);
   if (c->state != CLIENT_NEW && c->state != CLIENT_WATCHING)
     send_fault (c, &f);
   if (c->state != CLIENT_CLOSED
@@ -565,9 +570,9 @@ on_readable (struct ev_loop *loop, ev_io *w, int events)
   control_close (&c->in);
   let_go (c, &held);
   if (e) {
-    log_write (c->d->log, LOG_LEVEL_WARN,
-               "%s: pid %d broke the protocol: %s; its connection ends",
-               client_name (c), (int)c->pid, f.text);
+    daemon_warn_of (c->d, c->uid,
+                    "%s: pid %d broke the protocol: %s; its connection ends",
+                    client_name (c), (int)c->pid, f.text);
     if (c->state != CLIENT_CLOSED)
       set_state (c, CLIENT_CLOSED);
   }
@@ -590,8 +595,8 @@ on_deadline (struct ev_loop *loop, ev_timer *w, int events)
   (void)loop;
   (void)events;
   if (c->state != CLIENT_CLOSED) {
-    log_write (c->d->log, LOG_LEVEL_WARN, "%s: pid %d stays in state %s",
-               client_name (c), (int)c->pid, states[c->state].name);
+    daemon_warn_of (c->d, c->uid, "%s: pid %d stays in state %s",
+                    client_name (c), (int)c->pid, states[c->state].name);
     set_state (c, CLIENT_CLOSED);
     return;
   }
@@ -608,7 +613,7 @@ client_open (struct daemon *d, struct server *server, int sock, pid_t pid,
   struct fault f;
 
   if (quota_take (&d->quota, uid, &one, &f)) {
-    log_write (d->log, LOG_LEVEL_WARN, "refused pid %d: %s", (int)pid, f.text);
+    daemon_warn_of (d, uid, "refused pid %d: %s", (int)pid, f.text);
     return f.code;
   }
   if (!(c = calloc (1, sizeof *c))) {

@@ -3,10 +3,31 @@
 #include "cache/daemon.h"
 
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "common/clock.h"
+
+void
+daemon_warn_of (struct daemon *d, uid_t uid, const char *format, ...)
+{
+  char text[1024], more[40] = "";
+  unsigned hidden;
+  va_list ap;
+
+  if (!quota_line (&d->quota, uid, clock_now_ns (), &hidden))
+    return;
+  if (hidden)
+    snprintf (more, sizeof more, " (and %u more before)", hidden);
+  va_start (ap, format);
+  vsnprintf (text, sizeof text, format, ap);
+  va_end (ap);
+  log_write (d->log, LOG_LEVEL_WARN, "%s%s", text, more);
+}
 
 struct discarded {
   ev_io readable;

@@ -44,6 +44,12 @@ struct daemon {
   struct chap_issued chap_issued;
 };
 
+/* A warning about what this user has done: bounded, as users of a host could
+ * fill the log.
+ */
+void __attribute__ ((format (printf, 3, 4)))
+daemon_warn_of (struct daemon *d, uid_t uid, const char *format, ...);
+
 /* Children that nobody waits for any more: kills by pidfd, reaps when dead.
  * Takes pidfd over.
  */

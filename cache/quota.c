@@ -62,7 +62,8 @@ find_or_make (struct quota *q, uid_t uid)
   if (best)
     *best = (struct quota_user){.uid = uid, .used = true,
                                 .dials = {.left = q->limits.dials},
-                                .peeks = {.left = peeks_at_once (q)}};
+                                .peeks = {.left = peeks_at_once (q)},
+                                .lines = {.left = QUOTA_LINES_AT_ONCE}};
   return best;
 }
 
@@ -175,4 +176,23 @@ quota_peek_ns (struct quota *q, uid_t uid, uint64_t now_ns)
     return (uint64_t)((1 - u->peeks.left) / per_ns) + 1;
   u->peeks.left -= 1;
   return 0;
+}
+
+bool
+quota_line (struct quota *q, uid_t uid, uint64_t now_ns, unsigned *ret_hidden)
+{
+  struct quota_user *u = is_limited (q, uid) ? find_or_make (q, uid) : NULL;
+
+  *ret_hidden = 0;
+  if (!u) /* one of too many users has no line */
+    return !is_limited (q, uid);
+  refill (&u->lines, QUOTA_LINES_AT_ONCE, QUOTA_LINES_PER_S / NS_PER_S, now_ns);
+  if (u->lines.left < 1) {
+    u->hidden += u->hidden < UINT32_MAX;
+    return false;
+  }
+  u->lines.left -= 1;
+  *ret_hidden = u->hidden;
+  u->hidden = 0;
+  return true;
 }

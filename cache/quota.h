@@ -25,6 +25,12 @@
 #define QUOTA_PEEKS_AT_ONCE 2u
 #define QUOTA_PEEKS_PER_S 20u
 
+/* Lines of the log about what a user does wrong: so many at once, and so many
+ * a second after that.
+ */
+#define QUOTA_LINES_AT_ONCE 100u
+#define QUOTA_LINES_PER_S 2u
+
 struct quota_limits {
   unsigned volumes;
   unsigned workers;
@@ -52,7 +58,8 @@ struct quota_user {
   uid_t uid;
   bool used;
   struct quota_share has;
-  struct quota_rate dials, peeks;
+  struct quota_rate dials, peeks, lines;
+  unsigned hidden; /* lines, since the last one */
 };
 
 struct quota {
@@ -77,5 +84,8 @@ enum err quota_dial (struct quota *q, uid_t uid, uint64_t now_ns,
  * to ask again.
  */
 uint64_t quota_peek_ns (struct quota *q, uid_t uid, uint64_t now_ns);
+/* Whether to say one more line. *ret_hidden: so many were not said before. */
+bool quota_line (struct quota *q, uid_t uid, uint64_t now_ns,
+                 unsigned *ret_hidden);
 
 #endif

@@ -90,7 +90,7 @@ may_connect (struct server *s, const struct ucred *who)
     return false;
   }
   if (s->clients >= clients_max (s, who->uid)) {
-    log_write (s->d->log, LOG_LEVEL_WARN,
+    daemon_warn_of (s->d, who->uid,
                "refused pid %d: there are %u clients already", (int)who->pid,
                s->clients);
     return false;

@@ -139,7 +139,27 @@ many_users (void)
   CU_ASSERT_EQUAL (take (1, one, "users are served"), ERR_LIMIT);
 }
 
+static void
+lines_are_bounded (void)
+{
+  unsigned said = 0, hidden;
+
+  quota_init (&q, &limits);
+  for (unsigned i = 0; i < 1000; i++)
+    said += quota_line (&q, 7, S, &hidden);
+  CU_ASSERT_EQUAL (said, QUOTA_LINES_AT_ONCE);
+  CU_ASSERT (quota_line (&q, 8, S, &hidden));
+  CU_ASSERT_EQUAL (hidden, 0);
+  CU_ASSERT (quota_line (&q, 0, S, &hidden));
+  CU_ASSERT (quota_line (&q, 7, 2 * S, &hidden));
+  CU_ASSERT_EQUAL (hidden, 1000 - QUOTA_LINES_AT_ONCE);
+  CU_ASSERT (quota_line (&q, 7, 2 * S, &hidden));
+  CU_ASSERT_EQUAL (hidden, 0);
+  CU_ASSERT (!quota_line (&q, 7, 2 * S, &hidden));
+}
+
 UNIT_MAIN ("quota", UNIT_TEST (each_limit_is_told),
            UNIT_TEST (what_is_given_back_can_be_taken),
            UNIT_TEST (root_and_ones_own_daemon_have_no_limits),
-           UNIT_TEST (dials_come_back_with_time), UNIT_TEST (many_users))
+           UNIT_TEST (dials_come_back_with_time), UNIT_TEST (many_users),
+           UNIT_TEST (lines_are_bounded))
