@@ -16,7 +16,7 @@
 /* Requests that the gateway sends again come at once, if they come. */
 #define SETTLE_AFTER_NS (2 * V4_NS_PER_S)
 
-/* It has to be the one that it was. */
+/* It has to be the one that it was. Who had a name and has none is another. */
 static enum err
 same_file (struct nfs *n, const char *identity, struct fault *f)
 {
@@ -24,8 +24,7 @@ same_file (struct nfs *n, const char *identity, struct fault *f)
 
   if (n->state != PROTO_READY)
     return ERR_OK;
-  if (identity[0] && n->info.identity[0]
-      && strcmp (identity, n->info.identity) != 0)
+  if (n->info.identity[0] && strcmp (identity, n->info.identity) != 0)
     return fault_set (f, ERR_IO, "%s: the file was replaced by another one",
                       n->options.path);
   if (v->attrs.size < n->info.size)

@@ -297,6 +297,15 @@ another_file_is_not_taken_for_it (void)
 
   peer4_begin (&s);
   CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  server.generation++;
+  server.no_fileid = server.handles_go = true; /* it had a name */
+  peer4_request (&s, IO_READ, 0, 0, 4096, back);
+  CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_FAILED);
+  CU_ASSERT (peer4_says (&s, "replaced"));
+  peer4_end (&s);
+
+  peer4_begin (&s);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
   server.size /= 2;
   peer4_request (&s, IO_READ, 0, SIZE - 4096, 4096, back);
   CU_ASSERT_EQUAL (nfs_ops.state (s.p), PROTO_FAILED);
