@@ -5,11 +5,13 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -84,6 +86,11 @@ orphans_find (struct daemon *d)
   DIR *proc = opendir ("/proc");
   struct dirent *e;
 
+  if (prctl (PR_CAPBSET_READ, CAP_SYS_PTRACE, 0, 0, 0) != 1)
+    log_write (d->log, LOG_LEVEL_WARN,
+               "without CAP_SYS_PTRACE users' workers of an earlier bulkheadd "
+               "are not known for what they are: none is taken over, and none "
+               "ended whose gateway does not come");
   while (proc && (e = readdir (proc)))
     if (isdigit ((unsigned char)e->d_name[0])) {
       pid_t pid = (pid_t)strtol (e->d_name, NULL, 10);
