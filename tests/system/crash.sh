@@ -29,7 +29,7 @@ with_kills "$every" nbdcopy "$uri" copy
 [ "$(sha256 copy)" = "$(sha256 disk)" ] || die "the copy differs"
 ok "copied from the server with $kills workers killed"
 
-random_file other "$(mib 64)"
+random_file other "$(mib 24)"
 with_kills "$every" nbdcopy --flush other "$uri"
 [ "$kills" -ge "$at_least" ] || die "only $kills kills inside the copy"
 cmp -n "$(stat -c %s other)" other disk || die "what was written differs"
@@ -41,7 +41,7 @@ relay throttle 0
 random_file small 16
 start_nbdkit model bulkhead "sftp://$user@127.0.0.1:2300$dir/small" \
   identity="$dir/id" known-hosts="$dir/relay_hosts"
-with_kills "$every" "$model" --seconds 12 --connections 2 \
+with_kills "$every" "$model" --seconds 8 --connections 2 \
   --max-bytes 262144 --out expected "$uri"
 [ "$kills" -ge "$at_least" ] || die "only $kills kills inside the model's run"
 cmp expected small

@@ -272,19 +272,19 @@ check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
 static void
 one_writer_three_readers (void)
 {
-  check (PEER_HONEST, 4, 1, 1500, 0);
+  check (PEER_HONEST, 4, 1, 1000, 0);
 }
 
 static void
 all_write (void)
 {
-  check (PEER_HONEST, 4, 4, 1500, 0);
+  check (PEER_HONEST, 4, 4, 1000, 0);
 }
 
 static void
 workers_die_meanwhile (void)
 {
-  check (PEER_DIES, 4, 2, 3000, 150);
+  check (PEER_DIES, 4, 2, 2000, 150);
   CU_ASSERT (peer.deaths >= 10);
 }
 
@@ -293,7 +293,7 @@ several_paths_that_die (void)
 {
   connections = 3;
   check (PEER_HONEST, 2, 2, 1000, 0);
-  check (PEER_DIES, 3, 2, 2500, 150);
+  check (PEER_DIES, 3, 2, 1700, 150);
   CU_ASSERT (peer.deaths >= 20);
   connections = 1;
 }
