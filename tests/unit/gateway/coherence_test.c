@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "tests/fake/peer.h"
+#include "tests/fake/peer_link.h"
 #include "tests/unit/unit.h"
 
 /* More blocks than the cache has room for, smaller than its pages as well. */
@@ -49,34 +50,18 @@ struct client {
   unsigned long reads, writes_done, errors, stale, invented;
 };
 
-static bool
-never (void)
-{
-  return false;
-}
-
 static unsigned connections = 1;
 static bool restarts; /* of the server, which forgets what was not flushed */
 
 static struct link *
 open_link (void)
 {
-  static const struct log quiet;
   const struct link_options options
     = {.connections = connections, .cached = true,
        .prefetch_bytes = 1u << 20, .retain_bytes = 64u << 20,
        .outage_fail_ns = UINT64_MAX,
        .request_ns = 30 * PEER_SECOND};
-  struct volume_spec *spec = calloc (1, sizeof *spec);
-  struct link *l = NULL;
-  struct fault f = {0};
-
-  snprintf (spec->proto, sizeof spec->proto, "sftp");
-  CU_ASSERT_EQUAL_FATAL (
-    link_open (spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
-  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
-  free (spec);
-  return l;
+  return peer_link (&options, NULL);
 }
 
 /* Whether one of these versions was an op. */

@@ -7,13 +7,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/clock.h"
 #include "tests/fake/peer.h"
+#include "tests/fake/peer_link.h"
 #include "tests/unit/unit.h"
 
 #define SECOND PEER_SECOND
@@ -26,32 +26,17 @@ static struct peer peer;
 static struct link *writer, *reader;
 static uint8_t block[MB];
 
-static bool
-never (void)
-{
-  return false;
-}
-
 static struct link *
 open_link (uint64_t outage_fail_ns, unsigned connections)
 {
-  static const struct log quiet;
   struct link_options options = {.connections = connections,
                                  .cached = true,
                                  .prefetch_bytes = 4 * MB,
                                  .outage_fail_ns = outage_fail_ns,
                                  .retain_bytes = 64 * MB,
                                  .request_ns = 30 * SECOND};
-  struct volume_spec *spec = calloc (1, sizeof *spec);
-  struct link *l = NULL;
-  struct fault f = {0};
 
-  snprintf (spec->proto, sizeof spec->proto, "sftp");
-  CU_ASSERT_EQUAL_FATAL (
-      link_open (spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
-  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
-  free (spec);
-  return l;
+  return peer_link (&options, NULL);
 }
 
 static void

@@ -6,11 +6,11 @@
 #include "gateway/link.h"
 
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "tests/fake/peer.h"
+#include "tests/fake/peer_link.h"
 #include "tests/unit/unit.h"
 
 #define LAST_PAGE (PEER_VOLUME_BYTES / PAGE_BYTES - 1)
@@ -19,12 +19,6 @@
 static struct peer peer;
 static struct link_options options;
 static _Atomic uint64_t told_bytes;
-
-static bool
-never (void)
-{
-  return false;
-}
 
 static void
 resized (uint64_t size_bytes)
@@ -50,16 +44,7 @@ begin (enum peer_mischief mischief, unsigned paths)
 static struct link *
 open_link (void)
 {
-  static const struct log quiet;
-  struct volume_spec spec = {0};
-  struct link *l = NULL;
-  struct fault f = {0};
-
-  snprintf (spec.proto, sizeof spec.proto, "sftp");
-  CU_ASSERT_EQUAL_FATAL (
-      link_open (&spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
-  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
-  return l;
+  return peer_link (&options, NULL);
 }
 
 static bool

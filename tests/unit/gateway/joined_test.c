@@ -9,11 +9,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/fake/peer.h"
+#include "tests/fake/peer_link.h"
 #include "tests/unit/unit.h"
 
 #define SECOND PEER_SECOND
@@ -62,17 +61,7 @@ begin (unsigned paths)
 static struct link *
 open_link (void)
 {
-  static const struct log quiet;
-  struct volume_spec *spec = calloc (1, sizeof *spec);
-  struct link *l = NULL;
-  struct fault f = {0};
-
-  snprintf (spec->proto, sizeof spec->proto, "sftp");
-  CU_ASSERT_EQUAL_FATAL (
-      link_open (spec, NULL, 0, &options, &quiet, interrupted, &l, &f), ERR_OK);
-  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
-  free (spec);
-  return l;
+  return peer_link (&options, interrupted);
 }
 
 static unsigned

@@ -1,4 +1,5 @@
 FAKE_PEER = tests/fake/peer.c tests/fake/peer.h \
+	tests/fake/peer_link.c tests/fake/peer_link.h \
 	tests/fake/peer_private.h tests/fake/peer_worker.c \
 	tests/fake/disk.c tests/fake/disk.h
 FAKE_PEER_LIBS = $(GATEWAY_LIBS) libcache_logic.la

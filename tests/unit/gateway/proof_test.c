@@ -15,6 +15,7 @@
 
 #include "gateway/retained.h"
 #include "tests/fake/peer.h"
+#include "tests/fake/peer_link.h"
 #include "tests/unit/unit.h"
 
 #define SECOND PEER_SECOND
@@ -25,12 +26,6 @@
 
 static struct peer peer;
 static struct link_options options;
-
-static bool
-never (void)
-{
-  return false;
-}
 
 static void
 begin (enum peer_mischief mischief)
@@ -47,17 +42,7 @@ begin (enum peer_mischief mischief)
 static struct link *
 open_link (void)
 {
-  static const struct log quiet;
-  struct volume_spec *spec = calloc (1, sizeof *spec);
-  struct link *l = NULL;
-  struct fault f = {0};
-
-  snprintf (spec->proto, sizeof spec->proto, "sftp");
-  CU_ASSERT_EQUAL_FATAL (
-    link_open (spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
-  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
-  free (spec);
-  return l;
+  return peer_link (&options, NULL);
 }
 
 static int

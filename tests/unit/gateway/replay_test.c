@@ -6,12 +6,11 @@
 #include "gateway/link.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tests/fake/peer.h"
+#include "tests/fake/peer_link.h"
 #include "tests/unit/unit.h"
 
 #define SECOND PEER_SECOND
@@ -22,31 +21,16 @@
 static struct peer peer;
 static uint8_t block[PAGE];
 
-static bool
-never (void)
-{
-  return false;
-}
-
 static struct link *
 begin (void)
 {
-  static const struct log quiet;
   struct link_options options = {.connections = 1,
                                  .outage_fail_ns = UINT64_MAX,
                                  .retain_bytes = 64u << 20,
                                  .request_ns = 30 * SECOND};
-  struct volume_spec *spec = calloc (1, sizeof *spec);
-  struct link *l = NULL;
-  struct fault f = {0};
 
   peer_start (&peer, PEER_HONEST);
-  snprintf (spec->proto, sizeof spec->proto, "sftp");
-  CU_ASSERT_EQUAL_FATAL (
-      link_open (spec, NULL, 0, &options, &quiet, never, &l, &f), ERR_OK);
-  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
-  free (spec);
-  return l;
+  return peer_link (&options, NULL);
 }
 
 static uint64_t

@@ -8,13 +8,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "ipc/fence.h"
 #include "tests/fake/peer.h"
+#include "tests/fake/peer_link.h"
 #include "tests/unit/unit.h"
 
 #define SECOND PEER_SECOND
@@ -34,11 +33,6 @@ interrupted (void)
 static struct link *
 begin (void)
 {
-  static const struct log quiet;
-  struct volume_spec *spec = calloc (1, sizeof *spec);
-  struct link *l = NULL;
-  struct fault f = {0};
-
   options = (struct link_options){.connections = 1,
                                   .cached = true,
                                   .outage_fail_ns = UINT64_MAX,
@@ -46,12 +40,7 @@ begin (void)
                                   .request_ns = 30 * SECOND};
   leave = false;
   peer_start (&peer, PEER_HONEST);
-  snprintf (spec->proto, sizeof spec->proto, "sftp");
-  CU_ASSERT_EQUAL_FATAL (
-      link_open (spec, NULL, 0, &options, &quiet, interrupted, &l, &f), ERR_OK);
-  CU_ASSERT_EQUAL_FATAL (link_start (l, &f), ERR_OK);
-  free (spec);
-  return l;
+  return peer_link (&options, interrupted);
 }
 
 static void
