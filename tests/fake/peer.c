@@ -588,3 +588,34 @@ peer_end (struct peer *p)
   }
   MUST (rmdir (p->dir) == 0);
 }
+
+static bool
+holds (struct peer *p, const uint8_t *disk, const void *bytes, uint64_t n)
+{
+  bool same;
+
+  pthread_mutex_lock (&p->server_lock);
+  same = memcmp (disk, bytes, n) == 0;
+  pthread_mutex_unlock (&p->server_lock);
+  return same;
+}
+
+bool
+peer_serves (struct peer *p, const void *bytes, uint64_t offset, uint64_t n)
+{
+  return holds (p, p->disk.bytes + offset, bytes, n);
+}
+
+bool
+peer_keeps (struct peer *p, const void *bytes, uint64_t offset, uint64_t n)
+{
+  return holds (p, p->disk.stable + offset, bytes, n);
+}
+
+void
+peer_fill (struct peer *p, uint8_t byte, uint64_t offset, uint64_t n)
+{
+  pthread_mutex_lock (&p->server_lock);
+  memset (p->disk.bytes + offset, byte, n);
+  pthread_mutex_unlock (&p->server_lock);
+}

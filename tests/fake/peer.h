@@ -135,4 +135,14 @@ struct peer {
 void peer_start (struct peer *p, enum peer_mischief mischief);
 void peer_end (struct peer *p);
 
+/* The server's bytes while workers are at them: whether reads would find these
+ * now; whether they would after it forgot what was not synced; and bytes that
+ * come from nobody's write.
+ */
+bool peer_serves (struct peer *p, const void *bytes, uint64_t offset,
+                  uint64_t n);
+bool peer_keeps (struct peer *p, const void *bytes, uint64_t offset,
+                 uint64_t n);
+void peer_fill (struct peer *p, uint8_t byte, uint64_t offset, uint64_t n);
+
 #endif

@@ -247,9 +247,7 @@ an_answer_of_before_is_of_no_use (void)
   stripes_raise_doubt (&peer.map);
   EVENTUALLY (!in_doubt ()); /* the writer looks */
   memset (block, 2, PAGE);
-  pthread_mutex_lock (&peer.server_lock);
-  memset (peer.disk.bytes, 2, PAGE); /* as it was once more */
-  pthread_mutex_unlock (&peer.server_lock);
+  peer_fill (&peer, 2, 0, PAGE); /* as it was once more */
   peer.late_page = 0;
   job_end (&j);
   end ();

@@ -89,9 +89,7 @@ the_last_page_is_not_cached (void)
   clock_gettime (CLOCK_MONOTONIC, &before);
   while (!hits_of_reading (one, 3, buf) && in_time (&before))
     ;
-  pthread_mutex_lock (&peer.server_lock);
-  memset (peer.disk.bytes + SHORT_BYTES, 0x5a, PEER_VOLUME_BYTES - SHORT_BYTES);
-  pthread_mutex_unlock (&peer.server_lock);
+  peer_fill (&peer, 0x5a, SHORT_BYTES, PEER_VOLUME_BYTES - SHORT_BYTES);
   peer.info.size = PEER_VOLUME_BYTES;
   other = open_link ();
   CU_ASSERT_EQUAL (link_size (other), PEER_VOLUME_BYTES);

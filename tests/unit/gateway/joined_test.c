@@ -54,8 +54,10 @@ begin (unsigned paths)
                                   .request_ns = 30 * SECOND};
   peer_start (&peer, PEER_HONEST);
   peer.paths = paths;
+  pthread_mutex_lock (&peer.server_lock);
   for (size_t i = 0; i < peer.disk.size; i++)
     peer.disk.bytes[i] = (uint8_t)(i / 512 * 31 + i % 512);
+  pthread_mutex_unlock (&peer.server_lock);
 }
 
 static struct link *
@@ -106,9 +108,7 @@ start (unsigned i, struct link *l, uint64_t offset, uint32_t bytes)
 static bool
 is_right (unsigned i)
 {
-  return memcmp (reader[i].buf, peer.disk.bytes + reader[i].offset,
-                 reader[i].bytes)
-         == 0;
+  return peer_serves (&peer, reader[i].buf, reader[i].offset, reader[i].bytes);
 }
 
 static void

@@ -50,17 +50,6 @@ flush (struct link *l)
   return link_plain (l, IO_FLUSH, 0, 0, 0);
 }
 
-static bool
-on_disk (const uint8_t *want, uint64_t offset, uint64_t n)
-{
-  bool same;
-
-  pthread_mutex_lock (&peer.server_lock);
-  same = memcmp (peer.disk.stable + offset, want, n) == 0;
-  pthread_mutex_unlock (&peer.server_lock);
-  return same;
-}
-
 #define EVENTUALLY(what)                                                       \
   do {                                                                         \
     const struct timespec ms = {.tv_nsec = 1000000};                           \
@@ -116,7 +105,7 @@ job_main (void *arg)
 
   j->result = j->fua_at ? link_write (j->link, block, HALF, j->fua_at, IO_FUA)
                         : flush (j->link);
-  j->stable = on_disk (block, 0, MB);
+  j->stable = peer_keeps (&peer, block, 0, MB);
   return NULL;
 }
 
@@ -155,7 +144,7 @@ the_second_is_heard_first (void)
   CU_ASSERT_EQUAL (second.result, 0);
   CU_ASSERT (second.stable);
   CU_ASSERT_EQUAL (flush (l), 0);
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   end (l);
 }
 
@@ -179,7 +168,7 @@ so_is_another_connection (void)
   job_end (&both);
   CU_ASSERT_EQUAL (both.result, EIO);
   CU_ASSERT_EQUAL (flush (l), 0);
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   end (l);
 }
 

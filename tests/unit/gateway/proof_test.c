@@ -88,17 +88,6 @@ retained (struct link *l)
   return s.retained;
 }
 
-static bool
-on_disk (const uint8_t *want, uint64_t offset, uint64_t n)
-{
-  bool same;
-
-  pthread_mutex_lock (&peer.server_lock);
-  same = memcmp (peer.disk.stable + offset, want, n) == 0;
-  pthread_mutex_unlock (&peer.server_lock);
-  return same;
-}
-
 /* ---- random work ---- */
 
 struct client {
@@ -140,7 +129,7 @@ random_op (struct client *c, unsigned *seed)
   case 0:
     r = flush (c->link);
     c->flushes++;
-    c->lost += r == 0 && !on_disk (model, base, REGION_BYTES);
+    c->lost += r == 0 && !peer_keeps (&peer, model, base, REGION_BYTES);
     return r;
   case 1:
     memset (model + at, 0, n);
@@ -157,7 +146,7 @@ random_op (struct client *c, unsigned *seed)
     memset (model + at, rand_r (seed), n);
     memset (c->trimmed + at, false, n);
     r = link_write (c->link, model + at, n, base + at, fua);
-    c->lost += r == 0 && fua && !on_disk (model + at, base + at, n);
+    c->lost += r == 0 && fua && !peer_keeps (&peer, model + at, base + at, n);
     return r;
   default:
     r = link_read (c->link, buf, n, base + at);
@@ -179,8 +168,8 @@ client_main (void *arg)
     c->ops++;
   }
   c->errors += flush (c->link) != 0;
-  c->lost += !on_disk (c->model, (uint64_t)c->index * REGION_BYTES,
-                       REGION_BYTES);
+  c->lost += !peer_keeps (&peer, c->model, (uint64_t)c->index * REGION_BYTES,
+                          REGION_BYTES);
   return NULL;
 }
 
@@ -222,8 +211,7 @@ hammer (bool reads, long ms)
   }
   again = resent (l);
   printf (" %u ops, %u flushes, %u deaths, %u pages lost, %llu sent again ",
-          ops, flushes, peer.deaths, peer.disk.lost,
-          (unsigned long long)again);
+          ops, flushes, peer.deaths, peer.disk.lost, (unsigned long long)again);
   CU_ASSERT_EQUAL (peer.distrusted, 0);
   CU_ASSERT_EQUAL (retained (l), 0);
   link_close (l);
@@ -339,7 +327,7 @@ full_log_fails_writes_as_the_flush_does (void)
   CU_ASSERT_EQUAL (flush (l), 0);
   CU_ASSERT_EQUAL (retained (l), 0);
   for (uint64_t i = 0; i < 8; i++)
-    CU_ASSERT (on_disk (block, i * MB, MB));
+    CU_ASSERT (peer_keeps (&peer, block, i * MB, MB));
   link_close (l);
   peer_end (&peer);
 }
@@ -359,7 +347,7 @@ a_failed_flush_is_not_forgotten (void)
   CU_ASSERT_EQUAL (link_read (l, got, MB, 0), 0);
   CU_ASSERT_EQUAL (memcmp (got, block, MB), 0);
   CU_ASSERT_EQUAL (flush (l), 0);
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   CU_ASSERT (resent (l) > 0);
   link_close (l);
   peer_end (&peer);
@@ -389,7 +377,7 @@ nor_is_a_failed_fua (void)
   CU_ASSERT_EQUAL (link_read (l, got, MB, 0), 0);
   CU_ASSERT_EQUAL (memcmp (got, block, MB), 0);
   CU_ASSERT_EQUAL (flush (l), 0);
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   CU_ASSERT (resent (l) > 0);
   link_close (l);
   peer_end (&peer);
@@ -408,13 +396,8 @@ write_late (void *arg)
 static bool
 is_carried_out (struct link *l)
 {
-  bool same;
-
   (void)l;
-  pthread_mutex_lock (&peer.server_lock);
-  same = memcmp (peer.disk.bytes, block, MB) == 0;
-  pthread_mutex_unlock (&peer.server_lock);
-  return same;
+  return peer_serves (&peer, block, 0, MB);
 }
 
 static void
@@ -446,13 +429,13 @@ so_is_what_was_under_way (void)
   write_beside_a_failed_flush (l, 10, 0);
   CU_ASSERT_EQUAL (late_result, 0);
   CU_ASSERT_EQUAL (flush (l), 0);
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   CU_ASSERT (resent (l) > 0);
   /* Nobody could send this one again. */
   write_beside_a_failed_flush (l, 11, IO_FUA);
   CU_ASSERT_EQUAL (late_result, EIO);
   CU_ASSERT_EQUAL (link_write (l, block, MB, 0, IO_FUA), 0);
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   link_close (l);
   peer_end (&peer);
 }
@@ -481,7 +464,7 @@ a_flush_fails_beside_a_replay (void)
   CU_ASSERT_EQUAL (flush (l), EIO);
   peer.late_page = 0;
   CU_ASSERT_EQUAL (flush (l), 0);
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   link_close (l);
   peer_end (&peer);
 }
@@ -527,7 +510,7 @@ doubtful_ranges_are_read_without_a_server (void)
   peer.hold = false;
   CU_ASSERT (eventually (log_is_empty, l));
   CU_ASSERT (resent (l) >= MB / CHANNEL_CHUNK_BYTES + 2);
-  CU_ASSERT (on_disk (block, 3 * MB + 5, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 3 * MB + 5, MB));
   link_close (l);
   peer_end (&peer);
 }
@@ -560,7 +543,7 @@ a_session_that_may_not_write_is_renewed (void)
   peer.info.caps |= VOLUME_CAN_WRITE;
   CU_ASSERT (eventually (is_renewed, l));
   CU_ASSERT (eventually (log_is_empty, l));
-  CU_ASSERT (on_disk (block, 0, MB));
+  CU_ASSERT (peer_keeps (&peer, block, 0, MB));
   link_close (l);
   peer_end (&peer);
 }
@@ -628,7 +611,7 @@ the_lease_goes_with_an_empty_log (void)
     if (round % 3 == 0)
       peer.kills++;
     CU_ASSERT_EQUAL (link_write (other, block, 1, 5 * MB, 0), 0);
-    CU_ASSERT (on_disk (block, 0, MB));
+    CU_ASSERT (peer_keeps (&peer, block, 0, MB));
     CU_ASSERT_EQUAL (retained (writer), 0);
   }
   link_close (a);
@@ -725,7 +708,7 @@ large_ranges_go_in_pieces (void)
     CU_ASSERT_EQUAL (link_read (l, block, MB, 4 * MB), 0); /* cached */
     before = peer.gateway[0].path[0].served;
     CU_ASSERT_EQUAL (
-      link_plain (l, (enum io_op)of[i].op, 8 * MB, 0, of[i].flags), 0);
+        link_plain (l, (enum io_op)of[i].op, 8 * MB, 0, of[i].flags), 0);
     CU_ASSERT_EQUAL (peer.gateway[0].path[0].served - before, of[i].pieces);
     CU_ASSERT_EQUAL (link_read (l, block, MB, 4 * MB), 0);
     CU_ASSERT_EQUAL (memcmp (block, got, MB), 0);

@@ -58,13 +58,8 @@ eventually_retained (struct link *l, uint64_t n)
 static bool
 on_disk (uint64_t page)
 {
-  bool same;
-
   memset (block, (int)page + 1, PAGE);
-  pthread_mutex_lock (&peer.server_lock);
-  same = memcmp (peer.disk.stable + page * PAGE, block, PAGE) == 0;
-  pthread_mutex_unlock (&peer.server_lock);
-  return same;
+  return peer_keeps (&peer, block, page * PAGE, PAGE);
 }
 
 static void
