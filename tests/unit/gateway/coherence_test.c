@@ -26,7 +26,9 @@
 #define THREADS_A_GATEWAY 3
 /* A busy machine takes longer for so much. */
 #define WRITES_LEAST 20u
+#define HITS_LEAST 100u
 #define RUN_MOST_MS 30000
+#define LIFE_NS (150 * UINT64_C (1000000)) /* of a worker that dies */
 
 /* Versions back to which is known whether they were zeroes. */
 #define KINDS 64u
@@ -50,17 +52,28 @@ struct client {
   unsigned long reads, writes_done, errors, stale, invented;
 };
 
+struct run {
+  unsigned gateways;
+  unsigned writers; /* of them */
+  unsigned deaths;  /* of workers, at least; 0: none dies */
+  long ms;          /* and as long as it takes to see all of it */
+  /* What comes of it. */
+  struct link *links[PEER_GATEWAYS];
+  unsigned long hits, joined;
+};
+
 static unsigned connections = 1;
 static bool restarts; /* of the server, which forgets what was not flushed */
 
 static struct link *
 open_link (void)
 {
-  const struct link_options options
-    = {.connections = connections, .cached = true,
-       .prefetch_bytes = 1u << 20, .retain_bytes = 64u << 20,
-       .outage_fail_ns = UINT64_MAX,
-       .request_ns = 30 * PEER_SECOND};
+  const struct link_options options = {.connections = connections,
+                                       .cached = true,
+                                       .prefetch_bytes = 1u << 20,
+                                       .retain_bytes = 64u << 20,
+                                       .outage_fail_ns = UINT64_MAX,
+                                       .request_ns = 30 * PEER_SECOND};
   return peer_link (&options, NULL);
 }
 
@@ -88,15 +101,14 @@ read_block (struct client *c, uint32_t block)
   uint64_t most;
   bool stale = false, invented = false, trimmed, zeroes;
 
-  if (link_read (c->link, words, BLOCK_BYTES,
-                 (uint64_t)block * BLOCK_BYTES)) {
+  if (link_read (c->link, words, BLOCK_BYTES, (uint64_t)block * BLOCK_BYTES)) {
     c->errors++;
     return;
   }
   most = atomic_load (&blocks[block].begun);
   trimmed = was_among (&blocks[block], least, most, IO_TRIM);
-  zeroes = least == 0 || trimmed
-           || was_among (&blocks[block], least, most, IO_ZERO);
+  zeroes =
+      least == 0 || trimmed || was_among (&blocks[block], least, most, IO_ZERO);
   for (size_t i = 0; i < BLOCK_BYTES / 8; i++) {
     stale |= words[i] < least && !(words[i] == 0 && zeroes)
              && !(restarts && trimmed);
@@ -177,27 +189,41 @@ reset_blocks (void)
 static void
 sleep_ms (long ms)
 {
-  struct timespec ts = {.tv_sec = ms / 1000,
-                        .tv_nsec = ms % 1000 * 1000000};
+  struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 
   nanosleep (&ts, NULL);
 }
 
+static void
+count (struct run *r)
+{
+  r->hits = r->joined = 0;
+  for (unsigned i = 0; i < r->gateways; i++) {
+    struct link_stats s;
+
+    link_stats (r->links[i], &s);
+    r->hits += s.hits;
+    r->joined += s.joined;
+  }
+}
+
 /* Whether the run has shown what it is to show. */
 static bool
-enough (void)
+enough (struct run *r)
 {
-  return written > WRITES_LEAST && (peer.disk.lost > 0 || !restarts);
+  count (r);
+  return written > WRITES_LEAST && r->hits > HITS_LEAST && r->joined > 0
+         && peer.grants >= r->writers && peer.deaths >= r->deaths
+         && (peer.disk.lost > 0 || !restarts);
 }
 
 /* The server restarts when something was written since it did. */
 static void
-let_run (long run_ms)
+let_run (struct run *r)
 {
   unsigned long seen = 0;
 
-  for (long ms = 0; ms < run_ms || (ms < RUN_MOST_MS && !enough ());
-       ms += 50) {
+  for (long ms = 0; ms < r->ms || (ms < RUN_MOST_MS && !enough (r)); ms += 50) {
     sleep_ms (50);
     peer.restarts += restarts && written != seen;
     seen = written;
@@ -205,28 +231,26 @@ let_run (long run_ms)
 }
 
 static void
-check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
-       long run_ms, long life_ms)
+check (struct run r)
 {
   struct client clients[PEER_GATEWAYS * THREADS_A_GATEWAY] = {0};
   pthread_t threads[PEER_GATEWAYS * THREADS_A_GATEWAY];
-  struct link *links[PEER_GATEWAYS];
-  struct link_stats s;
-  unsigned n = gateways * THREADS_A_GATEWAY;
-  unsigned long reads = 0, writes = 0, hits = 0, joined = 0;
+  unsigned n = r.gateways * THREADS_A_GATEWAY;
+  unsigned long reads = 0, writes = 0;
 
   reset_blocks ();
-  peer_start (&peer, mischief);
+  peer_start (&peer, r.deaths ? PEER_DIES : PEER_HONEST);
   peer.paths = connections;
-  peer.life_ns = (uint64_t)life_ms * 1000000;
-  for (unsigned i = 0; i < gateways; i++)
-    links[i] = open_link ();
+  peer.life_ns = LIFE_NS;
+  for (unsigned i = 0; i < r.gateways; i++)
+    r.links[i] = open_link ();
   for (unsigned i = 0; i < n; i++) {
-    clients[i] = (struct client){.link = links[i % gateways], .seed = i,
-                                 .writes = i % gateways < writers};
+    clients[i] = (struct client){.link = r.links[i % r.gateways],
+                                 .seed = i,
+                                 .writes = i % r.gateways < r.writers};
     pthread_create (&threads[i], NULL, client_main, &clients[i]);
   }
-  let_run (run_ms);
+  let_run (&r);
   stop = true;
   for (unsigned i = 0; i < n; i++) {
     pthread_join (threads[i], NULL);
@@ -236,19 +260,17 @@ check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
     reads += clients[i].reads;
     writes += clients[i].writes_done;
   }
-  for (unsigned i = 0; i < gateways; i++) {
-    link_stats (links[i], &s);
-    hits += s.hits;
-    joined += s.joined;
-    link_close (links[i]);
-  }
+  count (&r);
+  for (unsigned i = 0; i < r.gateways; i++)
+    link_close (r.links[i]);
   printf (" %lu reads (%lu hits, %lu joined), %lu writes, %u leases, %u worker "
           "deaths ",
-          reads, hits, joined, writes, peer.grants, peer.deaths);
-  CU_ASSERT (hits > 100);
-  CU_ASSERT (joined > 0);
+          reads, r.hits, r.joined, writes, peer.grants, peer.deaths);
+  CU_ASSERT (r.hits > HITS_LEAST);
+  CU_ASSERT (r.joined > 0);
   CU_ASSERT (writes > WRITES_LEAST);
-  CU_ASSERT (peer.grants >= writers);
+  CU_ASSERT (peer.grants >= r.writers);
+  CU_ASSERT (peer.deaths >= r.deaths);
   /* A lease that goes round and is not used would be a livelock. */
   CU_ASSERT (writes >= peer.grants);
   peer_end (&peer);
@@ -257,29 +279,27 @@ check (enum peer_mischief mischief, unsigned gateways, unsigned writers,
 static void
 one_writer_three_readers (void)
 {
-  check (PEER_HONEST, 4, 1, 1000, 0);
+  check ((struct run){.gateways = 4, .writers = 1, .ms = 1000});
 }
 
 static void
 all_write (void)
 {
-  check (PEER_HONEST, 4, 4, 1000, 0);
+  check ((struct run){.gateways = 4, .writers = 4, .ms = 1000});
 }
 
 static void
 workers_die_meanwhile (void)
 {
-  check (PEER_DIES, 4, 2, 2000, 150);
-  CU_ASSERT (peer.deaths >= 10);
+  check ((struct run){.gateways = 4, .writers = 2, .ms = 2000, .deaths = 10});
 }
 
 static void
 several_paths_that_die (void)
 {
   connections = 3;
-  check (PEER_HONEST, 2, 2, 1000, 0);
-  check (PEER_DIES, 3, 2, 1700, 150);
-  CU_ASSERT (peer.deaths >= 20);
+  check ((struct run){.gateways = 2, .writers = 2, .ms = 1000});
+  check ((struct run){.gateways = 3, .writers = 2, .ms = 1700, .deaths = 20});
   connections = 1;
 }
 
@@ -287,9 +307,9 @@ static void
 the_server_forgets (void)
 {
   restarts = true;
-  check (PEER_HONEST, 4, 1, 1000, 0);
+  check ((struct run){.gateways = 4, .writers = 1, .ms = 1000});
   CU_ASSERT (peer.disk.lost > 0);
-  check (PEER_HONEST, 4, 2, 1000, 0);
+  check ((struct run){.gateways = 4, .writers = 2, .ms = 1000});
   CU_ASSERT (peer.disk.lost > 0);
   restarts = false;
 }
