@@ -80,7 +80,8 @@ alive "$reader" || die "it has read what the server has lost"
 kill -CONT "$writer"
 wait "$reader" || die "the reader failed"
 cmp copy fourth
-grep -q 'reads go on' reader.log || die "$(cat reader.log)"
+wait_for 10 grep -q 'reads go on' reader.log \
+  || die "not said: $(cat reader.log)"
 stop_nbdkit
 nbdkit_pid=$writer uri=$writer_uri
 ok "another process waits until what the server has lost is there again"
