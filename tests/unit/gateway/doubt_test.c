@@ -84,11 +84,15 @@ retained (struct link *l)
   return s.retained;
 }
 
+/* Until it is not proven: a connection of before that comes back late asks for
+ * a FLUSH, which may be carried out behind the write.
+ */
 static void
 write_block (uint8_t fill)
 {
   memset (block, fill, MB);
-  CU_ASSERT_EQUAL (link_write (writer, block, MB, 0, 0), 0);
+  for (int i = 0; i < 100 && (i == 0 || !retained (writer)); i++)
+    CU_ASSERT_EQUAL (link_write (writer, block, MB, 0, 0), 0);
   CU_ASSERT (retained (writer) > 0);
 }
 
