@@ -15,7 +15,8 @@
 # daemon, or qemu-nbd), and NFS-Ganesha.
 
 rounds=3 seconds=6 size_mib=512 sides=qemu,v3,v42
-rows=rand-d1,rand-d32,seq-read,seq-write,rtt20-seq64
+all_rows=rand-d1,rand-d32,seq-read,seq-write,rtt20-seq64
+rows=$all_rows
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2 ;;
@@ -26,6 +27,10 @@ while [ $# -gt 0 ]; do
     *) sed -n '3,/^$/s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
   shift 2
+done
+for row in ${rows//,/ }; do
+  [[ ,$all_rows, == *,$row,* ]] \
+    || { echo "$0: no row $row; there are $all_rows" >&2; exit 2; }
 done
 set -- --rounds "$rounds" --rows "$rows" --seconds "$seconds" \
   --size "$size_mib" --sides "$sides"
@@ -48,7 +53,6 @@ job_of () {
                unit=MiB/s wanted=1.3 ;;
     rtt20-seq64) job='--rw=read --bs=64k --iodepth=1' unit=IOPS wanted=10
                host=127.0.0.2 ;;
-    *) die "no row $1" ;;
   esac
 }
 

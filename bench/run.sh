@@ -31,6 +31,7 @@ usage () {
 rounds=3 seconds=6 size_mib=1024 hot_mib=32 seq_depth=8
 rows=rand-d32,rand-d1,seq-read,seq-write,rtt20-d32,hot-d32,second,rtt20-seq64
 rows+=,iscsi-d1,iscsi-d32,iscsi-read,iscsi-write,iscsi-rtt20,iscsi-digest
+all_rows=$rows
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2 ;;
@@ -39,11 +40,15 @@ while [ $# -gt 0 ]; do
     --size) size_mib=$2 ;;
     --hot) hot_mib=$2 ;;
     --seq-depth) seq_depth=$2 ;;
-    --list) echo "${rows//,/$'\n'}"; exit 0 ;;
+    --list) echo "${all_rows//,/$'\n'}"; exit 0 ;;
     --help) usage 0 ;;
     *) usage 2 >&2 ;;
   esac
   shift 2
+done
+for row in ${rows//,/ }; do # before an hour's work
+  [[ ,$all_rows, == *,$row,* ]] \
+    || { echo "$0: no row $row; --list names them" >&2; exit 2; }
 done
 # lib.sh runs this script again with these.
 set -- --rounds "$rounds" --rows "$rows" --seconds "$seconds" \
@@ -97,7 +102,6 @@ row_of () {
     iscsi-digest) title="iSCSI: sequential 1 MiB read, depth $seq_depth, digests"
                wanted=0.85 job="--rw=read --bs=1m --iodepth=$seq_depth"
                unit=MiB/s peer=bulkhead port=3270 ;;
-    *) die "no row $1; --list names them" ;;
   esac
 }
 
