@@ -85,6 +85,8 @@ enum control_kind {
 #define ITT_INDEX_BITS 9u
 #define ITT_GENERATION_MASK 0x3fffffu /* never all ones with the index */
 
+#define SESSION_LATE_TASKS 8u
+
 /* Answers to a target's pings (TTT) that wait for room in the sendbox. */
 #define SESSION_PONGS 8u
 struct pong {
@@ -117,8 +119,9 @@ struct session {
   bool task_on_wire;
   uint64_t task_until_ns; /* no longer, whatever comes */
   uint32_t task_cmd_sn; /* of the request: it is about commands before that */
-  bool late_task; /* an ABORT TASK that was given up may be answered yet */
-  uint32_t late_task_itt;
+  /* ABORT TASKs that were given up may be answered yet; the latest of them. */
+  uint32_t late_task_itt[SESSION_LATE_TASKS];
+  unsigned late_tasks;
   bool event_there;
   struct session_result event;
 
@@ -155,6 +158,10 @@ struct command *session_find (struct session *s, uint32_t itt);
 uint64_t session_abort_after_ns (const struct session *s);
 enum err session_task_response (struct session *s, const struct pdu *p,
                                 struct fault *f);
+/* The request with this ITT was rejected (§11.17). True: there is another way;
+ * false: none, or it was none of ours.
+ */
+bool session_task_rejected (struct session *s, uint32_t itt);
 void session_drop_sent (struct session *s, uint64_t lun, uint16_t overdue);
 /* Its time counts from when it is on the wire. */
 void session_task_sent (struct session *s);

@@ -431,7 +431,18 @@ reject_reason (uint8_t reason)
              : "unknown";
 }
 
-/* A ping that it has no room for is no reason to part. */
+/* Of a BHS. */
+static uint32_t
+rejected_itt (const uint8_t *bhs)
+{
+  struct wire w = wire_init (bhs + 16, 4);
+
+  return wire_u32 (&w);
+}
+
+/* A ping that it has no room for is no reason to part, and what cannot be
+ * aborted can be reset.
+ */
 static enum err
 on_reject (struct session *s, const struct pdu *p, const uint8_t *body,
            struct fault *f)
@@ -443,6 +454,9 @@ on_reject (struct session *s, const struct pdu *p, const uint8_t *body,
     s->nop.state = CONTROL_IDLE;
     return ERR_OK;
   }
+  if (opcode == PDU_TASK_REQUEST
+      && session_task_rejected (s, rejected_itt (body)))
+    return ERR_OK;
   return fault_set (f, ERR_PEER,
                     "the target rejects a %s: %s, reason %02xh (RFC 7143 "
                     "§11.17.1)",

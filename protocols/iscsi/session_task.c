@@ -115,32 +115,78 @@ tell_of_reset (struct session *s)
   s->event_there = true;
 }
 
+static void
+note_late (struct session *s, uint32_t itt)
+{
+  if (s->late_tasks == SESSION_LATE_TASKS) {
+    s->late_tasks--;
+    memmove (s->late_task_itt, s->late_task_itt + 1,
+             s->late_tasks * sizeof s->late_task_itt[0]);
+  }
+  s->late_task_itt[s->late_tasks++] = itt;
+}
+
+/* True if it was one of them: the LUN RESET settles what it was about. */
+static bool
+forget_late (struct session *s, uint32_t itt)
+{
+  for (unsigned i = 0; i < s->late_tasks; i++)
+    if (s->late_task_itt[i] == itt) {
+      s->late_tasks--;
+      memmove (s->late_task_itt + i, s->late_task_itt + i + 1,
+               (s->late_tasks - i) * sizeof s->late_task_itt[0]);
+      return true;
+    }
+  return false;
+}
+
+/* The overdue command may be under way at the target, and cannot be aborted. */
+static void
+abort_failed (struct session *s)
+{
+  s->task.state = CONTROL_IDLE;
+  s->check_ns = 0; /* there may be more that are overdue */
+  if (s->task_command != SESSION_NONE) /* it has not been answered meanwhile */
+    start_task (s, PDU_LUN_RESET, s->heard_ns);
+}
+
+bool
+session_task_rejected (struct session *s, uint32_t itt)
+{
+  if (forget_late (s, itt))
+    return true;
+  if (s->task.state != CONTROL_SENT || itt != s->task.itt
+      || s->task_function != PDU_ABORT_TASK)
+    return false;
+  abort_failed (s);
+  return true;
+}
+
 enum err
 session_task_response (struct session *s, const struct pdu *p, struct fault *f)
 {
   enum { COMPLETE = 0, NO_SUCH_TASK = 1 }; /* §11.6.1 */
   uint8_t response = p->task_response.response;
 
-  if (s->late_task && p->itt == s->late_task_itt) {
-    s->late_task = false; /* the LUN RESET settles it */
+  if (forget_late (s, p->itt))
     return ERR_OK;
-  }
   if (s->task.state != CONTROL_SENT || p->itt != s->task.itt)
     return fault_set (f, ERR_PEER,
                       "Task Management Function Response that answers nothing "
                       "(RFC 7143 §11.6)");
+  if (s->task_function == PDU_ABORT_TASK && response != COMPLETE
+      && response != NO_SUCH_TASK) {
+    abort_failed (s);
+    return ERR_OK;
+  }
   s->task.state = CONTROL_IDLE;
   s->check_ns = 0; /* there may be more that are overdue */
   if (s->task_function == PDU_ABORT_TASK) {
-    if (s->task_command == SESSION_NONE)
-      return ERR_OK; /* it has been answered meanwhile */
     /* Whatever the target had said of the task before has been heard, as it
      * goes over this connection in order.
      */
-    if (response == COMPLETE || response == NO_SUCH_TASK)
+    if (s->task_command != SESSION_NONE) /* not answered meanwhile */
       session_end_command (s, s->task_command, SESSION_ABORTED);
-    else
-      start_task (s, PDU_LUN_RESET, s->heard_ns);
     return ERR_OK;
   }
   if (response != COMPLETE)
@@ -223,10 +269,8 @@ check_task (struct session *s, uint64_t now_ns, struct fault *f)
       || task_has_time (s, now_ns))
     return ERR_OK;
   if (s->task_function == PDU_ABORT_TASK && s->task_command != SESSION_NONE) {
-    if (s->task.state == CONTROL_SENT) {
-      s->late_task = true;
-      s->late_task_itt = s->task.itt;
-    }
+    if (s->task.state == CONTROL_SENT)
+      note_late (s, s->task.itt);
     start_task (s, PDU_LUN_RESET, now_ns);
     return ERR_OK;
   }

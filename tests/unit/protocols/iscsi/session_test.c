@@ -284,9 +284,9 @@ answers_pings_and_pings_itself (void)
 }
 
 static void
-aborts_what_takes_too_long (void)
+abort_that_fails (bool rejected)
 {
-  uint8_t b[48] = {0x22, 0x80};
+  uint8_t b[48] = {0x22, 0x80}, reject[48] = {0x3f, 0x80, 0x05};
   struct heard h, task;
 
   begin ();
@@ -300,8 +300,10 @@ aborts_what_takes_too_long (void)
   CU_ASSERT_EQUAL (get32 (task.bhs + 32), get32 (h.bhs + 24));
   b[2] = 5; /* not supported: the LUN is reset */
   put32 (b + 16, task.itt);
-  CU_ASSERT_EQUAL (target_say (&t, b, NULL, 0, true), ERR_OK);
-  CU_ASSERT (hear_but_pings (&task));
+  put32 (reject + 16, PDU_NO_TAG);
+  CU_ASSERT_EQUAL (rejected ? target_say (&t, reject, task.bhs, 48, true)
+                            : target_say (&t, b, NULL, 0, true), ERR_OK);
+  CU_ASSERT_FATAL (hear_but_pings (&task));
   CU_ASSERT_EQUAL (task.opcode, PDU_TASK_REQUEST);
   CU_ASSERT_EQUAL (task.bhs[1], 0x85);
   CU_ASSERT_EQUAL (get32 (task.bhs + 20), PDU_NO_TAG);
@@ -313,6 +315,13 @@ aborts_what_takes_too_long (void)
   CU_ASSERT_EQUAL (target_data_in (&t, &h, 0, 0, 4096, 0x81), ERR_PEER);
   CU_ASSERT (target_failed (&t, "names no command under way"));
   target_close (&t);
+}
+
+static void
+aborts_what_takes_too_long (void)
+{
+  abort_that_fails (false);
+  abort_that_fails (true);
 }
 
 static enum err
@@ -363,27 +372,31 @@ our_own_reset_is_a_loss (void)
   target_close (&t);
 }
 
-/* An ABORT TASK is answered after we have lost patience; but once only. */
+/* ABORT TASKs are answered after we have lost patience; but once only. */
 static void
 an_abort_is_answered_late (void)
 {
-  struct heard h, task, reset;
+  struct heard h, task[2], reset;
 
   begin ();
   target_start (&t);
-  target_submit (&t, 1, IO_READ, 0, 4096, data);
-  h = target_expect (&t, PDU_SCSI_COMMAND);
-  task = tick_until_said ();
-  CU_ASSERT_EQUAL (task.bhs[1], 0x81);
-  reset = tick_until_said ();
-  CU_ASSERT_EQUAL (reset.opcode, PDU_TASK_REQUEST);
-  CU_ASSERT_EQUAL (reset.bhs[1], 0x85);
-  CU_ASSERT_EQUAL (task_response (&task, 0), ERR_OK);
-  CU_ASSERT_EQUAL (task_response (&reset, 0), ERR_OK);
-  h = target_expect (&t, PDU_SCSI_COMMAND); /* the READ again */
-  CU_ASSERT_EQUAL (target_data_in (&t, &h, 0, 0, 4096, 0x81), ERR_OK);
-  CU_ASSERT (target_done (&t, 1, ERR_OK));
-  CU_ASSERT_EQUAL (task_response (&task, 0), ERR_PEER);
+  for (unsigned i = 0; i < 2; i++) {
+    target_submit (&t, 1, IO_READ, 0, 4096, data);
+    h = target_expect (&t, PDU_SCSI_COMMAND);
+    task[i] = tick_until_said ();
+    CU_ASSERT_EQUAL (task[i].bhs[1], 0x81);
+    reset = tick_until_said ();
+    CU_ASSERT_EQUAL (reset.opcode, PDU_TASK_REQUEST);
+    CU_ASSERT_EQUAL (reset.bhs[1], 0x85);
+    if (i == 1)
+      CU_ASSERT_EQUAL (task_response (&task[1], 0), ERR_OK);
+    CU_ASSERT_EQUAL (task_response (&reset, 0), ERR_OK);
+    h = target_expect (&t, PDU_SCSI_COMMAND); /* the READ again */
+    CU_ASSERT_EQUAL (target_data_in (&t, &h, 0, 0, 4096, 0x81), ERR_OK);
+    CU_ASSERT (target_done (&t, 1, ERR_OK));
+  }
+  CU_ASSERT_EQUAL (task_response (&task[0], 0), ERR_OK);
+  CU_ASSERT_EQUAL (task_response (&task[0], 0), ERR_PEER);
   CU_ASSERT (target_failed (&t, "answers nothing"));
   target_close (&t);
 }
