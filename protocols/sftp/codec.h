@@ -162,6 +162,9 @@ sftp_encode_stat (struct wirebuf *b, uint32_t id, const char *path);
 void
 sftp_encode_open (struct wirebuf *b, uint32_t id, const char *path,
                   uint32_t pflags);
+/* length, type, id; the path; pflags, and no attributes */
+#define SFTP_OPEN_BYTES(path_bytes)                                            \
+  (SFTP_ID_HEADER_BYTES + 4u + (path_bytes) + 8u)
 void
 sftp_encode_close (struct wirebuf *b, uint32_t id, const struct sftp_handle *h);
 void

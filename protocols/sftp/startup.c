@@ -211,6 +211,32 @@ io_max (uint64_t limit, uint64_t packet_limit, uint32_t overhead_bytes)
   return max < SFTP_IO_MAX_BYTES ? (uint32_t)max : SFTP_IO_MAX_BYTES;
 }
 
+/* OPEN of a path is the longest of what is asked before there are READs, and
+ * servers end a session by a packet that is too long.
+ */
+static enum err
+check_path_fits (const struct startup *s, uint64_t packet_limit,
+                 struct fault *f)
+{
+  bool probes = s->version.fsync != SFTP_OFFERED && s->allow_unsafe_flush;
+  size_t path_bytes = strlen (s->path);
+  size_t open_bytes;
+
+  if (probes && strlen (s->probe_path) > path_bytes)
+    path_bytes = strlen (s->probe_path);
+  open_bytes = SFTP_OPEN_BYTES (path_bytes);
+  if (!packet_limit || open_bytes <= packet_limit)
+    return ERR_OK;
+  fault_set (f, ERR_NOTSUP,
+             "the path is too long for the server: SSH_FXP_OPEN takes %zu "
+             "bytes, and it takes packets of %" PRIu64
+             " (limits@openssh.com, max-packet-length)",
+             open_bytes, packet_limit);
+  fault_hint (f, "a path below the login directory is shorter: "
+                 "sftp://HOST/~/PATH; so is a symbolic link on the server");
+  return ERR_NOTSUP;
+}
+
 static enum err
 on_limits (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
            struct fault *f)
@@ -231,6 +257,8 @@ on_limits (struct startup *s, struct wire *w, uint64_t now_ns, struct outbox *o,
                       " bytes (limits@openssh.com)",
                       l.max_packet_length, l.max_read_length,
                       l.max_write_length);
+  if ((e = check_path_fits (s, l.max_packet_length, f)))
+    return e;
   s->read_max_bytes =
       io_max (l.max_read_length, l.max_packet_length, overhead_bytes);
   s->write_max_bytes =

@@ -238,6 +238,50 @@ limits_may_be_refused_or_unknown (void)
   failed (&tiny, ERR_NOTSUP, "limits");
 }
 
+/* OPEN of the path, or of the name beside it that is not there. */
+static void
+a_path_must_fit_into_a_packet (void)
+{
+  static const struct {
+    const char *fsync, *unsafe;
+    size_t path_bytes;
+    uint64_t least;
+  } rows[] = {
+      {"1", NULL, 4000, 4021},
+      {"1", "yes", 4000, 4021},
+      {"2", NULL, 4000, 4021},
+      {"2", "yes", 4000, 4021 - 1 + 26}, /* in place of a name of one letter */
+      {"1", NULL, 4096, 4117},
+  };
+
+  for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (unsigned fits = 0; fits < 2; fits++) {
+      PEER s = {.unsafe = rows[i].unsafe};
+      char path[4097];
+      struct peer_ask a;
+
+      memset (path, 'd', sizeof path);
+      path[0] = path[rows[i].path_bytes - 2] = '/';
+      path[rows[i].path_bytes] = 0;
+      open_at (&s, path);
+      peer_version (&s, 3, LIMITS, "fsync@openssh.com", rows[i].fsync);
+      a = peer_expect (&s, SSH_FXP_EXTENDED);
+      CU_ASSERT_EQUAL (
+          peer_limits (&s, a.id, rows[i].least - !fits, 32768, 32768),
+          fits ? ERR_OK : ERR_NOTSUP);
+      if (fits) {
+        a = peer_expect (&s, SSH_FXP_STAT);
+        peer_attrs (&s, a.id, 1000, PEER_REGULAR);
+        peer_pump (&s);
+        CU_ASSERT_EQUAL (s.tx_bytes - s.tx_at, rows[i].least);
+        peer_expect (&s, SSH_FXP_OPEN);
+      } else {
+        failed (&s, ERR_NOTSUP, "path is too long");
+        CU_ASSERT (!peer_ask (&s, &a));
+      }
+    }
+}
+
 static void
 without_fsync_it_is_read_only (void)
 {
@@ -631,6 +675,7 @@ UNIT_MAIN ("sftp start-up", UNIT_TEST (asks_step_by_step),
            UNIT_TEST (bad_parameters_are_refused),
            UNIT_TEST (limits_decide_how_large_requests_are),
            UNIT_TEST (limits_may_be_refused_or_unknown),
+           UNIT_TEST (a_path_must_fit_into_a_packet),
            UNIT_TEST (without_fsync_it_is_read_only),
            UNIT_TEST (unless_the_user_insists),
            UNIT_TEST (a_server_that_always_creates_is_only_read),
