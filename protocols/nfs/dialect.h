@@ -119,6 +119,7 @@ struct nfs_options {
   uint64_t resize_bytes; /* make the file so long; 0: leave it */
   uint16_t mountport; /* 0: portmap is asked */
   uint16_t port;      /* of NFS itself; 0: not told */
+  uint64_t timeout_ns; /* of a request, the gateway's; 0: not told */
   uint32_t uid, gid;
   /* Which daemon of which user of which host; "": not known. */
   char client[65];

@@ -201,7 +201,7 @@ enum err
 nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
                   const struct proto_config *config, struct fault *f)
 {
-  uint32_t mountport = 0, port = 0;
+  uint32_t mountport = 0, port = 0, timeout_s = 0;
   enum err e;
 
   *ret = (struct nfs_options){0};
@@ -212,7 +212,8 @@ nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
       || (e = read_size (config, "resize", &ret->resize_bytes, f))
       || (e = read_client (ret, config, f))
       || (e = read_number (config, "port", 65535, &port, f))
-      || (e = read_number (config, "mountport", 65535, &mountport, f)))
+      || (e = read_number (config, "mountport", 65535, &mountport, f))
+      || (e = read_number (config, "timeout", 86400, &timeout_s, f)))
     return e;
   if (ret->list && ret->resize_bytes > 0)
     return fault_set (f, ERR_INVAL,
@@ -220,5 +221,6 @@ nfs_options_read (struct nfs_options *ret, struct rpc_auth *ret_auth,
                       ret->path);
   ret->mountport = (uint16_t)mountport;
   ret->port = (uint16_t)port;
+  ret->timeout_ns = timeout_s * 1000000000ull;
   return ERR_OK;
 }

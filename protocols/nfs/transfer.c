@@ -21,6 +21,8 @@ _Static_assert (TRANSFER_NONE == RPC_NO_PIECE, "no piece");
 #define DELAY_IN_ALL_NS (60000 * MS)
 /* What is mended that often goes again slowly. */
 #define MENDS_AT_ONCE 2u
+/* What it waits for at most is such a part of timeout=. */
+#define MEND_TIMEOUT_PARTS 9u
 
 QUEUE_OF (request, struct transfer, request)
 QUEUE_OF (piece, struct transfer, piece)
@@ -343,6 +345,18 @@ again (struct transfer *t, uint16_t index)
   piece_push (t, &t->again, index);
 }
 
+/* All tries of what is refused, though it was mended, are over before timeout=
+ * is: then the gateway ends the session, and the next one counts anew.
+ */
+static uint64_t
+mend_delay_ns (struct nfs *n, unsigned mends)
+{
+  uint64_t delay_ns = nfs_transfer_delay_ns (n, mends - MENDS_AT_ONCE - 1);
+  uint64_t most_ns = n->options.timeout_ns / MEND_TIMEOUT_PARTS;
+
+  return most_ns && delay_ns > most_ns ? most_ns : delay_ns;
+}
+
 static void
 mended (struct nfs *n, uint16_t index, uint64_t now_ns)
 {
@@ -354,8 +368,7 @@ mended (struct nfs *n, uint16_t index, uint64_t now_ns)
     again (t, index);
     return;
   }
-  p->wake_ns
-      = now_ns + nfs_transfer_delay_ns (n, p->mends - MENDS_AT_ONCE - 1);
+  p->wake_ns = now_ns + mend_delay_ns (n, p->mends);
   p->state = PIECE_WAITING;
   t->waiting++;
 }

@@ -138,6 +138,35 @@ a_state_that_is_good_and_refused_ends_the_request (void)
   }
 }
 
+/* The gateway ends the session at timeout=, and the next one counts anew. */
+static void
+what_is_refused_ends_before_the_session (void)
+{
+  static const struct {
+    const char *timeout;
+    uint64_t most_ns;
+  } rows[] = {{"1", 700000000}, {"3", 2100000000}, {"7", 4900000000}};
+
+  for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    struct proto_completion c = {.error = ERR_AGAIN};
+    uint64_t began_ns;
+    struct peer s;
+
+    peer4_begin (&s);
+    s.params[4] = "timeout";
+    s.params[5] = rows[i].timeout;
+    CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+    began_ns = s.now_ns;
+    server.fail_op = WRITE;
+    server.fail_status = 10025;
+    server.fail_times = 100000;
+    c = peer4_request (&s, IO_WRITE, 0, 0, 4096, data);
+    CU_ASSERT_EQUAL (c.error, ERR_IO);
+    CU_ASSERT (s.now_ns - began_ns < rows[i].most_ns);
+    peer4_end (&s);
+  }
+}
+
 /* Several at once: each of them. */
 static void
 many_that_are_refused_end (void)
@@ -449,6 +478,7 @@ no_answer_is_noticed (void)
 UNIT_MAIN ("nfs v4 recovery", UNIT_TEST (every_error_is_mended),
            UNIT_TEST (mending_ends),
            UNIT_TEST (a_state_that_is_good_and_refused_ends_the_request),
+           UNIT_TEST (what_is_refused_ends_before_the_session),
            UNIT_TEST (many_that_are_refused_end),
            UNIT_TEST (a_delay_is_bounded),
            UNIT_TEST (asking_anew_is_bounded),
