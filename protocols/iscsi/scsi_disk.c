@@ -16,6 +16,9 @@ _Static_assert(PROTO_REQUESTS <= 256, "an index is a byte of a tag");
 /* Of one UNMAP where the LUN has no block limits page. */
 #define UNMAP_BLOCKS 0x3fffffu
 
+/* An additional sense code (SPC-4 §4.5.6). */
+#define INVALID_OPERATION_CODE 0x20u
+
 enum scsi_trim_by
 scsi_trim_by (const struct scsi_unit *u)
 {
@@ -54,8 +57,10 @@ note (struct scsi_disk *d, uint32_t notes)
                       "is, has changed (UNIT ATTENTION 3Fh)");
   d->capacity_changed |= (notes & SCSI_NOTE_CAPACITY) != 0;
   d->inquiry_changed |= (notes & SCSI_NOTE_INQUIRY) != 0;
-  /* Somebody may have switched it on. */
-  if (notes & SCSI_NOTE_MODE)
+  /* Somebody may have switched it on; so does a reset, where it was switched
+   * off and that was not saved.
+   */
+  if (notes & (SCSI_NOTE_MODE | SCSI_NOTE_RESET))
     d->write_cache = true;
 }
 
@@ -616,6 +621,18 @@ is_sync_failure (const struct scsi_outcome *o, const struct scsi_sense *sense)
          && !(sense && sense->key == SCSI_UNIT_ATTENTION);
 }
 
+/* A LUN that has said that it has no write cache, and that has no command to
+ * flush one either: that was asked only because something has changed.
+ */
+static bool
+has_no_sync (const struct scsi_disk *d, const struct scsi_request *q,
+             const struct scsi_sense *sense)
+{
+  return q->syncing && sense && sense->key == SCSI_ILLEGAL_REQUEST
+         && sense->asc == INVALID_OPERATION_CODE && d->unit.has_mode
+         && d->unit.mode.caching && !d->unit.mode.write_cache;
+}
+
 static void
 judge (struct scsi_disk *d, struct scsi_request *q,
        const struct session_result *r, const struct scsi_sense *sense,
@@ -624,6 +641,10 @@ judge (struct scsi_disk *d, struct scsi_request *q,
   struct scsi_outcome o = scsi_judge (r->status, sense);
 
   note (d, o.notes);
+  if (o.verdict == SCSI_VERDICT_FAILED && has_no_sync (d, q, sense)) {
+    d->write_cache = false;
+    o.verdict = SCSI_VERDICT_DONE;
+  }
   if (q->syncing && is_sync_failure (&o, sense))
     d->era++;
   switch (o.verdict) {

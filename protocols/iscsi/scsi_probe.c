@@ -379,8 +379,9 @@ note (struct scsi_probe *p, const struct scsi_outcome *o)
   if (p->step <= PROBE_CAPACITY_10)
     stale &= ~SCSI_NOTE_CAPACITY;
   if (p->step <= PROBE_MODE_ALL)
-    stale &= ~SCSI_NOTE_MODE;
-  p->unit.notes |= stale & (SCSI_NOTE_CAPACITY | SCSI_NOTE_MODE);
+    stale &= ~(SCSI_NOTE_MODE | SCSI_NOTE_RESET);
+  p->unit.notes
+      |= stale & (SCSI_NOTE_CAPACITY | SCSI_NOTE_MODE | SCSI_NOTE_RESET);
 }
 
 enum err

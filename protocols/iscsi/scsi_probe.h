@@ -66,7 +66,8 @@ struct scsi_unit {
   struct scsi_mode mode;
   bool has_mode;
   bool has_lba_status;
-  uint32_t notes; /* SCSI_NOTE_CAPACITY, _MODE: changed since it was asked */
+  /* SCSI_NOTE_CAPACITY, _MODE, _RESET: changed since it was asked */
+  uint32_t notes;
 };
 
 /* One of a list. */

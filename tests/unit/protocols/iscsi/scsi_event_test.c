@@ -126,5 +126,82 @@ a_change_is_of_its_lun (void)
   }
 }
 
+/* How many SYNCHRONIZE CACHE a FLUSH is. */
+static unsigned
+flushes (void)
+{
+  unsigned before = l.served[0x35];
+
+  completed (IO_FLUSH);
+  return l.served[0x35] - before;
+}
+
+/* What was switched off, and not saved, is on again. */
+static void
+a_reset_may_switch_the_write_cache_on (void)
+{
+  static const uint8_t codes[][2]
+      = {{0x29, 0}, {0x29, 3}, {0x2a, 1}, {0x3f, 1}};
+  struct session_result r;
+
+  for (unsigned i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+    begin ();
+    l.write_cache = false;
+    serve ();
+    CU_ASSERT_EQUAL (flushes (), 0);
+    told (ANOTHER, codes[i][0], codes[i][1]);
+    CU_ASSERT_EQUAL (flushes (), 0);
+    told (OURS, codes[i][0], codes[i][1]);
+    CU_ASSERT_EQUAL (flushes (), 1);
+    /* It has none, and no such command: it is not asked again. */
+    l.fault[0]
+        = (struct lun_fault){0x35, 1, SESSION_DONE, 2, 5, 0x20, 0, false};
+    CU_ASSERT_EQUAL (flushes (), 1);
+    CU_ASSERT_EQUAL (flushes (), 0);
+    over ();
+  }
+  /* while the LUN is being probed: in front of MODE SENSE, and behind it */
+  for (unsigned behind = 0; behind < 2; behind++) {
+    begin ();
+    l.thin = true; /* so that something comes behind it */
+    l.write_cache = false;
+    while (!l.served[behind ? 0x1a : 0x12] && lun_serve (&l, &r))
+      scsi_result (x, &r, now_ns);
+    told (OURS, 0x29, 0);
+    serve ();
+    CU_ASSERT_EQUAL (flushes (), behind);
+    over ();
+  }
+}
+
+/* Nothing else that fails is taken for a LUN without the command. */
+static void
+a_flush_that_fails_is_no_missing_command (void)
+{
+  static const struct lun_fault faults[]
+      = {{0x35, 1, SESSION_DONE, 2, 5, 0x24, 0, false},
+         {0x35, 1, SESSION_DONE, 2, 3, 0x0c, 0, false},
+         {0x35, 1, SESSION_DONE, 2, 5, 0x20, 0, false}};
+  struct proto_request q = {.op = IO_FLUSH};
+
+  for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+    struct proto_completion c = {.error = ERR_OK};
+
+    begin ();
+    l.write_cache = i == 2; /* it has one */
+    serve ();
+    told (OURS, 0x29, 0);
+    l.fault[0] = faults[i];
+    CU_ASSERT_EQUAL (scsi_submit (x, &q, now_ns), ERR_OK);
+    serve ();
+    CU_ASSERT (scsi_reap (x, &c));
+    CU_ASSERT_EQUAL (c.error, ERR_IO);
+    CU_ASSERT_EQUAL (flushes (), 1);
+    over ();
+  }
+}
+
 UNIT_MAIN ("scsi events", UNIT_TEST (a_loss_is_of_its_lun),
-           UNIT_TEST (a_change_is_of_its_lun))
+           UNIT_TEST (a_change_is_of_its_lun),
+           UNIT_TEST (a_reset_may_switch_the_write_cache_on),
+           UNIT_TEST (a_flush_that_fails_is_no_missing_command))
