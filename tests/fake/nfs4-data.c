@@ -46,12 +46,16 @@ fake4_write_file (struct run *r)
   if ((n == 0 && s->no_empty_write) || !p || offset > s->size
       || n > s->size - offset)
     return INVAL;
+  if (s->write == FAKE4_WRITE_NONE)
+    n = 0;
+  if (s->write == FAKE4_WRITE_WEAKER)
+    stable = 0;
   memcpy (s->content + offset, p, n);
   if (stable == 2)
     memcpy (s->committed + offset, p, n);
   wirebuf_u32 (r->out, OK);
-  wirebuf_u32 (r->out, (uint32_t)n);
-  wirebuf_u32 (r->out, stable);
+  wirebuf_u32 (r->out, (uint32_t)n + (s->write == FAKE4_WRITE_MORE));
+  wirebuf_u32 (r->out, s->write == FAKE4_WRITE_HOW ? 3 : stable);
   wirebuf_u64 (r->out, s->boot);
   return OK;
 }

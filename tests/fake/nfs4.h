@@ -48,6 +48,15 @@ enum fake4_bind {
   FAKE4_BIND_FORGOTTEN, /* bound, it says, and does not know it */
 };
 
+/* What a liar answers to a WRITE. */
+enum fake4_write {
+  FAKE4_WRITE_HONEST,
+  FAKE4_WRITE_NONE, /* it has worked, it says, and no byte is written */
+  FAKE4_WRITE_MORE, /* one byte more than there was */
+  FAKE4_WRITE_WEAKER,
+  FAKE4_WRITE_HOW, /* a stable_how4 of 3 */
+};
+
 struct fake4_slot {
   uint32_t sequenceid;
   bool cached;
@@ -102,6 +111,7 @@ struct fake_nfs4 {
   bool read_plus;      /* it has READ_PLUS */
   bool keeps_all;      /* answers on slots, though nobody wants it */
   enum fake4_lie lie;  /* of READ_PLUS */
+  enum fake4_write write;
   bool no_sparse;      /* SEEK, DEALLOCATE and ALLOCATE: NOTSUPP */
   bool no_empty_write; /* WRITE of no bytes: INVAL */
   /* Symbolic links, in the root and in the directory alike. */

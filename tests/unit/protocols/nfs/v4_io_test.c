@@ -267,6 +267,29 @@ flip (struct peer *s, uint8_t *reply, size_t *bytes)
   return true;
 }
 
+/* RFC 8881 §18.32.3: what a server may not say of a WRITE with FUA. */
+static void
+what_a_write_may_not_be_answered_by (void)
+{
+  static const char *const words[] = {
+      [FAKE4_WRITE_NONE] = "answers WRITE of 512 bytes by none",
+      [FAKE4_WRITE_MORE] = "WRITE4resok.count: more than was sent",
+      [FAKE4_WRITE_WEAKER] = "WRITE4resok.committed: weaker than was asked for",
+      [FAKE4_WRITE_HOW] = "WRITE4resok.committed: no stable_how4"};
+  struct peer s;
+
+  for (unsigned lie = FAKE4_WRITE_NONE; lie <= FAKE4_WRITE_HOW; lie++) {
+    peer4_begin (&s);
+    CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+    server.write = lie;
+    CU_ASSERT_EQUAL (
+        peer4_submit (&s, 1, IO_WRITE, IO_FUA, 0, 512, data), ERR_OK);
+    peer4_finish (&s);
+    CU_ASSERT (peer4_says (&s, words[lie]));
+    peer4_end (&s);
+  }
+}
+
 /* Whatever one bit makes of an answer: an error, or nothing; no crash, and no
  * byte outside of what was asked for.
  */
@@ -297,4 +320,5 @@ UNIT_MAIN ("nfs v4 io", UNIT_TEST (stability_is_the_servers_word),
            UNIT_TEST (trims_beside_each_other),
            UNIT_TEST (an_empty_file_is_no_hole),
            UNIT_TEST (errors_of_requests_are_theirs),
+           UNIT_TEST (what_a_write_may_not_be_answered_by),
            UNIT_TEST (a_flipped_bit_does_no_harm))
