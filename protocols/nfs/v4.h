@@ -143,6 +143,7 @@ struct v4 {
   unsigned begun_again; /* since something worked */
   unsigned settling;
   uint64_t settle_ns; /* when slots that are LEFT are settled */
+  bool settle_delayed; /* until then, as the server was not ready */
   uint64_t renewed_ns, lease_ns;
   bool leaving, leave_due; /* the last one: when no other step is under way */
 

@@ -76,6 +76,7 @@ on_settle (struct nfs *n, const struct rpc_call *call, struct rpc_reply *r,
   recovery = taken ? V4_DO_AGAIN : v4_status_find (a.status)->recovery;
   if (recovery == V4_DO_WAIT) {
     v->settle_ns = now_ns + nfs_transfer_delay_ns (n, 0);
+    v->settle_delayed = true;
     return ERR_OK;
   }
   if (recovery == V4_DO_AGAIN) {

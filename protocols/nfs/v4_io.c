@@ -73,7 +73,7 @@ v4_may_send (struct nfs *n, const struct nfs_piece *p)
     return false;
   if (v4_slots_find (&v->slots, &w) != V4_NO_SLOT)
     return true;
-  if (v->slots.left > 0)
+  if (v->slots.left > 0 && !v->settle_delayed)
     v->settle_ns = 0; /* it has to wait for what nobody sends again */
   return false;
 }

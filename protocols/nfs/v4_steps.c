@@ -380,6 +380,7 @@ v4_pump (struct nfs *n, uint64_t now_ns)
   v4_lanes_pump (n, now_ns);
   if (n->state != PROTO_READY || v->mending || now_ns < v->settle_ns)
     return;
+  v->settle_delayed = false;
   while (v->slots.left > 0
          && (slot = v4_slots_to_settle (&v->slots)) != V4_NO_SLOT
          && nfs_has_room (n, 0, V4_PIECE_ARGUMENTS_BYTES))

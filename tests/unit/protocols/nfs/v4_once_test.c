@@ -119,6 +119,36 @@ delay_without_results (struct peer *s, uint8_t *reply, size_t *bytes)
   return true;
 }
 
+/* What waits for the slot does not make it be asked about all the time. */
+static void
+a_server_that_is_not_ready_is_left_alone (void)
+{
+  struct proto_completion c;
+  uint64_t began_ns;
+  struct peer s;
+
+  peer4_begin (&s);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  peer4_works (&s, 1);
+  CU_ASSERT_EQUAL (peer4_submit (&s, 1000, IO_WRITE, 0, 8192, 4096, data),
+                   ERR_OK);
+  peer4_lose (&s, true);
+  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
+  s.tamper = delay_without_results;
+  s.tampered = 10;
+  CU_ASSERT_EQUAL (peer4_submit (&s, 1001, IO_WRITE, 0, 10000, 10, data),
+                   ERR_OK);
+  CU_ASSERT_EQUAL (peer_call (&s), 0); /* it waits, but not for long, */
+  began_ns = s.now_ns;
+  c = peer4_finish (&s);
+  CU_ASSERT (c.id == 1001 && c.error == ERR_OK);
+  CU_ASSERT_EQUAL (s.tampered, 0);
+  CU_ASSERT (s.now_ns - began_ns >= 10 * 50000000u); /* and not impatiently */
+  CU_ASSERT (s.now_ns - began_ns < 10 * 100000000u + 20000000u);
+  peer4_works (&s, 2);
+  peer4_end (&s);
+}
+
 /* An error that has no results settles nothing. */
 static void
 what_is_left_is_not_settled_by_an_error (void)
@@ -177,4 +207,5 @@ UNIT_MAIN ("nfs v4 once", UNIT_TEST (a_write_is_executed_once),
            UNIT_TEST (a_read_is_asked_anew),
            UNIT_TEST (what_is_left_is_settled),
            UNIT_TEST (what_is_left_is_not_settled_by_an_error),
+           UNIT_TEST (a_server_that_is_not_ready_is_left_alone),
            UNIT_TEST (any_identity_page_will_do))
