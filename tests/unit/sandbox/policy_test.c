@@ -61,7 +61,9 @@ child_call (enum sbx_profile profile, long number, const uint64_t a[6])
   syscall (SYS_exit_group, 0);
 }
 
-/* What a worker finds, and where; the other ends stay open in this process. */
+/* What a worker finds, and where; the other ends stay open in this process.
+ * Nothing waits: a call that the filter should have refused returns, and shows.
+ */
 static int given[5];
 static const int given_as[5] = {WORKER_FD_DAEMON, WORKER_FD_GATEWAY,
                               WORKER_FD_NET, WORKER_FD_WAKE_WORKER,
@@ -72,8 +74,8 @@ open_fds (void)
 {
   int control[2][2], net[2];
 
-  if (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, control[0]) < 0
-      || socketpair (AF_UNIX, SOCK_SEQPACKET, 0, control[1]) < 0
+  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, control[0]) < 0
+      || socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, control[1]) < 0
       || socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, net) < 0)
     abort ();
   given[0] = control[0][0];
