@@ -22,3 +22,8 @@ check_PROGRAMS += tests/unit/sandbox/landlock_test
 TESTS += tests/unit/sandbox/landlock_test
 tests_unit_sandbox_landlock_test_SOURCES = %D%/landlock_test.c
 tests_unit_sandbox_landlock_test_LDADD = libsandbox.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/sandbox/cgroup_test
+TESTS += tests/unit/sandbox/cgroup_test
+tests_unit_sandbox_cgroup_test_SOURCES = %D%/cgroup_test.c
+tests_unit_sandbox_cgroup_test_LDADD = libsandbox.la $(UNIT_LIBS)
