@@ -47,6 +47,12 @@ each_limit_is_told (void)
   CU_ASSERT_EQUAL (take (7, (struct quota_share){.clients = 11},
                          "its 10 connections"),
                    ERR_LIMIT);
+  CU_ASSERT_EQUAL (take (7, (struct quota_share){.relays = 3},
+                         "its 2 connections to an ssh-agent"),
+                   ERR_LIMIT);
+  CU_ASSERT_EQUAL (take (7, (struct quota_share){.peeks = 11},
+                         "its 10 messages"),
+                   ERR_LIMIT);
   /* Nothing was taken by what was refused; another user has all. */
   CU_ASSERT_EQUAL (
       take (7, (struct quota_share){.workers = 3, .memory_bytes = 100 << 20},
@@ -59,6 +65,31 @@ each_limit_is_told (void)
                                               .memory_bytes = 100 << 20},
                          NULL),
                    ERR_OK);
+}
+
+/* What one has counts, each kind by itself. */
+static void
+what_one_has_counts (void)
+{
+  static const struct {
+    struct quota_share one;
+    unsigned most;
+  } row[] = {{{.clients = 1}, 2 + QUOTA_SPARE_CLIENTS},
+             {{.volumes = 1}, 2},
+             {{.workers = 1}, 3},
+             {{.memory_bytes = 10 << 20}, 10},
+             {{.relays = 1}, 2},
+             {{.peeks = 1}, 2 + QUOTA_SPARE_CLIENTS}};
+
+  quota_init (&q, &limits);
+  for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (unsigned n = 0; n < row[i].most; n++)
+      CU_ASSERT_EQUAL (take (7, row[i].one, NULL), ERR_OK);
+    CU_ASSERT_EQUAL (take (7, row[i].one, "uid 7 has its"), ERR_LIMIT);
+    quota_give (&q, 7, &row[i].one);
+    CU_ASSERT_EQUAL (take (7, row[i].one, NULL), ERR_OK);
+    CU_ASSERT_EQUAL (take (7, row[i].one, "uid 7 has its"), ERR_LIMIT);
+  }
 }
 
 static void
@@ -159,6 +190,7 @@ lines_are_bounded (void)
 }
 
 UNIT_MAIN ("quota", UNIT_TEST (each_limit_is_told),
+           UNIT_TEST (what_one_has_counts),
            UNIT_TEST (what_is_given_back_can_be_taken),
            UNIT_TEST (root_and_ones_own_daemon_have_no_limits),
            UNIT_TEST (dials_come_back_with_time), UNIT_TEST (many_users),
