@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -52,6 +53,8 @@ enum {
   DID_CONNECT = 4,
   DID_SIGNAL = 8,
   DID_ABSTRACT = 16,
+  DID_WRITE = 32,
+  DID_ASK = 64, /* name servers */
   BROKEN = 128,
 };
 
@@ -78,6 +81,32 @@ can_connect (int domain, const void *address, socklen_t address_bytes)
   return ok;
 }
 
+/* Whether a connection to a name server is not refused here; there need be
+ * none.
+ */
+static bool
+can_ask (void)
+{
+  struct sockaddr_in dns = {.sin_family = AF_INET,
+                            .sin_port = htons (53),
+                            .sin_addr = {htonl (INADDR_LOOPBACK)}};
+  int sock = socket (AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  bool refused = connect (sock, (struct sockaddr *)&dns, sizeof dns) < 0
+                 && errno == EACCES;
+
+  close (sock);
+  return !refused;
+}
+
+/* Nothing is lost where it works: the file may be the system's. */
+static bool
+can_truncate (void)
+{
+  struct stat st;
+
+  return stat (path, &st) == 0 && truncate (path, st.st_size) == 0;
+}
+
 /* In a child: seals itself, then tries. */
 static int
 attempts (enum sbx_profile profile, const struct landlock_most *most,
@@ -93,10 +122,12 @@ attempts (enum sbx_profile profile, const struct landlock_most *most,
     return BROKEN;
   fd = open (path, O_RDONLY);
   did |= fd >= 0 ? DID_OPEN : 0;
-  did |= truncate (path, 1) == 0 ? DID_TRUNCATE : 0;
+  did |= open (path, O_WRONLY) >= 0 ? DID_WRITE : 0;
+  did |= can_truncate () ? DID_TRUNCATE : 0;
   did |= can_connect (AF_INET, &tcp, sizeof tcp) ? DID_CONNECT : 0;
   did |= kill (getppid (), 0) == 0 ? DID_SIGNAL : 0;
   did |= can_connect (AF_UNIX, &hidden, hidden_bytes) ? DID_ABSTRACT : 0;
+  did |= can_ask () ? DID_ASK : 0;
   return did;
 }
 
@@ -118,7 +149,7 @@ run (enum sbx_profile profile, const struct landlock_most *most,
 static int
 left_by (int n)
 {
-  return (n < 3 ? DID_TRUNCATE : 0) | (n < 4 ? DID_CONNECT : 0)
+  return (n < 3 ? DID_TRUNCATE : 0) | (n < 4 ? DID_CONNECT | DID_ASK : 0)
          | (n < 6 ? DID_SIGNAL | DID_ABSTRACT : 0);
 }
 
@@ -148,7 +179,7 @@ all_of_the_kernel_is_used (void)
   uint32_t layers = n == 0 ? 0 : abi[n < ABIS ? n - 1 : ABIS - 1].layers;
 
   CU_ASSERT_EQUAL (run (SBX_WORKER, NULL, layers),
-                   n ? left_by (n) : left_by (0) | DID_OPEN);
+                   n ? left_by (n) : left_by (0) | DID_OPEN | DID_WRITE);
 }
 
 /* It reads where NSS needs it, and connects to the DNS port alone. */
@@ -158,11 +189,49 @@ the_resolver_reads_and_asks (void)
   bool scoped = kernel_abi () >= 6;
 
   if (scoped)
-    CU_ASSERT_EQUAL (run (SBX_RESOLVER, NULL, abi[5].layers), 0);
+    CU_ASSERT_EQUAL (run (SBX_RESOLVER, NULL, abi[5].layers), DID_ASK);
   unlink (path);
   strcpy (path, "/etc/passwd");
   if (scoped)
-    CU_ASSERT_EQUAL (run (SBX_RESOLVER, NULL, abi[5].layers), DID_OPEN);
+    CU_ASSERT_EQUAL (run (SBX_RESOLVER, NULL, abi[5].layers),
+                     DID_OPEN | DID_ASK);
+}
+
+/* Written down a second time, so that no folder comes in by mistake: what
+ * SECURITY.md says, and code from folders of libraries alone.
+ */
+static void
+the_resolver_has_few_folders (void)
+{
+  static const struct landlock_path expected[] = {
+      {"/etc", false},
+      {"/lib", true},
+      {"/lib64", true},
+      {"/run/NetworkManager", false},
+      {"/run/avahi-daemon", false},
+      {"/run/nscd", false},
+      {"/run/resolvconf", false},
+      {"/run/systemd/resolve", false},
+      {"/usr/lib", true},
+      {"/usr/lib64", true},
+      {"/usr/local/lib", true},
+      {"/usr/share", false},
+      {"/var/lib/misc", false},
+      {"/var/run/nscd", false},
+  };
+  size_t n = sizeof expected / sizeof expected[0], rows = 0;
+
+  for (const struct landlock_path *p = landlock_paths; p->path; p++, rows++) {
+    bool found = false;
+
+    for (size_t i = 0; i < n; i++)
+      found |= strcmp (p->path, expected[i].path) == 0
+               && p->libraries == expected[i].libraries;
+    if (!found)
+      fprintf (stderr, "%s\n", p->path);
+    CU_ASSERT (found);
+  }
+  CU_ASSERT_EQUAL (rows, n);
 }
 
 static void
@@ -197,10 +266,12 @@ without_it_all_is_open (void)
   set_up ();
   CU_ASSERT_EQUAL (run (SBX_WORKER, &none, 0), DID_OPEN | DID_TRUNCATE
                                                    | DID_CONNECT | DID_SIGNAL
-                                                   | DID_ABSTRACT);
+                                                   | DID_ABSTRACT | DID_WRITE
+                                                   | DID_ASK);
 }
 
 UNIT_MAIN ("landlock", UNIT_TEST (without_it_all_is_open),
            UNIT_TEST (each_abi_refuses_what_it_can),
            UNIT_TEST (all_of_the_kernel_is_used),
-           UNIT_TEST (the_resolver_reads_and_asks))
+           UNIT_TEST (the_resolver_reads_and_asks),
+           UNIT_TEST (the_resolver_has_few_folders))
