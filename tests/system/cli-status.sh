@@ -134,9 +134,10 @@ shows () {
   wait_for 10 on_screen "$1" || die "no \"$1\" on the screen: $(screen)"
 }
 
-top_in () {
-  term new-session -d -s top -x "$1" -y "$2" \
-    "exec env NO_COLOR=${3:-} $run bulkhead top --interval=0.2"
+top_in () { # again if tmux is just about to end, as nobody was there any more
+  wait_for 10 term new-session -d -s top -x "$1" -y "$2" \
+    "exec env NO_COLOR=${3:-} $run bulkhead top --interval=0.2" \
+    || die "tmux does not start"
 }
 
 top_in 80 24 1

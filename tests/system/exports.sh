@@ -151,7 +151,7 @@ used identity="$dir/locked" passphrase=+"$dir/words"
 ok "a passphrase is there for every export"
 SSH_ASKPASS=/bin/false ssh-agent -D -a "$dir/agent.sock" >agent.log 2>&1 &
 agent_pid=$!
-wait_for 10 test -S agent.sock || die "ssh-agent does not start"
+wait_for 10 agent_listens "$dir/agent.sock" || die "ssh-agent does not start"
 SSH_AUTH_SOCK=$dir/agent.sock ssh-add -q "$dir/id"
 used agent="$dir/agent.sock"
 kill -TERM "$agent_pid"

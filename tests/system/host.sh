@@ -143,7 +143,7 @@ ok "their memory is root's and read-only, and no object is of both"
 ok "its files are closed to them"
 
 as 4001 ssh-agent -D -a "$dir/4001/agent" >agent.log 2>&1 &
-wait_for 10 test -S "$dir/4001/agent"
+wait_for 10 agent_listens "$dir/4001/agent" || die "ssh-agent does not start"
 SSH_AUTH_SOCK=$dir/4001/agent as 4001 ssh-add -q "$dir/4001/id"
 serve 4001 asks bulkhead "sftp://$user@127.0.0.1:$sshd_port$dir/disk" \
   "agent=$dir/4001/agent" "known-hosts=$dir/4001/known_hosts" \
@@ -158,7 +158,7 @@ kill $(pgrep -x ssh-agent)
 wait_for 10 gone "$relay" || die "the relay stays"
 rm -f "$dir/4001/agent"
 as 4001 ssh-agent -D -a "$dir/4001/agent" >agent.log 2>&1 &
-wait_for 10 test -S "$dir/4001/agent"
+wait_for 10 agent_listens "$dir/4001/agent" || die "ssh-agent does not start"
 SSH_AUTH_SOCK=$dir/4001/agent as 4001 ssh-add -q "$dir/4001/id"
 wait_for 10 grep -q 'there is a new ssh-agent' host.log || die "nobody says so"
 kill -KILL "$(pgrep -n -x bulkhead-worker)"

@@ -163,6 +163,13 @@ wait_for () {
   done
 }
 
+# agent_listens SOCKET: it is bound before it listens, and a file then.
+agent_listens () {
+  local code=0
+  SSH_AUTH_SOCK=$1 ssh-add -l >/dev/null 2>&1 || code=$?
+  [ "$code" -le 1 ] # 1: it has no key
+}
+
 # alive PID: a zombie is not.
 alive () {
   local stat

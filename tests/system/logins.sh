@@ -67,7 +67,7 @@ refused 'too many rounds' '501 rounds, more than 500' \
 start_agent () {
   SSH_ASKPASS=/bin/false ssh-agent -D -a "$dir/$1.sock" >"$dir/$1.log" 2>&1 &
   agent_pid=$!
-  wait_for 5 test -S "$dir/$1.sock" || die "ssh-agent does not start"
+  wait_for 5 agent_listens "$dir/$1.sock" || die "ssh-agent does not start"
 }
 
 # add KEY…: to the agent of SSH_AUTH_SOCK
