@@ -530,7 +530,9 @@ engine_deadline_ns (const struct proto *p)
                ? 0
                : p->identity.not_before_ns;
   case LOGIN:
-    return p->login.deadline_ns; /* 0: it has not begun */
+    return p->login.step == LOGIN_MOVED /* the next engine goes on */
+               ? PROTO_NO_DEADLINE
+               : p->login.deadline_ns; /* 0: it has not begun */
   case OVER:
     return PROTO_NO_DEADLINE;
   default:

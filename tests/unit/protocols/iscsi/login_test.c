@@ -398,6 +398,7 @@ is_redirected (void)
   CU_ASSERT_STRING_EQUAL (w.host, "fe80::1");
   CU_ASSERT_EQUAL (w.port, 3261);
   CU_ASSERT (w.why[0]);
+  CU_ASSERT_EQUAL (iscsi_ops.deadline_ns (t.p), PROTO_NO_DEADLINE);
   target_close (&t);
 
   reset ();
