@@ -119,6 +119,24 @@ delay_without_results (struct peer *s, uint8_t *reply, size_t *bytes)
   return true;
 }
 
+/* A WRITE of 4096 bytes at 8192 is executed, and its answer lost. The session
+ * goes on, and so many questions about its slot are put off.
+ */
+static void
+begin_with_a_slot_left (struct peer *s, unsigned delays)
+{
+  peer4_begin (s);
+  CU_ASSERT_EQUAL (peer4_start (s), PROTO_READY);
+  peer4_works (s, 1);
+  peer4_fill (2);
+  CU_ASSERT_EQUAL (peer4_submit (s, 1000, IO_WRITE, 0, 8192, 4096, data),
+                   ERR_OK);
+  peer4_lose (s, true);
+  CU_ASSERT_EQUAL (peer4_start (s), PROTO_READY);
+  s->tamper = delay_without_results;
+  s->tampered = delays;
+}
+
 /* What waits for the slot does not make it be asked about all the time. */
 static void
 a_server_that_is_not_ready_is_left_alone (void)
@@ -127,15 +145,7 @@ a_server_that_is_not_ready_is_left_alone (void)
   uint64_t began_ns;
   struct peer s;
 
-  peer4_begin (&s);
-  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
-  peer4_works (&s, 1);
-  CU_ASSERT_EQUAL (peer4_submit (&s, 1000, IO_WRITE, 0, 8192, 4096, data),
-                   ERR_OK);
-  peer4_lose (&s, true);
-  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
-  s.tamper = delay_without_results;
-  s.tampered = 10;
+  begin_with_a_slot_left (&s, 10);
   CU_ASSERT_EQUAL (peer4_submit (&s, 1001, IO_WRITE, 0, 10000, 10, data),
                    ERR_OK);
   CU_ASSERT_EQUAL (peer_call (&s), 0); /* it waits, but not for long, */
@@ -156,16 +166,7 @@ what_is_left_is_not_settled_by_an_error (void)
   unsigned writes;
   struct peer s;
 
-  peer4_begin (&s);
-  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
-  peer4_works (&s, 1);
-  peer4_fill (2);
-  CU_ASSERT_EQUAL (peer4_submit (&s, 1000, IO_WRITE, 0, 8192, 4096, data),
-                   ERR_OK);
-  peer4_lose (&s, true);
-  CU_ASSERT_EQUAL (peer4_start (&s), PROTO_READY);
-  s.tamper = delay_without_results;
-  s.tampered = 1;
+  begin_with_a_slot_left (&s, 1);
   peer4_fill (3);
   writes = server.executed[WRITE];
   CU_ASSERT_EQUAL (peer4_submit (&s, 1001, IO_WRITE, 0, 10000, 10, data),
